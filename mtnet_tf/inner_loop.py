@@ -1,0 +1,79 @@
+"""The inner loop: gradient descent on the task weights of every task at once.
+
+The only inner loop of this code base: training, evaluation, prediction and every gradient-based
+baseline call `adapt`.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Adaptation(NamedTuple):
+    """What an inner loop went through.
+
+    Attributes:
+      trajectory: list of `num_inner_steps + 1` lists of fast weights, the initial ones first.
+      support_losses: list of [B] tensors, the support loss BEFORE each inner step.
+    """
+
+    trajectory: list
+    support_losses: list
+
+    @property
+    def fast_weights(self):
+        """The weights after the last inner step, tensors [B, *variable.shape]."""
+        return self.trajectory[-1]
+
+
+def initial_fast_weights(variables, num_tasks):
+    """One copy of each variable per task.
+
+    Args:
+      variables: list of Keras variables.
+      num_tasks: B.
+
+    Returns:
+      List of tensors [B, *variable.shape].
+    """
+    values = [tf.convert_to_tensor(v.value) for v in variables]
+    return [tf.broadcast_to(v, tf.concat([[num_tasks], tf.shape(v)], 0)) for v in values]
+
+
+def adapt(task_losses, weights, *, num_inner_steps, step_size, masks=None, first_order=False):
+    """Gradient descent within each task, restricted by masks.
+
+    One step of eq. 8 (eq. 4 where the mask is None), for all tasks at once:
+    `weights -= step_size * mask * gradient`. Tasks are independent, so the gradient of the sum of
+    their losses holds each task's own gradient. Call it under an outer `tf.GradientTape` for the
+    meta-gradient.
+
+    Args:
+      task_losses: function from fast weights (list of [B, ...]) to support losses [B].
+      weights: initial fast weights, list of [B, ...].
+      num_inner_steps: number of steps, int >= 0.
+      step_size: alpha, in units of weight^2 per unit of the support loss.
+      masks: function from the step's number to a list with, for each weight, a tensor that
+        broadcasts against it, or None; or None for no masks at all.
+      first_order: leaves out second derivatives: the gradient is a constant for the outer tape.
+
+    Returns:
+      `Adaptation`.
+    """
+    weights = list(weights)
+    adaptation = Adaptation([weights], [])
+    for step in range(num_inner_steps):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            losses = task_losses(weights)  # [B]
+        gradients = tape.gradient(losses, weights, unconnected_gradients="zero")
+        if first_order:
+            gradients = [tf.stop_gradient(g) for g in gradients]
+        step_masks = masks(step) if masks else [None] * len(weights)
+        weights = [
+            w - step_size * (g if m is None else m * g)
+            for w, g, m in zip(weights, gradients, step_masks, strict=True)
+        ]
+        adaptation.trajectory.append(weights)
+        adaptation.support_losses.append(losses)
+    return adaptation

@@ -1,0 +1,95 @@
+"""The mask-logit layer: zeta, and the masks drawn from it."""
+
+import keras
+import tensorflow as tf
+
+from mtnet_tf import masks
+
+
+@keras.saving.register_keras_serializable(package="mtnet_tf")
+class MaskLogits(keras.layers.Layer):
+    """Logits zeta of a binary gradient mask, and samples of that mask (eq. 9 to 11).
+
+    `layer(noise)` turns noise [B, *shape] into one mask per task; `sample` draws the noise too.
+
+    Example:
+
+    >>> logits = MaskLogits((40,))
+    >>> logits.build()
+    >>> mask = logits.sample(num_tasks=4, seed=(0, 1))  # [4, 40]
+    """
+
+    def __init__(self, shape, *, temperature=1.0, hard=True, initializer="zeros", **kwargs):
+        """Creates the layer.
+
+        Args:
+          shape: shape of one mask: `(U,)` for unit masks, the weight's shape for weight masks.
+          temperature: positive, c in eq. 11.
+          hard: True for 0/1 masks with the gradient of the soft sample (the authors' code);
+            False for the soft samples of eq. 11 as written.
+          initializer: of zeta; zeros make every unit active with probability one half.
+          **kwargs: `name`, `dtype`, `trainable`.
+
+        Raises:
+          ValueError: if `temperature` is not positive.
+        """
+        super().__init__(**kwargs)
+        if temperature <= 0:
+            raise ValueError(
+                f"`temperature` must be positive. Received: temperature={temperature}."
+            )
+        self.shape = tuple(shape)
+        self.temperature = temperature
+        self.hard = hard
+        self.initializer = keras.initializers.get(initializer)
+
+    def build(self, input_shape=None):
+        """Creates zeta, [*shape]. `input_shape` is not needed."""
+        self.logits = self.add_weight(
+            name="mask_logits", shape=self.shape, initializer=self.initializer
+        )
+        self.built = True
+
+    def call(self, noise):
+        """Masks that follow from `noise` [..., *shape], a tensor of the same shape."""
+        draw = masks.hard_mask if self.hard else masks.soft_mask
+        return draw(self._value(), tf.cast(noise, self.variable_dtype), self.temperature)
+
+    def sample(self, num_tasks, seed):
+        """Draws one mask per task.
+
+        Args:
+          num_tasks: B.
+          seed: stateless seed, int32 [2].
+
+        Returns:
+          Tensor [B, *shape].
+        """
+        noise = masks.logistic_noise([num_tasks, *self.shape], seed, self.variable_dtype)
+        return self(noise)
+
+    def most_probable(self):
+        """The mask without noise, [*shape]: 1 where zeta >= 0. No gradient."""
+        return masks.most_probable_mask(self._value())
+
+    def active_probability(self):
+        """P(mask = 1) of each entry, [*shape]."""
+        return masks.active_probability(self._value())
+
+    def _value(self):
+        # Masks multiply the inner gradient, which has the variable's dtype, so not autocast.
+        return tf.convert_to_tensor(self.logits.value)
+
+    def compute_output_shape(self, input_shape):
+        """A mask has the shape of its noise."""
+        return tuple(input_shape)
+
+    def get_config(self):
+        """Arguments to create the layer again."""
+        return {
+            **super().get_config(),
+            "shape": self.shape,
+            "temperature": self.temperature,
+            "hard": self.hard,
+            "initializer": keras.initializers.serialize(self.initializer),
+        }

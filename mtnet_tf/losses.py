@@ -1,0 +1,57 @@
+"""Losses of a task: per-example values, reduced over the examples of each task apart."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="mtnet_tf")
+class FewShotCrossentropy(keras.losses.Loss):
+    """Softmax cross-entropy in the unit of the authors' code: sum over examples / num_shots.
+
+    On a support set of N classes this is N times the mean, so their `update_lr=0.4` at 5 ways is
+    a step size of 2.0 on the mean. The query loss is divided by `num_shots` too, whatever the
+    number of query examples.
+    """
+
+    def __init__(self, num_shots, name="few_shot_crossentropy", **kwargs):
+        """Creates the loss.
+
+        Args:
+          num_shots: K, labelled examples per class.
+          name: of the loss.
+          **kwargs: Keras' `dtype`.
+        """
+        kwargs["reduction"] = "sum"
+        super().__init__(name=name, **kwargs)
+        self.num_shots = num_shots
+
+    def call(self, y_true, y_pred):
+        """Per-example values: labels [n] (int), logits [n, N] -> [n]."""
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y_true, y_pred)
+        return losses / tf.cast(self.num_shots, losses.dtype)
+
+    def get_config(self):
+        """Arguments to create the loss again."""
+        return {**super().get_config(), "num_shots": self.num_shots}
+
+
+def task_losses(loss, labels, predictions, num_tasks):
+    """The loss of each task.
+
+    Args:
+      loss: a `keras.losses.Loss`, whose `reduction` ("sum", else the mean) is applied over the
+        examples of a task; or a function (labels, predictions) -> per-example values, averaged.
+      labels: [B*n, ...], folded.
+      predictions: [B*n, ...], folded.
+      num_tasks: B.
+
+    Returns:
+      Tensor [B].
+    """
+    is_object = isinstance(loss, keras.losses.Loss)
+    # `call`, unlike `__call__`, does not reduce over the whole batch, where tasks would mix.
+    examples = loss.call(labels, predictions) if is_object else loss(labels, predictions)
+    examples = tf.reshape(examples, [num_tasks, -1])  # [B, n]
+    if is_object and loss.reduction == "sum":
+        return tf.reduce_sum(examples, 1)
+    return tf.reduce_mean(examples, 1)

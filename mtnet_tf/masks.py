@@ -1,0 +1,89 @@
+"""Gradient masks: which units a task may change (paper, section 3.2).
+
+Pure functions. The noise is an argument, so that a run can be replayed number by number; it is
+drawn by `logistic_noise`. Orientation: the paper's row j of W is output unit j, our last axis.
+"""
+
+import tensorflow as tf
+
+
+def logistic_noise(shape, seed, dtype="float32"):
+    """Draws the difference of two standard Gumbels, g1 - g2 of eq. 10.
+
+    That difference has the standard logistic distribution, so one draw replaces two.
+
+    Args:
+      shape: shape of the result.
+      seed: int32 tensor [2], a stateless seed.
+      dtype: floating dtype of the result.
+
+    Returns:
+      Tensor of `shape`.
+    """
+    # Imported here because it takes seconds, and serving a most-probable mask needs no noise.
+    from tensorflow_probability import distributions
+
+    zero, one = tf.zeros([], dtype), tf.ones([], dtype)
+    return distributions.Logistic(zero, one).sample(shape, seed=seed)
+
+
+def soft_mask(logits, noise, temperature=1.0):
+    """Relaxed mask of eq. 11: `sigmoid((logits + noise) / temperature)`.
+
+    Eq. 11 divides only zeta and g1 by the temperature inside the first exponential, and g2 in the
+    second; written as a sigmoid the quotient is `(zeta + g1 - g2) / temperature`.
+
+    Args:
+      logits: zeta, tensor [*shape].
+      noise: g1 - g2, tensor [..., *shape].
+      temperature: positive number, c in eq. 11.
+
+    Returns:
+      Tensor like `noise`, values in (0, 1).
+    """
+    return tf.sigmoid((logits + noise) / temperature)
+
+
+def hard_mask(logits, noise, temperature=1.0):
+    """Binary mask whose gradient is that of the soft sample (straight-through).
+
+    The value is exactly 0 or 1: `1 where soft_mask >= 1/2`, a Bernoulli(sigmoid(logits)) draw
+    (eq. 9). The derivative with respect to `logits` is that of `soft_mask` (eq. 11).
+
+    Args and returns: as `soft_mask`.
+    """
+    soft = soft_mask(logits, noise, temperature)
+    hard = tf.cast(soft >= 0.5, soft.dtype)
+    # `soft - stop_gradient(soft)` is exactly zero, so rounding can't leak into a masked unit.
+    return hard + (soft - tf.stop_gradient(soft))
+
+
+def most_probable_mask(logits):
+    """Mask without noise: 1 where `sigmoid(logits) >= 1/2`. No gradient.
+
+    Args:
+      logits: tensor [*shape].
+
+    Returns:
+      Tensor [*shape] of zeros and ones.
+    """
+    return tf.cast(logits >= 0, logits.dtype)
+
+
+def active_probability(logits):
+    """Probability that a mask entry is 1: `sigmoid(logits)` (eq. 9)."""
+    return tf.sigmoid(logits)
+
+
+@tf.custom_gradient
+def attach(value, logits):
+    """Returns `value` unchanged, with a gradient of zero with respect to `logits`.
+
+    Ordinary training does not involve the masks. A gradient of zeros, instead of none at all,
+    keeps optimizers from warning about disconnected variables.
+    """
+
+    def gradient(upstream):
+        return upstream, tf.zeros_like(logits)
+
+    return tf.identity(value), gradient

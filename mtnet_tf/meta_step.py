@@ -1,0 +1,206 @@
+"""The meta-loss and its gradient: a GradientTape around the inner loop's GradientTape.
+
+Data flow of one meta-step, all tasks at once:
+
+    meta-parameters -> initial fast weights [B, ...] -> adapt on the support sets (eq. 4, 8)
+                    -> predictions on the query sets -> loss per task [B] -> mean (eq. 5, 13)
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from mtnet_tf.fast_weights import fast_weights
+from mtnet_tf.inner_loop import Adaptation, adapt, initial_fast_weights
+from mtnet_tf.layers import TWLayer
+from mtnet_tf.losses import task_losses
+
+
+class MetaLoss(NamedTuple):
+    """The result of a forward pass through the meta-step.
+
+    Attributes:
+      value: scalar, mean over tasks of the query loss after adaptation.
+      query_predictions: [B*m, ...], folded.
+      query_losses: [B].
+      adaptation: `Adaptation`.
+    """
+
+    value: tf.Tensor
+    query_predictions: tf.Tensor
+    query_losses: tf.Tensor
+    adaptation: Adaptation
+
+
+def find_task_weights(model):
+    """The task weights of every trainable `TWLayer` in a model, nested models included.
+
+    Returns:
+      List of `TaskWeight`.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    layers = [x for x in model._flatten_layers() if isinstance(x, TWLayer) and x.trainable]
+    task_weights = [weight for layer in layers for weight in layer.task_weights()]
+    if not task_weights:
+        raise ValueError(
+            "The model must hold at least one built, trainable TWDense or TWConv2D layer, since "
+            f"the inner loop adapts their weights. Received: {model.name}."
+        )
+    return task_weights
+
+
+def fold(x):
+    """[B, n, ...] -> [B*n, ...]."""
+    return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
+
+
+def predict(model, task_weights, weights, x, training=True):
+    """Predictions of each task's own network.
+
+    Args:
+      model: Keras model, [n, ...] -> [n, ...].
+      task_weights: list of `TaskWeight`.
+      weights: their fast weights, list of [B, *variable.shape].
+      x: [B, n, ...].
+      training: passed to the model.
+
+    Returns:
+      Tensor [B*n, ...], folded.
+    """
+    num_tasks = x.shape[0] or tf.shape(x)[0]
+    values = zip([w.variable for w in task_weights], weights, strict=True)
+    with fast_weights(values, num_tasks):
+        return model(fold(x), training=training)
+
+
+def adapt_to_support(model, task_weights, loss, support, *, num_inner_steps, masks, **options):
+    """Runs the inner loop on support sets.
+
+    Args:
+      model: Keras model.
+      task_weights: list of `TaskWeight`.
+      loss: see `task_losses`.
+      support: pair (x [B, n, ...], y [B, n, ...]).
+      num_inner_steps: number of steps.
+      masks: see `adapt`.
+      **options: `step_size` and `first_order` of `adapt`.
+
+    Returns:
+      `Adaptation`.
+    """
+    x, y = support
+    num_tasks = x.shape[0] or tf.shape(x)[0]
+    labels = fold(y)
+
+    def support_losses(weights):
+        return task_losses(loss, labels, predict(model, task_weights, weights, x), num_tasks)
+
+    weights = initial_fast_weights([w.variable for w in task_weights], num_tasks)
+    return adapt(support_losses, weights, num_inner_steps=num_inner_steps, masks=masks, **options)
+
+
+def meta_loss(model, task_weights, loss, episode, **options):
+    """The query loss of networks adapted to the support sets (eq. 5 and 13).
+
+    The paper sums over the tasks of a meta-batch; as in the authors' code this is their mean.
+
+    Args:
+      model: Keras model.
+      task_weights: list of `TaskWeight`.
+      loss: see `task_losses`.
+      episode: `Episode`.
+      **options: see `adapt_to_support`.
+
+    Returns:
+      `MetaLoss`.
+    """
+    support = (episode.support_x, episode.support_y)
+    adaptation = adapt_to_support(model, task_weights, loss, support, **options)
+    predictions = predict(model, task_weights, adaptation.fast_weights, episode.query_x)
+    num_tasks = episode.query_x.shape[0] or tf.shape(episode.query_x)[0]
+    losses = task_losses(loss, fold(episode.query_y), predictions, num_tasks)
+    return MetaLoss(tf.reduce_mean(losses), predictions, losses, adaptation)
+
+
+def meta_gradients(model, task_weights, meta_parameters, loss, episode, **options):
+    """The meta-loss and its gradient with respect to every meta-parameter.
+
+    Args:
+      model: Keras model.
+      task_weights: list of `TaskWeight`.
+      meta_parameters: list of variables: W, b, T, mask logits, normalisation.
+      loss: see `task_losses`.
+      episode: `Episode`.
+      **options: see `adapt_to_support`.
+
+    Returns:
+      Pair (`MetaLoss`, list of gradients).
+    """
+    with tf.GradientTape() as tape:
+        result = meta_loss(model, task_weights, loss, episode, **options)
+    variables = [v.value for v in meta_parameters]
+    return result, tape.gradient(result.value, variables, unconnected_gradients="zero")
+
+
+class MaskSampler:
+    """The masks of a meta-step, aligned with the task weights.
+
+    One draw per `MaskLogits`: the weights and the bias of a unit share theirs.
+    """
+
+    def __init__(self, task_weights, num_tasks, seed, *, redraw=False, most_probable=False):
+        """Stores what to draw.
+
+        Args:
+          task_weights: list of `TaskWeight`.
+          num_tasks: B.
+          seed: stateless seed, int32 [2].
+          redraw: draws new masks at each inner step, as the authors' code does with weight
+            masks; default: once per task, as the paper says.
+          most_probable: no noise: 1 where zeta >= 0.
+        """
+        self._task_weights = task_weights
+        self._num_tasks = num_tasks
+        self._seed = seed
+        self._redraw = redraw
+        self._most_probable = most_probable
+        self._drawn = None
+
+    def __call__(self, step):
+        """Masks of one inner step: a list with a tensor or None for each task weight."""
+        if self._drawn is None or self._redraw:
+            self._drawn = self._draw(step)
+        return align_masks(self._task_weights, self._drawn)
+
+    def _draw(self, step):
+        layers = {id(w.mask_logits): w.mask_logits for w in self._task_weights if w.mask_logits}
+        drawn = {}
+        for i, (key, layer) in enumerate(layers.items()):
+            if self._most_probable:
+                drawn[key] = layer.most_probable()[None]
+            else:
+                seed = tf.random.experimental.stateless_fold_in(self._seed, step * len(layers) + i)
+                drawn[key] = layer.sample(self._num_tasks, seed)
+        return drawn
+
+
+def align_masks(task_weights, drawn):
+    """Shapes masks to broadcast against the fast weights.
+
+    Args:
+      task_weights: list of `TaskWeight`.
+      drawn: dict from `id(mask_logits)` to a mask [B or 1, *shape].
+
+    Returns:
+      List with, for each weight, a mask of its rank plus one, or None.
+    """
+    aligned = []
+    for variable, mask_logits in task_weights:
+        mask = drawn[id(mask_logits)] if mask_logits else None
+        if mask is not None and len(mask_logits.shape) < len(variable.shape):
+            ones = [1] * (len(variable.shape) - 1)
+            mask = tf.reshape(mask, [-1, *ones, mask.shape[-1]])  # one entry per output unit
+        aligned.append(mask)
+    return aligned

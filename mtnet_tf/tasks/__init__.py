@@ -1,0 +1,7 @@
+"""Distributions of tasks, sampled in-graph: `sample(seed, num_tasks) -> Episode`."""
+
+from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.image_classes import ImageClasses
+from mtnet_tf.tasks.regression import Polynomials, Sinusoids
+
+__all__ = ["Episode", "ImageClasses", "Polynomials", "Sinusoids", "TaskDistribution"]

@@ -1,0 +1,38 @@
+"""An episode: one sample of a task, or of a batch of tasks."""
+
+import abc
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Episode(NamedTuple):
+    """Support and query sets of B tasks.
+
+    Attributes:
+      support_x: [B, n, ...].
+      support_y: [B, n, ...], class numbers (int) or targets (float).
+      query_x: [B, m, ...].
+      query_y: [B, m, ...].
+    """
+
+    support_x: tf.Tensor
+    support_y: tf.Tensor
+    query_x: tf.Tensor
+    query_y: tf.Tensor
+
+
+class TaskDistribution(abc.ABC):
+    """A distribution of tasks, sampled in-graph and statelessly."""
+
+    @abc.abstractmethod
+    def sample(self, seed, num_tasks):
+        """Draws tasks, and one episode of each.
+
+        Args:
+          seed: stateless seed, int32 [2].
+          num_tasks: B, Python int.
+
+        Returns:
+          `Episode`, a function of `seed` alone.
+        """

@@ -1,0 +1,112 @@
+"""The regression tasks of sections 6.1 and 6.3: sinusoids and polynomials."""
+
+import math
+
+import tensorflow as tf
+
+from mtnet_tf import seeds
+from mtnet_tf.tasks.episode import Episode, TaskDistribution
+
+TASK_DEFINITIONS = ("original", "paper")
+
+
+def _uniform(shape, seed, low, high):
+    # The generator is named, so that an episode is the same with and without XLA.
+    return tf.random.stateless_uniform(shape, seed, low, high, alg="philox")
+
+
+class _Regression(TaskDistribution):
+    """K support and Q query points of a random function on an interval."""
+
+    def __init__(self, num_shots=10, num_queries=10, task_definition="original"):
+        if task_definition not in TASK_DEFINITIONS:
+            raise ValueError(
+                f"`task_definition` must be one of {TASK_DEFINITIONS}. "
+                f"Received: task_definition={task_definition!r}."
+            )
+        if num_shots <= 0 or num_queries <= 0:
+            raise ValueError(
+                "`num_shots` and `num_queries` must be positive. Received: "
+                f"num_shots={num_shots}, num_queries={num_queries}."
+            )
+        self.num_shots = num_shots
+        self.num_queries = num_queries
+        self.task_definition = task_definition
+
+    def _split(self, x, y):
+        k = self.num_shots
+        return Episode(x[:, :k], y[:, :k], x[:, k:], y[:, k:])
+
+
+class Sinusoids(_Regression):
+    """`y = A sin(w x - b)`, x in [-5, 5], A in [0.1, 5], b in [0, pi], w in [0.8, 1.2].
+
+    That is what the authors' code draws; `task_definition="paper"` has `w x + b` (eq. 18).
+    """
+
+    def __init__(self, num_shots=10, num_queries=10, task_definition="original", oracle=False):
+        """Creates the distribution.
+
+        Args:
+          num_shots: K, support points.
+          num_queries: Q, query points.
+          task_definition: "original" or "paper".
+          oracle: appends the task's identity (A, b) to every input, for the oracle baseline.
+
+        Raises:
+          ValueError: for an unknown definition or numbers that are not positive.
+        """
+        super().__init__(num_shots, num_queries, task_definition)
+        self.oracle = oracle
+        self.num_inputs = 3 if oracle else 1
+
+    def sample(self, seed, num_tasks):
+        """Draws tasks: inputs [B, K or Q, 1] (3 with `oracle`), targets [B, K or Q, 1]."""
+        amplitude_seed, phase_seed, frequency_seed, x_seed = seeds.split(seed, 4)
+        amplitude = _uniform([num_tasks, 1, 1], amplitude_seed, 0.1, 5.0)
+        phase = _uniform([num_tasks, 1, 1], phase_seed, 0.0, math.pi)
+        frequency = _uniform([num_tasks, 1, 1], frequency_seed, 0.8, 1.2)
+        x = _uniform([num_tasks, self.num_shots + self.num_queries, 1], x_seed, -5.0, 5.0)
+        sign = 1.0 if self.task_definition == "paper" else -1.0
+        y = amplitude * tf.sin(frequency * x + sign * phase)
+        if self.oracle:
+            identity = tf.concat([amplitude, phase], -1)  # [B, 1, 2]
+            x = tf.concat([x, tf.repeat(identity, tf.shape(x)[1], axis=1)], -1)
+        return self._split(x, y)
+
+
+class Polynomials(_Regression):
+    """`y = sum_i c_i x^i` up to `order`, x in [-2, 2], c_i uniform in [-1, 1] over 2^i.
+
+    The division and the range of x are the authors' code; `task_definition="paper"` leaves the
+    division out (section 6.3, which gives no range).
+    """
+
+    def __init__(self, order=1, num_shots=10, num_queries=10, task_definition="original"):
+        """Creates the distribution.
+
+        Args:
+          order: highest power, int >= 0.
+          num_shots: K, support points.
+          num_queries: Q, query points.
+          task_definition: "original" or "paper".
+
+        Raises:
+          ValueError: for a negative order, an unknown definition or numbers below 1.
+        """
+        super().__init__(num_shots, num_queries, task_definition)
+        if order < 0:
+            raise ValueError(f"`order` must not be negative. Received: order={order}.")
+        self.order = order
+        self.num_inputs = 1
+
+    def sample(self, seed, num_tasks):
+        """Draws tasks: inputs [B, K or Q, 1], targets [B, K or Q, 1]."""
+        coefficient_seed, x_seed = seeds.split(seed, 2)
+        powers = tf.range(self.order + 1, dtype=tf.float32)
+        c = _uniform([num_tasks, 1, self.order + 1], coefficient_seed, -1.0, 1.0)
+        if self.task_definition == "original":
+            c /= 2.0**powers
+        x = _uniform([num_tasks, self.num_shots + self.num_queries, 1], x_seed, -2.0, 2.0)
+        y = tf.reduce_sum(c * x**powers, -1, keepdims=True)  # [B, K+Q, 1]
+        return self._split(x, y)
