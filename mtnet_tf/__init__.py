@@ -1,0 +1,43 @@
+"""MT-nets and T-nets (Lee & Choi, ICML 2018) as Keras layers and a Keras trainer."""
+
+from mtnet_tf.evaluation import Evaluation, evaluate, summarize
+from mtnet_tf.inner_loop import adapt
+from mtnet_tf.layers import (
+    BlockMaxPooling2D,
+    ExampleLayerNormalization,
+    MaskLogits,
+    TaskBatchNormalization,
+    TWConv2D,
+    TWDense,
+    TWLayer,
+)
+from mtnet_tf.learner import MetaLearner
+from mtnet_tf.losses import FewShotCrossentropy
+from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
+from mtnet_tf.tasks import Episode, ImageClasses, Polynomials, Sinusoids, TaskDistribution
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BlockMaxPooling2D",
+    "Episode",
+    "Evaluation",
+    "ExampleLayerNormalization",
+    "FewShotCrossentropy",
+    "ImageClasses",
+    "MaskLogits",
+    "MetaLearner",
+    "Polynomials",
+    "Sinusoids",
+    "TWConv2D",
+    "TWDense",
+    "TWLayer",
+    "TaskBatchNormalization",
+    "TaskDistribution",
+    "adapt",
+    "convolutional_network",
+    "dense_image_network",
+    "evaluate",
+    "regression_network",
+    "summarize",
+]

@@ -43,6 +43,24 @@ class ImageClasses(TaskDistribution):
         self._largest = int(counts.max())
         self._starts = tf.constant(np.cumsum(counts) - counts, tf.int32)
 
+    @classmethod
+    def of_classes(cls, images, counts, classes, **options):
+        """Tasks over some classes of a larger array.
+
+        Args:
+          images: uint8 array [P, H, W, C], class by class; may be memory-mapped.
+          counts: pictures of each class.
+          classes: numbers of the classes to use.
+          **options: as for `ImageClasses`.
+
+        Returns:
+          `ImageClasses` with its own copy of those pictures.
+        """
+        counts = np.asarray(counts)
+        starts = np.cumsum(counts) - counts
+        rows = [np.arange(starts[c], starts[c] + counts[c]) for c in classes]
+        return cls(images[np.concatenate(rows)], counts[classes], **options)
+
     def sample(self, seed, num_tasks):
         """Draws tasks.
 

@@ -1,0 +1,262 @@
+"""`MetaLearner`: a Keras model, meta-trained with Keras' own `compile`, `fit` and `evaluate`."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from mtnet_tf import seeds
+from mtnet_tf.meta_step import MaskSampler, find_task_weights, meta_gradients, meta_loss
+from mtnet_tf.tasks import Episode, TaskDistribution
+
+
+class _Sampled(NamedTuple):
+    """A task distribution that the compiled step samples, `batch_size` tasks per number."""
+
+    tasks: TaskDistribution
+    batch_size: int
+    numbers: tf.data.Dataset
+
+
+@keras.saving.register_keras_serializable(package="mtnet_tf")
+class MetaLearner(keras.Model):
+    """Meta-trains a model so that a few gradient steps adapt it to a new task.
+
+    Which method it is depends on the model's cells (`TWDense`, `TWConv2D`): MT-net by default,
+    T-net with `mask=None`, M-net with `transform=False`, MAML with both.
+
+    Example:
+
+    >>> learner = MetaLearner(regression_network(), step_size=0.01)
+    >>> learner.compile(keras.optimizers.Adam(1e-3), "mean_squared_error")
+    >>> learner.fit(Sinusoids(), batch_size=4, steps_per_epoch=1000)
+    """
+
+    def __init__(
+        self,
+        model,
+        step_size,
+        num_inner_steps=1,
+        *,
+        first_order=False,
+        redraw_masks=False,
+        seed=0,
+        **kwargs,
+    ):
+        """Creates the learner.
+
+        Args:
+          model: built Keras model with TW layers, [n, ...] -> [n, ...].
+          step_size: alpha, positive; its unit follows from the loss given to `compile`.
+          num_inner_steps: gradient steps within a task, int >= 0.
+          first_order: leaves second derivatives out (the authors' `stop_grad`).
+          redraw_masks: new masks at each inner step instead of once per task.
+          seed: run seed of tasks and masks.
+          **kwargs: Keras' `name`.
+
+        Raises:
+          ValueError: if the model has nothing to adapt, or for numbers that make no sense.
+        """
+        super().__init__(**kwargs)
+        if not step_size > 0:
+            raise ValueError(f"`step_size` must be positive. Received: step_size={step_size}.")
+        if num_inner_steps < 0:
+            raise ValueError(
+                "`num_inner_steps` must not be negative. "
+                f"Received: num_inner_steps={num_inner_steps}."
+            )
+        self.model = model
+        self.step_size = step_size
+        self.num_inner_steps = num_inner_steps
+        self.first_order = first_order
+        self.redraw_masks = redraw_masks
+        self.seed = seed
+        self._support_loss = keras.metrics.Mean(name="support_loss")
+        self._sampled = {}
+        find_task_weights(model)
+        self.built = True
+
+    @property
+    def meta_parameters(self):
+        """Everything that the meta-step changes: W, b, T, mask logits, normalisation."""
+        return self.model.trainable_variables
+
+    @property
+    def task_weights(self):
+        """What the inner loop changes, a list of `TaskWeight`."""
+        return find_task_weights(self.model)
+
+    def call(self, inputs, training=None):
+        """Predictions of the initial, not adapted, weights."""
+        return self.model(inputs, training=training)
+
+    def compile(self, optimizer="adam", loss=None, metrics=None, *, jit_compile=True, **kwargs):
+        """Configures meta-training.
+
+        Args:
+          optimizer: of the meta-step.
+          loss: per-example loss of a task, see `task_losses`; both of support and query.
+          metrics: Keras metrics of the predictions on query sets after adaptation.
+          jit_compile: compiles the meta-step with XLA; several times faster.
+          **kwargs: further arguments of `keras.Model.compile`.
+
+        Raises:
+          ValueError: without a loss.
+        """
+        if loss is None:
+            raise ValueError(
+                "`loss` must be a Keras loss, its name, or a function. Received: loss=None."
+            )
+        self.task_loss = keras.losses.get(loss)
+        super().compile(
+            optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs
+        )
+
+    def compile_from_config(self, config):
+        """Compiles a loaded learner, with room for the optimizer's state."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def masks(self, num_tasks, seed, *, most_probable=False):
+        """The masks of one episode batch, see `MaskSampler`."""
+        return MaskSampler(
+            self.task_weights,
+            num_tasks,
+            seed,
+            redraw=self.redraw_masks,
+            most_probable=most_probable,
+        )
+
+    def train_step(self, data):
+        """One meta-step (eq. 13). Keras compiles and calls it."""
+        iteration = self.optimizer.iterations.value
+        episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
+        result, gradients = meta_gradients(
+            meta_parameters=self.meta_parameters,
+            **self._options(episode, seeds.Purpose.TRAIN_MASKS, iteration),
+        )
+        self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
+        return self._metrics_of(result, episode)
+
+    def make_train_function(self, force=False):
+        """Compiles the meta-step; several of them, sampling included, as ONE program.
+
+        With `steps_per_execution` above 1 the loop of meta-steps itself is compiled: small
+        networks are all overhead otherwise.
+        """
+        loops = self._sampled.get("train") and self.steps_per_execution > 1
+        if not loops or self.run_eagerly or (self.train_function and not force):
+            return super().make_train_function(force)
+
+        @tf.function(jit_compile=self.jit_compile, autograph=False)
+        def run():
+            def body(step):
+                self.train_step(None)
+                return step + 1
+
+            tf.while_loop(lambda step: step < self.steps_per_execution, body, [0])
+            return self.get_metrics_result()
+
+        self.train_function = lambda iterator: run()
+        return None
+
+    def test_step(self, data):
+        """The query loss and metrics after adaptation, of one batch of episodes."""
+        index = data if self._sampled.get("test") else self._loss_tracker.count
+        episode = self._episode(data, "test", seeds.Purpose.EVALUATION_TASKS, index)
+        result = meta_loss(**self._options(episode, seeds.Purpose.EVALUATION_MASKS, index))
+        return self._metrics_of(result, episode)
+
+    def _episode(self, data, role, purpose, number):
+        sampled = self._sampled.get(role)
+        if sampled is None:
+            return Episode(*tf.nest.flatten(data))
+        seed = seeds.stateless_seed(self.seed, purpose, number)
+        return sampled.tasks.sample(seed, sampled.batch_size)
+
+    def _options(self, episode, purpose, number):
+        num_tasks = episode.support_x.shape[0] or tf.shape(episode.support_x)[0]
+        return {
+            "model": self.model,
+            "task_weights": self.task_weights,
+            "loss": self.task_loss,
+            "episode": episode,
+            "num_inner_steps": self.num_inner_steps,
+            "step_size": self.step_size,
+            "first_order": self.first_order,
+            "masks": self.masks(num_tasks, seeds.stateless_seed(self.seed, purpose, number)),
+        }
+
+    def _metrics_of(self, result, episode):
+        self._loss_tracker.update_state(result.value)
+        if result.adaptation.support_losses:
+            self._support_loss.update_state(result.adaptation.support_losses[0])
+        labels = tf.reshape(episode.query_y, [-1, *episode.query_y.shape[2:]])
+        return self.compute_metrics(None, labels, result.query_predictions)
+
+    def fit(self, x=None, *, batch_size=None, validation_data=None, validation_steps=None, **kwargs):
+        """Meta-trains with `keras.Model.fit`.
+
+        Args:
+          x: a `TaskDistribution`; or a `tf.data.Dataset` of episode batches, `Episode` or
+            ((support_x, support_y), (query_x, query_y)).
+          batch_size: tasks per meta-step, for a `TaskDistribution` (with `steps_per_epoch`).
+          validation_data: as `x`; needs `validation_steps` if it is a `TaskDistribution`.
+          validation_steps: batches of `batch_size` episodes, the same ones at every validation.
+          **kwargs: further arguments of `keras.Model.fit`.
+
+        Returns:
+          `keras.callbacks.History`.
+
+        Raises:
+          ValueError: if a `TaskDistribution` comes without batch size or steps.
+        """
+        data = self._stream(x, "train", batch_size, kwargs.get("steps_per_epoch"))
+        if validation_data is not None:
+            validation_data = self._stream(validation_data, "test", batch_size, validation_steps)
+        kwargs = {"shuffle": False, **kwargs}  # order is the stream's business
+        return super().fit(
+            data, validation_data=validation_data, validation_steps=validation_steps, **kwargs
+        )
+
+    def evaluate(self, x=None, *, batch_size=None, steps=None, **kwargs):
+        """Post-adaptation loss and metrics, with `keras.Model.evaluate`; `x` as for `fit`."""
+        return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
+
+    def _stream(self, x, role, batch_size, steps):
+        """What Keras iterates over; for a task distribution, numbers of batches to sample."""
+        known = self._sampled.get(role)
+        if known is not None and x is known.numbers:
+            return x  # Keras' `fit` validates through `evaluate`, with what it was given
+        if not isinstance(x, TaskDistribution):
+            sampled = None
+        elif not batch_size or not steps:
+            raise ValueError(
+                "A TaskDistribution is endless: `batch_size` and the number of steps must be "
+                f"given. Received: batch_size={batch_size}, steps={steps}."
+            )
+        else:
+            numbers = tf.data.Dataset.range(steps if role == "test" else 2**40)
+            sampled = _Sampled(x, batch_size, numbers)
+        if (known and known[:2]) != (sampled and sampled[:2]):
+            setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
+        self._sampled[role] = sampled
+        return sampled.numbers if sampled else x
+
+    def get_config(self):
+        """Arguments to create the learner again."""
+        return {
+            "name": self.name,
+            "model": keras.saving.serialize_keras_object(self.model),
+            "step_size": self.step_size,
+            "num_inner_steps": self.num_inner_steps,
+            "first_order": self.first_order,
+            "redraw_masks": self.redraw_masks,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Creates a learner from `get_config`."""
+        model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
+        return cls(model, **config)

@@ -1,0 +1,167 @@
+"""The run folder: settings, checkpoints, metrics, curve, results. Nothing in it is half-written.
+
+    config.json            settings, command, versions
+    checkpoints/           iteration_00001000.keras (the last three), best.keras
+    metrics.csv, curve.png one row per validation
+    tensorboard/           the same for TensorBoard
+    test_*.{csv,json,png}  results of evaluations
+"""
+
+import csv
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+KEPT_CHECKPOINTS = 3
+
+
+def versions():
+    """Versions of what computes the numbers, a dict."""
+    from mtnet_tf import __version__
+
+    modules = {"tensorflow": tf, "keras": keras, "numpy": np}
+    found = {name: module.__version__ for name, module in modules.items()}
+    return {"mtnet_tf": __version__, **found, "python": platform.python_version()}
+
+
+def write_text(path, text):
+    """Writes a file beside and renames it."""
+    partial = Path(f"{path}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def write_json(path, value):
+    """Writes JSON beside and renames it."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_csv(path, rows):
+    """Writes rows (lists) beside and renames the file."""
+    partial = Path(f"{path}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    os.replace(partial, path)
+
+
+class Run:
+    """One run folder."""
+
+    def __init__(self, path):
+        """Points to a folder; nothing is written yet."""
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+
+    def start(self, settings, command):
+        """Makes the folder and writes config.json.
+
+        Args:
+          settings: dict, every resolved setting.
+          command: the command line, str.
+        """
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        config = {"settings": settings, "command": command, "versions": versions()}
+        write_json(self.path / "config.json", config)
+
+    def clear(self):
+        """Sets an older run with these settings aside, so that the new one starts afresh."""
+        if self._numbered():
+            number = 1
+            while (aside := self.path.with_name(f"{self.path.name}.old{number}")).exists():
+                number += 1
+            self.path.rename(aside)
+
+    def settings(self):
+        """The settings of config.json.
+
+        Raises:
+          ValueError: if there is no run here.
+        """
+        path = self.path / "config.json"
+        if not path.is_file():
+            raise ValueError(
+                f"No trained run in {self.path}: train it first with the same flags and "
+                "--train=True, or name its folder with --run."
+            )
+        return json.loads(path.read_text(encoding="utf-8"))["settings"]
+
+    def _numbered(self):
+        return sorted(self.checkpoints.glob("iteration_*.keras"))
+
+    def save(self, learner):
+        """Writes a checkpoint, optimizer state included, and drops all but the last three."""
+        iteration = int(learner.optimizer.iterations)
+        path = self.checkpoints / f"iteration_{iteration:08d}.keras"
+        partial = self.checkpoints / "partial.keras"
+        learner.save(partial)
+        os.replace(partial, path)
+        for old in self._numbered()[:-KEPT_CHECKPOINTS]:
+            old.unlink()
+        return path
+
+    def mark_best(self, checkpoint):
+        """Keeps a copy of a checkpoint as the best one."""
+        partial = self.checkpoints / "partial.keras"
+        shutil.copyfile(checkpoint, partial)
+        os.replace(partial, self.checkpoints / "best.keras")
+
+    def latest(self):
+        """Path of the newest checkpoint, None where there is none."""
+        return next(iter(reversed(self._numbered())), None)
+
+    def find(self, iteration=-1):
+        """Path of the checkpoint to evaluate.
+
+        Args:
+          iteration: a meta-iteration that was kept; -1 for the best on validation.
+
+        Raises:
+          ValueError: if it isn't there.
+        """
+        path = self.checkpoints / f"iteration_{iteration:08d}.keras"
+        if iteration < 0:
+            path = self.checkpoints / "best.keras"
+            path = path if path.is_file() else self.latest()
+        if path is None or not path.is_file():
+            kept = [int(p.stem.split("_")[1]) for p in self._numbered()]
+            raise ValueError(
+                f"No checkpoint of iteration {iteration} in {self.checkpoints}. Kept are "
+                f"iterations {kept or 'none'}; train, or name one of them with --test_iter."
+            )
+        return path
+
+    def rows(self):
+        """The rows of metrics.csv, dicts of floats."""
+        path = self.path / "metrics.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+    def write_rows(self, rows):
+        """Rewrites metrics.csv."""
+        header = list(rows[-1])
+        lines = [[f"{row[name]:.8g}" for name in header] for row in rows]
+        write_csv(self.path / "metrics.csv", [header, *lines])
+
+
+def load_learner(path):
+    """Loads a checkpoint, optimizer state included.
+
+    Raises:
+      ValueError: if the file can't be read as one.
+    """
+    try:
+        return keras.saving.load_model(path)
+    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{path} is not a readable checkpoint of this package ({reason}). Delete it to go on "
+            "from the one before, or train anew with --resume=False."
+        ) from error

@@ -1,0 +1,141 @@
+"""The schedule of a run: `MetaLearner.fit` from validation to validation, resumable anywhere."""
+
+import math
+import time
+
+import keras
+import tensorflow as tf
+
+from mtnet_tf import plots
+from mtnet_tf.analysis import active_fraction
+
+
+class Recorder(keras.callbacks.Callback):
+    """After each validation: a row of metrics, the curve, summaries and a checkpoint."""
+
+    def __init__(self, run, title, summaries=True):
+        """Creates the callback.
+
+        Args:
+          run: `Run`.
+          title: above the curve.
+          summaries: whether to write TensorBoard summaries.
+        """
+        super().__init__()
+        self._run = run
+        self._title = title
+        self._writer = None
+        if summaries:
+            self._writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._start = (time.perf_counter(), int(self.model.optimizer.iterations))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes everything."""
+        iteration = int(self.model.optimizer.iterations)
+        seconds = time.perf_counter() - self._start[0]
+        # Rows past this iteration are of a run that was killed before its next checkpoint.
+        rows = [row for row in self._run.rows() if row["iteration"] < iteration]
+        row = {"iteration": iteration, **logs, "active_fraction": active_fraction(self.model)}
+        row["seconds_per_iteration"] = seconds / (iteration - self._start[1])
+        is_best = all(_score(row) > _score(old) for old in rows)
+        rows.append(row)
+        checkpoint = self._run.save(self.model)
+        if is_best:
+            self._run.mark_best(checkpoint)
+        self._run.write_rows(rows)
+        plots.plot_training(rows, self._run.path / "curve.png", self._title)
+        if self._writer is not None:
+            with self._writer.as_default(step=iteration):
+                for name, value in row.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
+
+
+def _score(row):
+    """Larger is better."""
+    return row["val_accuracy"] if "val_accuracy" in row else -row["val_loss"]
+
+
+def segments(start, stop, interval):
+    """Cuts iterations so that every validation falls on a multiple of the interval.
+
+    Returns:
+      List of (number of epochs, iterations per epoch).
+    """
+    head = min(-start % interval, stop - start)
+    full, tail = divmod(stop - start - head, interval)
+    return [(n, steps) for n, steps in ((1, head), (full, interval), (1, tail)) if n and steps]
+
+
+def train(
+    learner,
+    tasks,
+    validation_tasks,
+    run,
+    *,
+    meta_batch_size,
+    num_iterations,
+    validate_every,
+    num_validation_batches=5,
+    max_steps_per_execution=1,
+    title="",
+    summaries=True,
+    verbose="auto",
+):
+    """Meta-trains up to an iteration, from wherever the learner is.
+
+    Args:
+      learner: compiled `MetaLearner`.
+      tasks: `TaskDistribution` to train on.
+      validation_tasks: `TaskDistribution` to validate on.
+      run: `Run`, started.
+      meta_batch_size: tasks per meta-step.
+      num_iterations: meta-iterations in all, those already done included.
+      validate_every: meta-iterations between validations (and checkpoints).
+      num_validation_batches: of `meta_batch_size` episodes.
+      max_steps_per_execution: meta-steps compiled into one call, at most.
+      title: above the curve.
+      summaries: whether to write TensorBoard summaries.
+      verbose: as for `keras.Model.fit`.
+
+    Raises:
+      KeyboardInterrupt: passed on, after a checkpoint.
+    """
+    recorder = Recorder(run, title, summaries)
+    try:
+        start = int(learner.optimizer.iterations)
+        for num_epochs, steps in segments(start, num_iterations, validate_every):
+            _set_steps_per_execution(learner, steps, max_steps_per_execution)
+            done = int(learner.optimizer.iterations) // validate_every
+            learner.fit(
+                tasks,
+                batch_size=meta_batch_size,
+                initial_epoch=done,
+                epochs=done + num_epochs,
+                steps_per_epoch=steps,
+                validation_data=validation_tasks,
+                validation_steps=num_validation_batches,
+                callbacks=[recorder],
+                verbose=verbose,
+            )
+    except KeyboardInterrupt:
+        run.save(learner)
+        raise
+
+
+def _set_steps_per_execution(learner, steps, maximum):
+    # An execution can't stop half-way, so an epoch is a whole number of them.
+    wanted = max(d for d in range(1, min(steps, maximum) + 1) if steps % d == 0)
+    if learner.steps_per_execution != wanted:
+        learner.steps_per_execution = wanted
+        learner.train_function = learner.test_function = None
+
+
+def default_validation_interval(num_iterations):
+    """About fifty validations in a run, at round iterations: 10, 20, 50, 100, ..."""
+    target = max(num_iterations / 50, 10)
+    base = 10 ** math.floor(math.log10(target))
+    return int(next(base * f for f in (1, 2, 5, 10) if base * f >= target))
