@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from mtnet_tf import seeds
 from mtnet_tf.fast_weights import fast_weights
 from mtnet_tf.inner_loop import Adaptation, adapt, initial_fast_weights
 from mtnet_tf.layers import TWLayer
@@ -181,7 +182,7 @@ class MaskSampler:
             if self._most_probable:
                 drawn[key] = layer.most_probable()[None]
             else:
-                seed = tf.random.experimental.stateless_fold_in(self._seed, step * len(layers) + i)
+                seed = seeds.fold_in(self._seed, step * len(layers) + i)
                 drawn[key] = layer.sample(self._num_tasks, seed)
         return drawn
 

@@ -8,6 +8,10 @@ import enum
 import tensorflow as tf
 
 
+# Named, because TensorFlow's automatic choice differs with and without XLA.
+ALGORITHM = "philox"
+
+
 class Purpose(enum.IntEnum):
     """Independent streams of one run seed."""
 
@@ -29,9 +33,43 @@ def stateless_seed(seed, purpose, iteration):
       int32 tensor [2].
     """
     base = tf.constant([seed & 0x7FFFFFFF, int(purpose)], tf.int32)
-    return tf.random.experimental.stateless_fold_in(base, tf.cast(iteration, tf.int32))
+    return fold_in(base, iteration)
+
+
+def fold_in(seed, number):
+    """A new seed from a seed and a number.
+
+    Args:
+      seed: int32 tensor [2].
+      number: int or int tensor.
+
+    Returns:
+      int32 tensor [2].
+    """
+    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32), ALGORITHM)
 
 
 def split(seed, num):
     """`num` independent seeds from one, a list of int32 tensors [2]."""
-    return tf.unstack(tf.random.experimental.stateless_split(seed, num))
+    return tf.unstack(tf.random.experimental.stateless_split(seed, num, ALGORITHM))
+
+
+def uniform(shape, seed, low=0.0, high=1.0):
+    """Uniform float32 numbers in [low, high), the same with and without XLA.
+
+    `tf.random.stateless_uniform` gives other floats when compiled, but the same integers.
+
+    Args:
+      shape: of the result.
+      seed: int32 tensor [2].
+      low: float.
+      high: float.
+    """
+    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=ALGORITHM)
+    unit = tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) / 2**24
+    return low + (high - low) * unit
+
+
+def integers(shape, seed, high):
+    """Uniform int32 numbers in [0, high), the same with and without XLA."""
+    return tf.random.stateless_uniform(shape, seed, 0, high, tf.int32, alg=ALGORITHM)

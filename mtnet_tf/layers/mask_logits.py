@@ -33,7 +33,8 @@ class MaskLogits(keras.layers.Layer):
         Raises:
           ValueError: if `temperature` is not positive.
         """
-        super().__init__(**kwargs)
+        # Masks multiply the inner gradient, which has the variables' dtype whatever the policy.
+        super().__init__(autocast=False, **kwargs)
         if temperature <= 0:
             raise ValueError(
                 f"`temperature` must be positive. Received: temperature={temperature}."
@@ -46,7 +47,7 @@ class MaskLogits(keras.layers.Layer):
     def build(self, input_shape=None):
         """Creates zeta, [*shape]. `input_shape` is not needed."""
         self.logits = self.add_weight(
-            name="mask_logits", shape=self.shape, initializer=self.initializer
+            name="mask_logits", shape=self.shape, initializer=self.initializer, autocast=False
         )
         self.built = True
 
@@ -77,7 +78,6 @@ class MaskLogits(keras.layers.Layer):
         return masks.active_probability(self._value())
 
     def _value(self):
-        # Masks multiply the inner gradient, which has the variable's dtype, so not autocast.
         return tf.convert_to_tensor(self.logits.value)
 
     def compute_output_shape(self, input_shape):

@@ -89,11 +89,11 @@ class ImageClasses(TaskDistribution):
     def _draw_classes(self, seed, num_tasks):
         # The largest of independent numbers: N distinct classes in random order.
         shape = [num_tasks, self._counts.shape[0]]
-        return tf.math.top_k(_uniform(shape, seed), self.num_ways).indices
+        return tf.math.top_k(seeds.uniform(shape, seed), self.num_ways).indices
 
     def _draw_pictures(self, seed, classes):
         counts = tf.gather(self._counts, classes)  # [B, N]
-        scores = _uniform([*classes.shape, self._largest], seed)
+        scores = seeds.uniform([*classes.shape, self._largest], seed)
         exists = tf.range(self._largest) < counts[..., None]
         per_class = self.num_shots + self.num_queries
         chosen = tf.math.top_k(tf.where(exists, scores, -1.0), per_class).indices  # [B, N, K+Q]
@@ -102,7 +102,7 @@ class ImageClasses(TaskDistribution):
 
     def _draw_turns(self, seed, num_tasks):
         shape = [num_tasks, 1, self.num_ways]
-        return tf.random.stateless_uniform(shape, seed, 0, 4, tf.int32, alg="philox")
+        return seeds.integers(shape, seed, 4)
 
     def _join(self, x):
         return tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
@@ -125,11 +125,6 @@ def rotate(images, turns):
     axes = [*range(rank - 3), rank - 2, rank - 3, rank - 1]
     quarter = tf.reverse(tf.transpose(images, axes), [-3])
     return tf.where(turns % 2 == 1, quarter, images)
-
-
-def _uniform(shape, seed):
-    # The generator is named, so that an episode is the same with and without XLA.
-    return tf.random.stateless_uniform(shape, seed, alg="philox")
 
 
 def _check(images, counts, num_ways, per_class, rotations):

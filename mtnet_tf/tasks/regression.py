@@ -10,11 +10,6 @@ from mtnet_tf.tasks.episode import Episode, TaskDistribution
 TASK_DEFINITIONS = ("original", "paper")
 
 
-def _uniform(shape, seed, low, high):
-    # The generator is named, so that an episode is the same with and without XLA.
-    return tf.random.stateless_uniform(shape, seed, low, high, alg="philox")
-
-
 class _Regression(TaskDistribution):
     """K support and Q query points of a random function on an interval."""
 
@@ -63,10 +58,10 @@ class Sinusoids(_Regression):
     def sample(self, seed, num_tasks):
         """Draws tasks: inputs [B, K or Q, 1] (3 with `oracle`), targets [B, K or Q, 1]."""
         amplitude_seed, phase_seed, frequency_seed, x_seed = seeds.split(seed, 4)
-        amplitude = _uniform([num_tasks, 1, 1], amplitude_seed, 0.1, 5.0)
-        phase = _uniform([num_tasks, 1, 1], phase_seed, 0.0, math.pi)
-        frequency = _uniform([num_tasks, 1, 1], frequency_seed, 0.8, 1.2)
-        x = _uniform([num_tasks, self.num_shots + self.num_queries, 1], x_seed, -5.0, 5.0)
+        amplitude = seeds.uniform([num_tasks, 1, 1], amplitude_seed, 0.1, 5.0)
+        phase = seeds.uniform([num_tasks, 1, 1], phase_seed, 0.0, math.pi)
+        frequency = seeds.uniform([num_tasks, 1, 1], frequency_seed, 0.8, 1.2)
+        x = seeds.uniform([num_tasks, self.num_shots + self.num_queries, 1], x_seed, -5.0, 5.0)
         sign = 1.0 if self.task_definition == "paper" else -1.0
         y = amplitude * tf.sin(frequency * x + sign * phase)
         if self.oracle:
@@ -104,9 +99,9 @@ class Polynomials(_Regression):
         """Draws tasks: inputs [B, K or Q, 1], targets [B, K or Q, 1]."""
         coefficient_seed, x_seed = seeds.split(seed, 2)
         powers = tf.range(self.order + 1, dtype=tf.float32)
-        c = _uniform([num_tasks, 1, self.order + 1], coefficient_seed, -1.0, 1.0)
+        c = seeds.uniform([num_tasks, 1, self.order + 1], coefficient_seed, -1.0, 1.0)
         if self.task_definition == "original":
             c /= 2.0**powers
-        x = _uniform([num_tasks, self.num_shots + self.num_queries, 1], x_seed, -2.0, 2.0)
+        x = seeds.uniform([num_tasks, self.num_shots + self.num_queries, 1], x_seed, -2.0, 2.0)
         y = tf.reduce_sum(c * x**powers, -1, keepdims=True)  # [B, K+Q, 1]
         return self._split(x, y)

@@ -1,0 +1,28 @@
+"""The one exception a user of this package has to know."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class DataError(ValueError):
+    """Says on one line what was expected, what came instead, and how to mend it."""
+
+
+@contextlib.contextmanager
+def os_errors_explained(data_dir: Path) -> Iterator[None]:
+    """Turns a full disk, a read-only folder and the like into a `DataError`.
+
+    Args:
+        data_dir: named where the system's own error names no file.
+
+    Raises:
+        DataError: in place of any OSError raised inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"Cannot read or write `{error.filename or data_dir}`: "
+            f"{error.strerror or error}. Free or unlock it, or choose another --data_dir."
+        ) from error

@@ -1,0 +1,188 @@
+"""Finds the two Omniglot archives, or fetches them, and reads their drawings."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from PIL import Image
+
+from data_prep.archives import PictureSource, open_source
+from data_prep.download import DownloadError, download
+from data_prep.errors import DataError
+from data_prep.pictures import decode_png
+
+HOME_PAGE = "https://github.com/brendenlake/omniglot"
+DOWNLOAD_URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
+CHARACTERS = {"images_background": 964, "images_evaluation": 659}
+MD5 = {
+    "images_background": "68d2efa1b9178cc56df9314c21c6e718",
+    "images_evaluation": "6b91aef0f799c5bb55b94e3f2daec811",
+}
+DRAWINGS_PER_CHARACTER = 20
+SIDE = 105
+# Ten times what 105x105 pixels take without compression at 1 bit.
+MAX_BYTES = 1 << 14
+
+
+class Drawing(NamedTuple):
+    """One drawing of one character, white paper and black ink, 1-bit, 105x105."""
+
+    class_name: str
+    file_name: str
+    image: Image.Image
+
+
+def find_sources(data_dir: Path, sources: Sequence[str | Path], *, progress: bool) -> list[Path]:
+    """Finds one archive or folder per part of Omniglot.
+
+    Args:
+        data_dir: searched, and downloaded into.
+        sources: where to look instead; each an archive, an unpacked folder, or a
+            folder that holds them. When given, nothing is downloaded.
+        progress: whether to show a bar while downloading.
+
+    Returns:
+        The paths, one per part.
+
+    Raises:
+        DataError: a part is missing and cannot be downloaded.
+    """
+    if sources:
+        return [path for source in sources for path in _parts_at(Path(source))]
+    places = [data_dir, data_dir / "omniglot", Path.cwd()]
+    found = []
+    for part in CHARACTERS:
+        local = [path for place in places if (path := _find_part(part, place))]
+        found.append(local[0] if local else _download_part(part, data_dir, progress=progress))
+    return found
+
+
+def _find_part(part: str, place: Path) -> Path | None:
+    if (place / f"{part}.zip").is_file():
+        return place / f"{part}.zip"
+    return place / part if (place / part).is_dir() else None
+
+
+def _parts_at(source: Path) -> list[Path]:
+    """Returns the parts in a folder that holds them, or else the path itself."""
+    if not source.is_dir():
+        return [source]
+    return [path for part in CHARACTERS if (path := _find_part(part, source))] or [source]
+
+
+def _download_part(part: str, data_dir: Path, *, progress: bool) -> Path:
+    target = data_dir / "omniglot" / f"{part}.zip"
+    try:
+        download(f"{DOWNLOAD_URL}/{part}.zip", target, MD5[part], progress=progress)
+    except DownloadError as error:
+        names = " and ".join(f"{part}.zip" for part in CHARACTERS)
+        raise DataError(
+            f"Omniglot is not here and `{part}.zip` cannot be downloaded ({error}): put {names} "
+            f"from {HOME_PAGE} (folder python) into `{target.parent}`, name their folder with "
+            "--source, or draw a stand-in with --synthetic."
+        ) from error
+    return target
+
+
+def read_drawings(paths: Sequence[Path]) -> Iterator[Drawing]:
+    """Yields every drawing, class by class in sorted order.
+
+    The lists of members are checked before the first drawing is read.
+
+    Args:
+        paths: one archive or folder per part, in any order.
+
+    Raises:
+        DataError: a part is missing, given twice, incomplete or damaged.
+    """
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_source(path, MAX_BYTES)) for path in paths]
+        characters = _join_parts(sources)
+        for class_name in sorted(characters):
+            source, members = characters[class_name]
+            for member in members:
+                image = decode_png(source.read(member), source.where(member), (SIDE, SIDE), "1")
+                yield Drawing(class_name, PurePosixPath(member).name, image)
+
+
+def _join_parts(
+    sources: Sequence[PictureSource],
+) -> dict[str, tuple[PictureSource, list[str]]]:
+    """Checks that the sources make one whole Omniglot; returns class -> (source, members)."""
+    by_part: dict[str, PictureSource] = {}
+    joined: dict[str, tuple[PictureSource, list[str]]] = {}
+    for source in sources:
+        part = _part_of(source)
+        if part in by_part:
+            raise DataError(
+                f"`{by_part[part].path}` and `{source.path}` both hold {part}. "
+                f"Give {' and '.join(CHARACTERS)} once each."
+            )
+        by_part[part] = source
+        for class_name, members in group_by_class(source, CHARACTERS[part]).items():
+            if class_name in joined:
+                other = joined[class_name][0].path
+                raise DataError(
+                    f"`{other}` and `{source.path}` both hold the character `{class_name}`, "
+                    f"which must be in one of them only. Fetch fresh copies from {HOME_PAGE}."
+                )
+            joined[class_name] = (source, members)
+    missing = [part for part in CHARACTERS if part not in by_part]
+    if missing:
+        raise DataError(
+            f"Omniglot has two archives; {' and '.join(missing)} is missing beside "
+            f"`{sources[0].path}`. Give it too: --source takes several paths."
+        )
+    return joined
+
+
+def _part_of(source: PictureSource) -> str:
+    """Returns which part a source holds, by its top folder or else by its own name."""
+    tops = {name.split("/", 1)[0] for name in source.names} & set(CHARACTERS)
+    parts = tops or {source.path.resolve().stem} & set(CHARACTERS)
+    if len(parts) != 1:
+        raise DataError(
+            f"`{source.path}` must hold one of {' or '.join(CHARACTERS)}. Received: "
+            f"{' and '.join(sorted(parts)) or 'neither'}. Get both archives from {HOME_PAGE}."
+        )
+    return parts.pop()
+
+
+def group_by_class(source: PictureSource, num_characters: int) -> dict[str, list[str]]:
+    """Groups members `[<part>/]<alphabet>/<character>/<drawing>.png` by class.
+
+    Args:
+        source: where the members are.
+        num_characters: how many classes there must be.
+
+    Returns:
+        Sorted member names by "<alphabet>/<character>".
+
+    Raises:
+        DataError: another layout, or another number of characters or drawings.
+    """
+    classes: dict[str, list[str]] = defaultdict(list)
+    for name in source.names:
+        *folders, _ = name.split("/")
+        if folders and folders[0] in CHARACTERS:
+            folders = folders[1:]
+        if len(folders) != 2:
+            raise DataError(
+                f"{source.where(name)} must be at <alphabet>/<character>/<drawing>.png. "
+                "Use the unaltered archive or folder."
+            )
+        classes["/".join(folders)].append(name)
+    if len(classes) != num_characters:
+        raise DataError(
+            f"`{source.path}` must hold {num_characters} characters. Received: {len(classes)}. "
+            "Fetch a complete copy of it."
+        )
+    for class_name, members in classes.items():
+        if len(members) != DRAWINGS_PER_CHARACTER:
+            raise DataError(
+                f"{source.where(class_name)} must hold {DRAWINGS_PER_CHARACTER} drawings. "
+                f"Received: {len(members)}. Fetch a complete copy of it."
+            )
+    return dict(classes)

@@ -1,0 +1,76 @@
+import functools
+import hashlib
+import http.server
+import re
+import threading
+
+import pytest
+from data_prep_archives import NUM_CHARACTERS, PARTS, write_archives
+
+from data_prep import DataError, load_packed, omniglot_sources, prepare_omniglot
+from data_prep.omniglot_sources import CHARACTERS, MD5
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serves tiny archives in place of the official ones; returns their folder."""
+    folder = write_archives(tmp_path / "server")
+    for part in PARTS:
+        digest = hashlib.md5((folder / f"{part}.zip").read_bytes()).hexdigest()
+        monkeypatch.setitem(MD5, part, digest)
+        monkeypatch.setitem(CHARACTERS, part, NUM_CHARACTERS[part])
+    handler = functools.partial(QuietHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever).start()
+        url = f"http://127.0.0.1:{httpd.server_port}"
+        monkeypatch.setattr(omniglot_sources, "DOWNLOAD_URL", url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.chdir(tmp_path)
+        yield folder
+        httpd.shutdown()
+
+
+def test_missing_archives_are_downloaded_beside_the_results(server, tmp_path):
+    packed = load_packed(prepare_omniglot(tmp_path / "data"))
+    assert len(packed.images) == 100
+    kept = sorted(path.name for path in (tmp_path / "data" / "omniglot").iterdir())
+    assert kept == [f"{part}.zip" for part in PARTS]
+
+
+def test_a_download_with_another_checksum_is_thrown_away(server, tmp_path):
+    (server / "images_background.zip").write_bytes(b"a login page")
+    with pytest.raises(DataError, match="must have MD5"):
+        prepare_omniglot(tmp_path / "data")
+    assert list((tmp_path / "data" / "omniglot").iterdir()) == []
+
+
+def test_a_local_archive_needs_no_checksum(server, tmp_path, monkeypatch):
+    monkeypatch.setitem(MD5, "images_background", "0" * 32)
+    (tmp_path / "data").mkdir()
+    (server / "images_background.zip").rename(tmp_path / "data" / "images_background.zip")
+    assert len(load_packed(prepare_omniglot(tmp_path / "data")).images) == 100
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_without_network_one_sentence_says_what_to_do(server, tmp_path, monkeypatch, url):
+    monkeypatch.setattr(omniglot_sources, "DOWNLOAD_URL", url)
+    with pytest.raises(DataError) as caught:
+        prepare_omniglot(tmp_path / "data")
+    sentence = str(caught.value)
+    assert re.search(
+        r"put images_background.zip and images_evaluation.zip from https://github.com/"
+        r"brendenlake/omniglot .*into `.*data/omniglot`.*--source.*--synthetic",
+        sentence,
+    )
+    assert "\n" not in sentence
+
+
+def test_an_archive_the_server_lacks_is_said_to_be_missing(server, tmp_path):
+    (server / "images_evaluation.zip").unlink()
+    with pytest.raises(DataError, match=r"`images_evaluation.zip` cannot be downloaded.*404"):
+        prepare_omniglot(tmp_path / "data")

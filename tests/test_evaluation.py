@@ -1,0 +1,98 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtnet_tf import (
+    FewShotCrossentropy,
+    ImageClasses,
+    MetaLearner,
+    Sinusoids,
+    evaluate,
+    networks,
+    summarize,
+)
+
+
+def regression_learner(**options):
+    learner = MetaLearner(networks.regression_network(dim_hidden=(8,), **options), 0.05)
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    return learner
+
+
+def run(learner, tasks=None, **options):
+    options = {"num_episodes": 30, "num_inner_steps": 2, "verbose": 0, **options}
+    return evaluate(learner, tasks or Sinusoids(), **options)
+
+
+def test_scores_are_those_of_adapting_each_task_by_hand():
+    learner = regression_learner(cell_options={"mask": None}, seed=1)
+    result = run(learner)
+    assert result.metric == "loss"
+    assert result.query.shape == (30, 3)
+    from mtnet_tf import seeds
+
+    seed = seeds.stateless_seed(0, seeds.Purpose.EVALUATION_TASKS, 0)
+    episode = Sinusoids().sample(seed, 20)
+    start = [v.numpy() for v in learner.model.weights]
+    kernels_and_biases = [v for v in learner.model.weights if v.name != "transform"]
+    mse = keras.losses.MeanSquaredError()
+    for task in range(3):
+        losses = [mse(episode.query_y[task], learner.model(episode.query_x[task]))]
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                loss = mse(episode.support_y[task], learner.model(episode.support_x[task]))
+            values = [v.value for v in kernels_and_biases]
+            for v, g in zip(kernels_and_biases, tape.gradient(loss, values), strict=True):
+                v.assign(v - 0.05 * g)
+            losses.append(mse(episode.query_y[task], learner.model(episode.query_x[task])))
+        np.testing.assert_allclose(result.query[task], losses, rtol=1e-4)
+        learner.model.set_weights(start)
+
+
+def test_two_learners_see_the_same_episodes_whatever_their_number():
+    first, second = run(regression_learner(seed=1)), run(regression_learner(seed=2), num_episodes=50)
+    assert first.fingerprints == second.fingerprints[:30]
+    assert len(set(second.fingerprints)) == 50
+    assert run(regression_learner(seed=1), seed=7).fingerprints != first.fingerprints
+
+
+def test_same_seed_gives_the_same_scores():
+    learner = regression_learner()
+    np.testing.assert_array_equal(run(learner).query, run(learner).query)
+
+
+def digit_tasks(num_classes, per_class):
+    images = np.random.default_rng(0).integers(0, 256, (num_classes * per_class, 4, 4, 1), np.uint8)
+    return ImageClasses(
+        images, [per_class] * num_classes, num_ways=2, num_shots=1, num_queries=1
+    )
+
+
+@pytest.fixture
+def classifier():
+    learner = MetaLearner(networks.dense_image_network((4, 4, 1), 2), 0.1)
+    learner.compile("adam", FewShotCrossentropy(1), jit_compile=False)
+    return learner
+
+
+def test_classification_is_scored_by_accuracy(classifier):
+    result = run(classifier, digit_tasks(10, 5))
+    assert result.metric == "accuracy"
+    assert set(np.unique(result.query)) <= {0.0, 0.5, 1.0}
+    assert result.support.shape == (30,)
+
+
+def test_repeated_episodes_are_left_out(classifier):
+    # 2 classes in 2 orders, 2 x 2 ordered pictures each: 8 distinct episodes.
+    result = run(classifier, digit_tasks(2, 2), num_episodes=8)
+    assert len(set(result.fingerprints)) == 8
+    with pytest.raises(ValueError, match="number of distinct episodes, 8 here. .*=9"):
+        run(classifier, digit_tasks(2, 2), num_episodes=9)
+
+
+def test_summary_is_mean_and_normal_interval():
+    summary = summarize(np.array([[1.0, 2.0], [3.0, 2.0], [5.0, 2.0], [7.0, 2.0]]))
+    np.testing.assert_allclose(summary.mean, [4.0, 2.0])
+    np.testing.assert_allclose(summary.std, [np.sqrt(5), 0.0])
+    np.testing.assert_allclose(summary.ci95, [1.96 * np.sqrt(5) / 2, 0.0])

@@ -1,0 +1,233 @@
+"""Conformance of every public layer with Keras' habits, from one table."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtnet_tf import layers
+from mtnet_tf.fast_weights import fast_weights
+
+# (layer class, arguments, input shape without the batch)
+TABLE = [
+    (layers.TWDense, {"units": 3}, (4,)),
+    (layers.TWDense, {"units": 3, "mask": "weight", "activation": "tanh"}, (5, 4)),
+    (layers.TWDense, {"units": 3, "mask": None, "transform": False, "use_bias": False}, (4,)),
+    (layers.TWConv2D, {"filters": 3, "kernel_size": 3}, (7, 6, 2)),
+    (layers.TWConv2D, {"filters": 3, "kernel_size": (3, 2), "padding": "same"}, (7, 6, 2)),
+    (layers.TWConv2D, {"filters": 3, "kernel_size": 3, "padding": "same", "strides": 2}, (7, 6, 2)),
+    (layers.TWConv2D, {"filters": 3, "kernel_size": 2, "strides": (2, 3)}, (7, 6, 2)),
+    (layers.TWConv2D, {"filters": 3, "kernel_size": 3, "dilation_rate": 2}, (7, 6, 2)),
+    (
+        layers.TWConv2D,
+        {"filters": 3, "kernel_size": 3, "dilation_rate": 2, "padding": "same", "mask": "weight"},
+        (7, 6, 2),
+    ),
+    (layers.TaskBatchNormalization, {}, (5, 4, 3)),
+    (layers.ExampleLayerNormalization, {"epsilon": 1e-6}, (5, 4, 3)),
+    (layers.BlockMaxPooling2D, {"pool_size": 2}, (5, 4, 3)),
+    (layers.MaskLogits, {"shape": (3,), "temperature": 0.5, "hard": False}, (3,)),
+]
+CELLS = [row for row in TABLE if issubclass(row[0], layers.TWLayer)]
+each_layer = pytest.mark.parametrize(("cls", "arguments", "shape"), TABLE)
+each_cell = pytest.mark.parametrize(("cls", "arguments", "shape"), CELLS)
+
+
+def test_every_public_layer_is_in_the_table():
+    public = {
+        getattr(layers, name)
+        for name in layers.__all__
+        if issubclass(getattr(layers, name), keras.layers.Layer)
+        and not inspect.isabstract(getattr(layers, name))
+    }
+    assert public == {cls for cls, _, _ in TABLE}
+
+
+@each_layer
+def test_config_round_trip(cls, arguments, shape):
+    layer = cls(**arguments)
+    config = layer.get_config()
+    assert cls.from_config(config).get_config() == config
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == config
+
+
+@each_layer
+def test_output_shape_is_what_is_announced(cls, arguments, shape, rng):
+    layer = cls(**arguments)
+    x = rng.normal(size=(6, *shape)).astype("float32")
+    assert layer(x).shape == layer.compute_output_shape(x.shape)
+    symbolic = keras.Input(shape)
+    assert cls(**arguments)(symbolic).shape == (None, *layer(x).shape[1:])
+
+
+@each_layer
+def test_saved_model_gives_the_same_outputs(cls, arguments, shape, rng, tmp_path):
+    model = keras.Sequential([keras.Input(shape), cls(**arguments)])
+    for weight in model.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    x = rng.normal(size=(6, *shape)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), model(x))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
+@each_layer
+def test_dtype_policies(cls, arguments, shape, dtype, rng):
+    layer = cls(**arguments, dtype=dtype)
+    outputs = layer(tf.constant(rng.normal(size=(6, *shape)), "float32"))
+    expected = "float64" if dtype == "float64" else "float16"
+    if cls is layers.MaskLogits and dtype != "float64":
+        expected = "float32"  # masks multiply gradients, which have the variables' dtype
+    assert outputs.dtype == expected
+
+
+@each_cell
+def test_cell_equals_keras_layer_followed_by_t(cls, arguments, shape, rng):
+    layer = cls(**arguments, dtype="float64")
+    x = tf.constant(rng.normal(size=(6, *shape)))
+    layer(x)
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    stock = {layers.TWDense: keras.layers.Dense, layers.TWConv2D: keras.layers.Conv2D}[cls]
+    ours = ("mask", "transform", "activation")
+    stock = stock(**{k: v for k, v in arguments.items() if k not in ours}, dtype="float64")
+    stock.build(x.shape)
+    stock.set_weights([w.numpy() for w in (layer.kernel, layer.bias) if w is not None])
+    expected = stock(x).numpy()
+    if layer.transform is not None:
+        expected = expected @ layer.transform.numpy()
+    np.testing.assert_allclose(layer(x), layer.activation(expected), atol=1e-12)
+
+
+@each_cell
+def test_folded_cell_equals_one_call_per_task(cls, arguments, shape, rng):
+    layer = cls(**arguments, dtype="float64")
+    x = tf.constant(rng.normal(size=(2 * 4, *shape)))
+    layer(x)
+    layer.set_weights([rng.normal(size=w.shape) for w in layer.weights])
+    variables = [w.variable for w in layer.task_weights()]
+    values = [tf.constant(rng.normal(size=(2, *v.shape))) for v in variables]
+    with fast_weights(zip(variables, values, strict=True), num_tasks=2):
+        folded = layer(x)
+    for task in range(2):
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value[task])
+        np.testing.assert_allclose(folded[4 * task :][:4], layer(x[4 * task :][:4]), atol=1e-12)
+
+
+@each_cell
+def test_folded_cell_without_fast_weights_uses_its_variables(cls, arguments, shape, rng):
+    layer = cls(**arguments, dtype="float64")
+    x = tf.constant(rng.normal(size=(8, *shape)))
+    plain = layer(x)
+    with fast_weights([], num_tasks=2):
+        np.testing.assert_allclose(layer(x), plain, atol=1e-12)
+
+
+@each_cell
+def test_transform_starts_as_the_identity(cls, arguments, shape, rng):
+    with_t, without_t = (
+        cls(**{**arguments, "transform": t, "kernel_initializer": "ones"}) for t in (True, False)
+    )
+    x = rng.normal(size=(6, *shape)).astype("float32")
+    np.testing.assert_allclose(with_t(x), without_t(x), rtol=1e-5, atol=1e-5)
+    assert with_t.transform.shape == (3, 3)
+
+
+def test_bias_alone_may_be_per_task(rng):
+    layer = layers.TWDense(3, dtype="float64")
+    x = tf.constant(rng.normal(size=(4, 2)))
+    plain = layer(x)
+    bias = tf.constant([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], tf.float64)
+    with fast_weights([(layer.bias, bias)], num_tasks=2):
+        np.testing.assert_allclose(layer(x) - plain, np.repeat(bias, 2, 0), atol=1e-12)
+
+
+def test_unit_mask_is_shared_by_weights_and_bias_of_a_unit():
+    layer = layers.TWDense(5)
+    layer.build((None, 3))
+    kernel, bias = layer.task_weights()
+    assert kernel.mask_logits is bias.mask_logits
+    assert kernel.mask_logits.logits.shape == (5,)
+
+
+def test_weight_masks_have_an_entry_per_weight_and_per_bias():
+    layer = layers.TWConv2D(5, 3, mask="weight")
+    layer.build((None, 8, 8, 2))
+    assert [w.mask_logits.logits.shape for w in layer.task_weights()] == [(3, 3, 2, 5), (5,)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["sequential", "functional"])
+def test_cells_train_like_ordinary_layers(kind, rng):
+    x = rng.normal(size=(64, 8, 8, 1)).astype("float32")
+    y = (x.mean((1, 2, 3)) > 0).astype("int32")
+    cells = [
+        layers.TWConv2D(8, 3, activation="relu"),
+        keras.layers.Flatten(),
+        layers.TWDense(2, mask="weight"),
+    ]
+    if kind == "sequential":
+        model = keras.Sequential([keras.Input((8, 8, 1)), *cells])
+    else:
+        inputs = outputs = keras.Input((8, 8, 1))
+        for cell in cells:
+            outputs = cell(outputs)
+        model = keras.Model(inputs, outputs)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    losses = model.fit(x, y, epochs=25, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+    assert not np.any(cells[0].kernel_mask.logits.numpy())
+    assert np.any(cells[0].transform.numpy() != np.eye(8))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: layers.TWDense(0), "number of units must be a positive integer. Received: 0"),
+        (lambda: layers.TWDense(3, mask="row"), "`mask` must be .* Received: mask='row'"),
+        (lambda: layers.TWConv2D(3, 0), "`kernel_size` must be a positive integer or a pair"),
+        (lambda: layers.TWConv2D(3, 3, padding="full"), "`padding` must be 'valid' or 'same'"),
+        (lambda: layers.TWConv2D(3, 3, strides=2, dilation_rate=2), "cannot both be above 1"),
+        (lambda: layers.TWDense(3).build((None, None)), "last axis .* must be known"),
+        (lambda: layers.TWConv2D(3, 3).build((None, 8, 8, None)), "channel axis .* must be known"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_batch_normalisation_uses_the_statistics_of_each_task(rng):
+    layer = layers.TaskBatchNormalization(dtype="float64")
+    x = tf.constant(rng.normal(size=(8, 3, 3, 2)) * np.arange(1, 9)[:, None, None, None])
+    layer(x)
+    layer.beta.assign([1.0, -1.0])
+    with fast_weights([], num_tasks=2):
+        y = layer(x).numpy() - [1.0, -1.0]
+    for half in (slice(0, 4), slice(4, 8)):
+        part = x.numpy()[half]
+        expected = (part - part.mean((0, 1, 2))) / np.sqrt(part.var((0, 1, 2)) + 1e-3)
+        np.testing.assert_allclose(y[half], expected, atol=1e-12)
+
+
+def test_layer_normalisation_is_per_example_over_space_and_channels(rng):
+    layer = layers.ExampleLayerNormalization(dtype="float64")
+    x = tf.constant(rng.normal(size=(5, 3, 3, 2)))
+    layer(x)
+    layer.gamma.assign([2.0, 3.0])
+    layer.beta.assign([1.0, -1.0])
+    mean, var = x.numpy().mean((1, 2, 3), keepdims=True), x.numpy().var((1, 2, 3), keepdims=True)
+    expected = (x - mean) / np.sqrt(var + 1e-12) * [2.0, 3.0] + [1.0, -1.0]
+    np.testing.assert_allclose(layer(x), expected, atol=1e-12)
+
+
+def test_block_max_pooling_equals_keras(rng):
+    x = rng.normal(size=(2, 7, 6, 3)).astype("float32")
+    ours, stock = layers.BlockMaxPooling2D(2), keras.layers.MaxPooling2D(2)
+    np.testing.assert_array_equal(ours(x), stock(x))

@@ -1,0 +1,142 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtnet_tf import FewShotCrossentropy, MetaLearner, Sinusoids, networks
+
+TASKS = Sinusoids()
+
+
+def new_learner(seed=0, steps_per_execution=1, jit_compile=False, **options):
+    model = networks.regression_network(dim_hidden=(8, 8), seed=seed)
+    learner = MetaLearner(model, 0.01, seed=seed, **options)
+    adam = keras.optimizers.Adam(1e-3, epsilon=1e-8)
+    # Compiling with XLA takes seconds; test_meta_step.py holds it equal to this.
+    learner.compile(
+        adam, "mean_squared_error", steps_per_execution=steps_per_execution, jit_compile=jit_compile
+    )
+    return learner
+
+
+def fit(learner, steps, **options):
+    return learner.fit(TASKS, batch_size=4, steps_per_epoch=steps, verbose=0, **options)
+
+
+def assert_same_bits(a, b):
+    for x, y in zip(a.variables, b.variables, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_meta_training_lowers_the_loss_after_adaptation():
+    history = fit(new_learner(steps_per_execution=50), 200, epochs=5).history
+    assert history["loss"][-1] < 0.75 * history["loss"][0]
+
+
+def test_loop_of_meta_steps_compiled_as_one_equals_single_steps():
+    options = {"jit_compile": True}
+    single, looped = new_learner(**options), new_learner(steps_per_execution=5, **options)
+    fit(single, 10), fit(looped, 10)
+    assert_same_bits(single, looped)
+
+
+def test_every_meta_parameter_moves():
+    learner = new_learner(steps_per_execution=20)
+    before = [v.numpy() for v in learner.meta_parameters]
+    fit(learner, 20)
+    for old, variable in zip(before, learner.meta_parameters, strict=True):
+        assert np.any(old != variable.numpy()), variable.path
+
+
+def test_second_call_does_not_compile_again():
+    learner = new_learner()
+    traces = []
+    step = learner.train_step
+    learner.train_step = lambda data: traces.append(1) or step(data)
+    fit(learner, 3)
+    first = len(traces)
+    fit(learner, 3, epochs=2)
+    assert len(traces) == first
+
+
+def test_a_learner_saved_in_mid_training_goes_on_with_the_same_bits(tmp_path):
+    whole, half = new_learner(), new_learner()
+    fit(whole, 8)
+    fit(half, 4)
+    half.save(tmp_path / "half.keras")
+    resumed = keras.saving.load_model(tmp_path / "half.keras")
+    assert int(resumed.optimizer.iterations) == 4
+    fit(resumed, 4)
+    assert_same_bits(whole.model, resumed.model)
+    assert_same_bits(whole.optimizer, resumed.optimizer)
+
+
+def test_config_round_trip():
+    learner = MetaLearner(
+        networks.regression_network(), 0.02, 3, first_order=True, redraw_masks=True, seed=5
+    )
+    again = MetaLearner.from_config(learner.get_config())
+    for name in ("step_size", "num_inner_steps", "first_order", "redraw_masks", "seed"):
+        assert getattr(again, name) == getattr(learner, name)
+
+
+def test_seed_decides_everything():
+    a, b, other = new_learner(1), new_learner(1), new_learner(2)
+    for learner in (a, b, other):
+        fit(learner, 3)
+    assert_same_bits(a, b)
+    assert np.any(a.model.weights[0].numpy() != other.model.weights[0].numpy())
+
+
+def test_episodes_may_come_from_tf_data(rng):
+    def episodes():
+        for num_shots in (1, 2, 3):  # ragged between batches
+            x = rng.random((4, 3 * num_shots, 12, 12, 1)).astype("float32")
+            y = np.tile(np.arange(3, dtype="int32"), (4, num_shots))
+            yield (x, y), (x, y)
+
+    spec = (tf.TensorSpec((4, None, 12, 12, 1)), tf.TensorSpec((4, None), tf.int32))
+    data = tf.data.Dataset.from_generator(episodes, output_signature=(spec, spec))
+    model = networks.convolutional_network((12, 12, 1), 3, num_filters=4)
+    learner = MetaLearner(model, 0.1)
+    learner.compile("adam", FewShotCrossentropy(1), metrics=["accuracy"], jit_compile=False)
+    history = learner.fit(data, validation_data=data, verbose=0).history
+    assert {"loss", "support_loss", "accuracy", "val_accuracy"} <= set(history)
+    assert learner.evaluate(data, verbose=0, return_dict=True)["accuracy"] >= 0
+
+
+def test_validation_is_on_the_same_episodes_each_time():
+    learner = new_learner()
+    options = {"batch_size": 4, "steps": 3, "verbose": 0}
+    assert learner.evaluate(TASKS, **options) == learner.evaluate(TASKS, **options)
+    history = fit(learner, 1, epochs=2, validation_data=TASKS, validation_steps=3).history
+    assert history["val_loss"][0] != history["val_loss"][1]
+
+
+def test_any_optimizer_and_keras_callback():
+    learner = new_learner()
+    schedule = keras.optimizers.schedules.CosineDecay(1e-2, 10)
+    learner.compile(keras.optimizers.SGD(schedule, momentum=0.9), "mean_absolute_error", jit_compile=False)
+    stop = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=1e9)
+    assert len(fit(learner, 2, epochs=5, callbacks=[stop]).history["loss"]) == 2
+
+
+def test_call_gives_the_initial_predictions():
+    learner = new_learner()
+    x = np.ones((3, 1), "float32")
+    np.testing.assert_allclose(learner.predict(x, verbose=0), learner.model(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: MetaLearner(networks.regression_network(), 0), "`step_size` must be positive"),
+        (lambda: MetaLearner(networks.regression_network(), 1, -1), "must not be negative"),
+        (lambda: MetaLearner(networks.regression_network(), 1).compile(), "`loss` must be"),
+        (lambda: new_learner().fit(TASKS, steps_per_epoch=3), "A TaskDistribution is endless"),
+        (lambda: new_learner().evaluate(TASKS, batch_size=3), "A TaskDistribution is endless"),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

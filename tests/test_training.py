@@ -1,0 +1,153 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from mtnet_tf import MetaLearner, Sinusoids, analysis, networks, recipes, reports, runs, training
+from mtnet_tf.recipes import BARE, resolve
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    run.start({"seed": 0}, "command")
+    return run
+
+
+def new_learner():
+    learner = MetaLearner(networks.regression_network(dim_hidden=(6,)), 0.01)
+    learner.compile(keras.optimizers.Adam(1e-3), "mean_squared_error", jit_compile=False)
+    return learner
+
+
+def train(learner, run, num_iterations, **options):
+    options = {"meta_batch_size": 4, "validate_every": 4, "verbose": 0, **options}
+    training.train(learner, Sinusoids(), Sinusoids(), run, num_iterations=num_iterations, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((0, 10, 5), [(2, 5)]),
+        ((0, 12, 5), [(2, 5), (1, 2)]),
+        ((3, 12, 5), [(1, 2), (1, 5), (1, 2)]),
+        ((3, 4, 5), [(1, 1)]),
+        ((10, 10, 5), []),
+    ],
+)
+def test_segments_end_at_multiples_of_the_interval(arguments, expected):
+    assert training.segments(*arguments) == expected
+
+
+def test_a_run_leaves_what_its_readers_expect(run):
+    train(new_learner(), run, 18, max_steps_per_execution=4)
+    kept = sorted(p.name for p in run.checkpoints.iterdir())
+    assert kept == ["best.keras", *[f"iteration_{i:08d}.keras" for i in (12, 16, 18)]]
+    rows = run.rows()
+    assert [row["iteration"] for row in rows] == [4, 8, 12, 16, 18]
+    assert {"loss", "support_loss", "val_loss", "active_fraction"} <= set(rows[0])
+    assert (run.path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert any((run.path / "tensorboard").iterdir())
+    best = runs.load_learner(run.find())
+    lowest = min(rows, key=lambda row: row["val_loss"])
+    assert int(best.optimizer.iterations) == lowest["iteration"]
+    assert not list(run.path.rglob("*partial*"))
+
+
+def test_a_killed_run_resumes_to_the_same_bits(run, tmp_path):
+    whole = new_learner()
+    train(whole, run, 10)
+    other = runs.Run(tmp_path / "killed")
+    other.start({}, "")
+    train(new_learner(), other, 6)
+    # Rows written after the newest checkpoint are of the killed run.
+    other.write_rows([*other.rows(), {**other.rows()[-1], "iteration": 7.0}])
+    resumed = runs.load_learner(other.latest())
+    train(resumed, other, 10)
+    for ours, theirs in zip(resumed.model.variables, whole.model.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [row["iteration"] for row in other.rows()] == [4, 6, 7, 8, 10]
+    np.testing.assert_array_equal(run.rows()[-1]["val_loss"], other.rows()[-1]["val_loss"])
+
+
+def test_an_interrupted_run_keeps_its_state(run, monkeypatch):
+    learner = new_learner()
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                raise KeyboardInterrupt
+
+    fit = learner.fit
+    learner.fit = lambda *a, callbacks, **k: fit(*a, callbacks=[*callbacks, Interrupt()], **k)
+    with pytest.raises(KeyboardInterrupt):
+        train(learner, run, 8)
+    assert run.latest().name == "iteration_00000003.keras"
+
+
+def test_missing_and_broken_checkpoints_are_one_sentence(run, tmp_path):
+    with pytest.raises(ValueError, match="No trained run in .*: train it first"):
+        runs.Run(tmp_path / "nothing").settings()
+    with pytest.raises(ValueError, match="No checkpoint of iteration 5 .* none"):
+        run.find(5)
+    path = run.checkpoints / "iteration_00000004.keras"
+    path.write_bytes(b"PK broken")
+    with pytest.raises(ValueError, match="is not a readable checkpoint of this package"):
+        runs.load_learner(path)
+
+
+def test_a_new_run_sets_an_older_one_aside(run):
+    train(new_learner(), run, 4)
+    run.clear()
+    assert run.path.with_name("run.old1").is_dir() and not run.path.exists()
+
+
+def test_active_fraction_weighs_layers_by_their_size():
+    model = networks.regression_network(dim_hidden=(3,))  # 1*3+3 and 3*1+1 weights
+    model.layers[0].kernel_mask.logits.assign([50.0, -50.0, -50.0])
+    assert analysis.active_fraction(model) == pytest.approx((2 + 0.5 * 4) / 10)
+    maml = networks.regression_network(cell_options={"mask": None})
+    assert analysis.active_fraction(maml) == 1.0
+
+
+@pytest.mark.parametrize(("total", "interval"), [(60000, 2000), (40000, 1000), (3000, 100), (9, 10)])
+def test_validation_intervals_are_round(total, interval):
+    assert training.default_validation_interval(total) == interval
+
+
+def test_recipes_are_the_authors_scripts():
+    five, twenty = recipes.recipe("omniglot", 5), recipes.recipe("omniglot", 20)
+    names = ("metatrain_iterations", "meta_batch_size", "update_batch_size", "update_lr")
+    assert [five[n] for n in names] == [40000, 32, 1, 0.4]
+    assert [twenty[n] for n in names] == [40000, 16, 1, 0.1]
+    assert [recipes.recipe("sinusoid")[n] for n in names] == [60000, 4, 10, 0.01]
+    assert [recipes.recipe("miniimagenet")[n] for n in names] == [60000, 4, 1, 0.01]
+    with pytest.raises(ValueError, match="`datasource` must be one of"):
+        recipes.recipe("cifar")
+
+
+def test_what_is_given_wins_over_the_recipe_and_that_over_the_bare_default():
+    settings = resolve({"datasource": "omniglot", "update_lr": 0.2})
+    assert (settings["update_lr"], settings["meta_batch_size"], settings["temp"]) == (0.2, 32, 1.0)
+    bare = resolve({"datasource": "omniglot"}, use_recipe=False)
+    assert bare == {**BARE, "datasource": "omniglot"}
+
+
+def test_run_names_tell_settings_apart():
+    base = {**resolve({"datasource": "omniglot"}), "seed": 0, "synthetic": False}
+    changes = [
+        {}, {"use_T": True}, {"use_M": True}, {"use_M": True, "share_M": False}, {"seed": 1},
+        {"synthetic": True}, {"update_lr": 0.1}, {"num_filters": 32}, {"norm": "layer_norm"},
+        {"class_split": "original"}, {"stop_grad": True}, {"soft_masks": True},
+    ]  # fmt: skip
+    names = [reports.run_name({**base, **change}) for change in changes]
+    assert len(set(names)) == len(names)
+    tested = {**base, "update_lr": 0.01, "train_update_lr": 0.4}
+    assert reports.run_name(tested) == names[0]
+
+
+def test_json_of_a_run_says_how_to_repeat_it(run):
+    config = json.loads((run.path / "config.json").read_text())
+    assert config["command"] == "command"
+    assert {"tensorflow", "keras", "numpy", "mtnet_tf", "python"} == set(config["versions"])
