@@ -12,101 +12,37 @@ from pathlib import Path
 # TensorFlow greets every process with notes on devices it doesn't find; errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 from absl import app, flags
 
-from data_prep import load_packed, prepare_omniglot, prepare_synthetic_omniglot
-from mtnet_tf import recipes, reports, runs, training
+from data_prep import ensure_omniglot, load_packed
+from mtnet_tf import reports, runs, training
 from mtnet_tf.evaluation import evaluate
 from mtnet_tf.learner import MetaLearner
 from mtnet_tf.losses import FewShotCrossentropy
 from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
+from mtnet_tf.settings import AUTHORS, DEFAULTS, OURS, resolve
 from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
 
 FLAGS = flags.FLAGS
 
-# The authors' flags. Types and bare defaults come from `recipes.BARE`.
-ORIGINAL = {
-    "datasource": "sinusoid, polynomial or omniglot",
-    "num_classes": "number of ways, N",
-    "num_train_classes": "training classes to use, -1 for all",
-    "baseline": "'oracle': joint training on sinusoids, with the task's identity as input",
-    "pretrain_iterations": "iterations of joint training before meta-training",
-    "metatrain_iterations": "meta-iterations",
-    "meta_batch_size": "tasks per meta-iteration",
-    "meta_lr": "learning rate of the meta-step (beta)",
-    "update_batch_size": "labelled examples per class and task, K",
-    "update_lr": "step size of the inner loop (alpha), on the sum of losses over K",
-    "num_updates": "inner steps in training",
-    "poly_order": "order of the polynomials",
-    "use_T": "cells T W instead of W",
-    "use_M": "masks restrict the inner loop",
-    "share_M": "one mask entry per unit instead of one per weight",
-    "temp": "temperature of the Gumbel-Softmax",
-    "logit_init": "initial mask logits of unit masks",
-    "norm": "batch_norm, layer_norm or None",
-    "dim_hidden": "hidden units of the regression network",
-    "num_filters": "filters of each convolution",
-    "conv": "convolutional network; else a dense one",
-    "max_pool": "max pooling instead of strides",
-    "stop_grad": "first order: no second derivatives",
-    "log": "write TensorBoard summaries",
-    "logdir": "folder that holds the run folders",
-    "debug": "run without compiling, to step through",
-    "resume": "go on from the newest checkpoint",
-    "train": "train; else only evaluate",
-    "test_iter": "meta-iteration to evaluate, -1 for the best on validation",
-    "test_set": "evaluate on the test split; else on the validation split",
-    "train_update_batch_size": "K in training, where it differs in evaluation",
-    "train_update_lr": "step size in training, where it differs in evaluation",
-}
-# Ours: name -> (default, help).
-OURS = {
-    "recipe": ("authors", "'authors': their experiment scripts; 'none': their bare defaults"),
-    "seed": (0, "of initial values, tasks and masks"),
-    "data_dir": ("data", "folder of the data sets"),
-    "synthetic": (False, "procedurally drawn characters instead of Omniglot"),
-    "class_split": ("maml", "'original' tests on the 100 classes, validates on the 423"),
-    "task_definition": ("original", "regression tasks as in the authors' code or the 'paper'"),
-    "soft_masks": (False, "soft masks, eq. 11 as written, instead of straight-through ones"),
-    "redraw_masks": (False, "new masks at each inner step"),
-    "validate_every": (0, "meta-iterations between validations, 0 for about fifty in a run"),
-    "num_test_episodes": (600, "distinct episodes to evaluate"),
-    "num_test_updates": (10, "inner steps to evaluate"),
-    "jit_compile": (True, "compile the meta-step with XLA"),
-    "run": (None, "run folder; default: a name that says the settings, in --logdir"),
-}
-POSITIVE = (
-    "metatrain_iterations num_classes meta_batch_size meta_lr update_batch_size update_lr temp "
-    "dim_hidden num_filters num_test_episodes"
-).split()
-
 
 def define_flags():
-    """Defines every flag. None as default: what is not given comes from the recipe."""
+    """Defines a flag for every setting. What is not given (None) comes from the recipe."""
     kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
-    defaults = {**recipes.BARE, **{name: default for name, (default, _) in OURS.items()}}
-    texts = {**ORIGINAL, **{name: text for name, (_, text) in OURS.items()}}
-    for name, text in texts.items():
-        kinds.get(type(defaults[name]), flags.DEFINE_string)(name, None, text)
+    for name, (default, text) in {**AUTHORS, **OURS}.items():
+        kinds.get(type(default), flags.DEFINE_string)(name, None, text)
 
 
 def read_settings():
-    """The value of every setting, checked. Raises ValueError with one clear sentence."""
-    given = {n: FLAGS[n].value for n in (*ORIGINAL, *OURS) if FLAGS[n].value is not None}
-    use_recipe = given.get("recipe", "authors")
-    if use_recipe not in ("authors", "none"):
-        raise ValueError(f"--recipe must be 'authors' or 'none'. Received: {use_recipe!r}.")
-    ours = {name: default for name, (default, _) in OURS.items()}
-    settings = recipes.resolve(given, use_recipe == "authors")
-    settings = {**ours, **settings, "logdir": settings["logdir"] or "/tmp/data"}
-    for name in POSITIVE:
-        if not settings[name] > 0:
-            raise ValueError(f"--{name} must be positive. Received: {settings[name]}.")
-    if settings["baseline"] not in (None, "oracle"):
-        raise ValueError(f"--baseline must be 'oracle'. Received: {settings['baseline']!r}.")
-    if settings["baseline"] and settings["datasource"] != "sinusoid":
-        raise ValueError("--baseline=oracle needs --datasource=sinusoid, as in the original.")
-    return settings
+    """The value of every setting. Raises ValueError with one clear sentence.
+
+    Without training, what is not given comes from the run that --run names.
+    """
+    given = {n: FLAGS[n].value for n in DEFAULTS if FLAGS[n].value is not None}
+    if given.get("train", True) or "run" not in given:
+        return resolve(given)
+    return resolve({**runs.Run(given["run"]).settings(), **given})
 
 
 def build_tasks(settings, split):
@@ -122,8 +58,7 @@ def build_tasks(settings, split):
             "--datasource must be sinusoid, polynomial or omniglot: miniimagenet has a network "
             f"and a recipe, but no data preparation yet. Received: {settings['datasource']!r}."
         )
-    prepare = prepare_synthetic_omniglot if settings["synthetic"] else prepare_omniglot
-    packed = load_packed(prepare(settings["data_dir"]))
+    packed = load_packed(ensure_omniglot(settings["data_dir"], settings["synthetic"]))
     classes = split_classes(len(packed.counts), class_split=settings["class_split"])
     chosen = getattr(classes, split)
     if split == "train" and settings["num_train_classes"] > 0:
@@ -167,8 +102,6 @@ def build_network(settings, tasks):
 
 def compile_learner(learner, settings):
     """(Re)compiles with a fresh optimizer, losses in the authors' unit."""
-    import keras
-
     is_image = settings["datasource"] in ("omniglot", "miniimagenet")
     clip = 10.0 if settings["datasource"] == "miniimagenet" else None
     learner.compile(
@@ -205,11 +138,12 @@ def train(settings, run):
         run.clear()
         learner = build_learner(settings, tasks)
     run.start(settings, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
-    oracle = settings["baseline"] == "oracle"
     joint, meta = settings["pretrain_iterations"], settings["metatrain_iterations"]
+    if settings["baseline"] == "oracle":
+        joint, meta = joint + meta, 0
     interval = settings["validate_every"] or training.default_validation_interval(joint + meta)
-    schedule = [(joint + meta, 0)] if oracle else [(joint, 0), (joint + meta, learner.num_inner_steps)]
-    for num_iterations, num_inner_steps in schedule:
+    # Joint training is a meta-step without inner steps.
+    for num_iterations, num_inner_steps in ((joint, 0), (joint + meta, settings["num_updates"])):
         learner.num_inner_steps = num_inner_steps
         training.train(
             learner,
@@ -231,12 +165,19 @@ def test(settings, run):
     split = "test" if settings["test_set"] else "val"
     checkpoint = run.find(settings["test_iter"])
     learner = runs.load_learner(checkpoint)
+    tasks = build_tasks(settings, split)
+    num_outputs = learner.model.output_shape[-1]
+    if isinstance(tasks, ImageClasses) and num_outputs != settings["num_classes"]:
+        raise ValueError(
+            f"--num_classes must be {num_outputs}, the ways of {checkpoint}. "
+            f"Received: {settings['num_classes']}."
+        )
     learner.step_size = settings["update_lr"]
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} on the {split} split")
     evaluation = evaluate(
         learner,
-        build_tasks(settings, split),
+        tasks,
         num_episodes=settings["num_test_episodes"],
         num_inner_steps=settings["num_test_updates"],
         seed=settings["seed"],

@@ -11,12 +11,13 @@ nothing here imports TensorFlow or another package of this project.
 """
 
 from data_prep.errors import DataError
-from data_prep.omniglot import prepare_omniglot, prepare_synthetic_omniglot
+from data_prep.omniglot import ensure_omniglot, prepare_omniglot, prepare_synthetic_omniglot
 from data_prep.packed import PackedImages, load_packed, write_packed
 
 __all__ = [
     "DataError",
     "PackedImages",
+    "ensure_omniglot",
     "load_packed",
     "prepare_omniglot",
     "prepare_synthetic_omniglot",

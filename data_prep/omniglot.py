@@ -117,6 +117,26 @@ def prepare_synthetic_omniglot(
     )
 
 
+def ensure_omniglot(data_dir: str | Path, synthetic: bool = False) -> Path:
+    """The packed folder as it was prepared, whatever its options; else prepares it now.
+
+    Args:
+        data_dir: where the results are, or go.
+        synthetic: whether to want the procedurally drawn stand-in.
+
+    Returns:
+        The packed folder.
+
+    Raises:
+        DataError: says on one line what is wrong and how to mend it.
+    """
+    dataset = "omniglot_synthetic" if synthetic else "omniglot"
+    packed = Path(data_dir) / f"{dataset}_packed"
+    if not is_vacant(packed) and not was_interrupted(packed):
+        return packed
+    return (prepare_synthetic_omniglot if synthetic else prepare_omniglot)(data_dir)
+
+
 def _prepare(
     plan: Plan,
     open_drawings: OpenDrawings,

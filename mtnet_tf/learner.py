@@ -26,7 +26,6 @@ class MetaLearner(keras.Model):
     T-net with `mask=None`, M-net with `transform=False`, MAML with both.
 
     Example:
-
     >>> learner = MetaLearner(regression_network(), step_size=0.01)
     >>> learner.compile(keras.optimizers.Adam(1e-3), "mean_squared_error")
     >>> learner.fit(Sinusoids(), batch_size=4, steps_per_epoch=1000)
@@ -194,7 +193,9 @@ class MetaLearner(keras.Model):
         labels = tf.reshape(episode.query_y, [-1, *episode.query_y.shape[2:]])
         return self.compute_metrics(None, labels, result.query_predictions)
 
-    def fit(self, x=None, *, batch_size=None, validation_data=None, validation_steps=None, **kwargs):
+    def fit(
+        self, x=None, *, batch_size=None, validation_data=None, validation_steps=None, **kwargs
+    ):
         """Meta-trains with `keras.Model.fit`.
 
         Args:

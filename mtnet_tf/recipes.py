@@ -1,43 +1,8 @@
 """The hyperparameters of the paper's experiments, under the names of the authors' flags.
 
-`bare` are the defaults of the authors' command line; a recipe is what their experiment scripts
-set on top for one data source.
+A recipe is what the authors' experiment scripts set, for one data source, on top of the bare
+defaults of their command line (`settings.AUTHORS`).
 """
-
-BARE = {
-    "datasource": "sinusoid",
-    "num_classes": 5,
-    "num_train_classes": -1,
-    "baseline": None,
-    "pretrain_iterations": 0,
-    "metatrain_iterations": 15000,
-    "meta_batch_size": 25,
-    "meta_lr": 0.001,
-    "update_batch_size": 5,
-    "update_lr": 0.001,
-    "num_updates": 1,
-    "poly_order": 1,
-    "use_T": False,
-    "use_M": False,
-    "share_M": False,
-    "temp": 1.0,
-    "logit_init": 0.0,
-    "norm": "batch_norm",
-    "dim_hidden": 40,
-    "num_filters": 64,
-    "conv": True,
-    "max_pool": False,
-    "stop_grad": False,
-    "log": True,
-    "logdir": None,
-    "debug": False,
-    "resume": True,
-    "train": True,
-    "test_iter": -1,
-    "test_set": False,
-    "train_update_batch_size": -1,
-    "train_update_lr": -1.0,
-}
 
 # Unit masks, folders that last and a final look at held-out classes, whatever the data source.
 _ALL = {"share_M": True, "logdir": "runs", "test_set": True}
@@ -90,19 +55,3 @@ def recipe(datasource, num_classes=5):
             f"`datasource` must be one of {list(recipes)}. Received: datasource={datasource!r}."
         )
     return {**_ALL, **recipes[datasource]}
-
-
-def resolve(given, use_recipe=True):
-    """The value of every setting: what is given, else the recipe's, else the bare default.
-
-    Args:
-      given: dict of the settings that the user gave.
-      use_recipe: False for the authors' bare defaults.
-
-    Returns:
-      Dict with a value for every name of `BARE`, and further given ones.
-    """
-    settings = {**BARE, **given}
-    if not use_recipe:
-        return settings
-    return {**BARE, **recipe(settings["datasource"], settings["num_classes"]), **given}

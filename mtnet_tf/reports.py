@@ -4,7 +4,7 @@ import json
 
 from mtnet_tf import plots, runs
 from mtnet_tf.evaluation import summarize
-from mtnet_tf.recipes import BARE
+from mtnet_tf.settings import DEFAULTS
 
 _IMAGES = ("omniglot", "miniimagenet")
 
@@ -44,14 +44,9 @@ def run_name(settings):
     ]
     # What is rarely changed is named only where it was.
     rare = ("norm", "temp", "logit_init", "dim_hidden", "num_filters", "conv", "max_pool")
-    rare += ("stop_grad", "num_train_classes", "pretrain_iterations")
-    parts += [f"{n}{settings[n]}" for n in rare if settings[n] != BARE[n]]
-    for name in ("soft_masks", "redraw_masks"):
-        parts += [name] if settings.get(name) else []
-    if settings.get("class_split", "maml") != "maml":
-        parts.append(f"{settings['class_split']}split")
-    if settings.get("task_definition", "original") != "original":
-        parts.append("papertasks")
+    rare += ("stop_grad", "num_train_classes", "pretrain_iterations", "soft_masks")
+    rare += ("redraw_masks", "class_split", "task_definition")
+    parts += [f"{n}{settings[n]}" for n in rare if settings[n] != DEFAULTS[n]]
     return "_".join([*parts, f"seed{settings['seed']}"])
 
 
@@ -97,7 +92,9 @@ def write(run, evaluation, settings, split, checkpoint):
     runs.write_csv(run.path / f"{stem}.csv", [header, *columns])
     steps = [f"query_after_{i}" for i in range(len(query.mean))]
     rows = zip(evaluation.fingerprints, evaluation.support, *evaluation.query.T, strict=True)
-    runs.write_csv(run.path / f"{stem}_episodes.csv", [["episode", "support_before", *steps], *rows])
+    runs.write_csv(
+        run.path / f"{stem}_episodes.csv", [["episode", "support_before", *steps], *rows]
+    )
     record = {
         "metric": evaluation.metric,
         "split": split,

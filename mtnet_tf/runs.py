@@ -1,10 +1,10 @@
 """The run folder: settings, checkpoints, metrics, curve, results. Nothing in it is half-written.
 
-    config.json            settings, command, versions
-    checkpoints/           iteration_00001000.keras (the last three), best.keras
-    metrics.csv, curve.png one row per validation
-    tensorboard/           the same for TensorBoard
-    test_*.{csv,json,png}  results of evaluations
+config.json            settings, command, versions
+checkpoints/           iteration_00001000.keras (the last three), best.keras
+metrics.csv, curve.png one row per validation
+tensorboard/           the same for TensorBoard
+test_*.{csv,json,png}  results of evaluations
 """
 
 import csv

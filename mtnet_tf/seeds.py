@@ -7,7 +7,6 @@ import enum
 
 import tensorflow as tf
 
-
 # Named, because TensorFlow's automatic choice differs with and without XLA.
 ALGORITHM = "philox"
 

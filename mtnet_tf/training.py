@@ -65,6 +65,7 @@ def segments(start, stop, interval):
     Returns:
       List of (number of epochs, iterations per epoch).
     """
+    stop = max(start, stop)
     head = min(-start % interval, stop - start)
     full, tail = divmod(stop - start - head, interval)
     return [(n, steps) for n, steps in ((1, head), (full, interval), (1, tail)) if n and steps]
@@ -105,6 +106,8 @@ def train(
       KeyboardInterrupt: passed on, after a checkpoint.
     """
     recorder = Recorder(run, title, summaries)
+    # Whatever the learner had compiled may hold settings that have changed since.
+    learner.train_function = learner.test_function = None
     try:
         start = int(learner.optimizer.iterations)
         for num_epochs, steps in segments(start, num_iterations, validate_every):

@@ -162,7 +162,9 @@ def compute(case, jit):
 
 def _adam(learning_rate, clip, dtype):
     # TF1's Adam holds its constants in float32 whatever the dtype of the weights.
-    rate, beta_1, beta_2, epsilon = (float(np.float32(x)) for x in (learning_rate, 0.9, 0.999, 1e-8))
+    rate, beta_1, beta_2, epsilon = (
+        float(np.float32(x)) for x in (learning_rate, 0.9, 0.999, 1e-8)
+    )
     return keras.optimizers.Adam(
         rate, tf.constant(beta_1, dtype), tf.constant(beta_2, dtype), epsilon, clipvalue=clip
     )

@@ -17,7 +17,13 @@ from data_prep_archives import (
 )
 from PIL import Image
 
-from data_prep import DataError, load_packed, prepare_omniglot
+from data_prep import (
+    DataError,
+    ensure_omniglot,
+    load_packed,
+    prepare_omniglot,
+    prepare_synthetic_omniglot,
+)
 from data_prep.omniglot_sources import CHARACTERS
 
 
@@ -238,3 +244,9 @@ def test_the_real_omniglot(tmp_path):
     assert 0.07 < packed.images.mean() / 255 < 0.09  # ink, not paper
     (pair,) = json.loads((folder / "index.json").read_text())["duplicates"]
     assert {name.rsplit("/", 1)[0] for name in pair} == {"Braille/character01"}
+
+
+def test_ensure_takes_what_is_prepared_whatever_its_options(tmp_path):
+    made = prepare_synthetic_omniglot(tmp_path, num_classes=3, seed=5, progress=False)
+    assert ensure_omniglot(tmp_path, synthetic=True) == made
+    assert len(load_packed(made).counts) == 3

@@ -51,7 +51,10 @@ def test_scores_are_those_of_adapting_each_task_by_hand():
 
 
 def test_two_learners_see_the_same_episodes_whatever_their_number():
-    first, second = run(regression_learner(seed=1)), run(regression_learner(seed=2), num_episodes=50)
+    first, second = (
+        run(regression_learner(seed=1)),
+        run(regression_learner(seed=2), num_episodes=50),
+    )
     assert first.fingerprints == second.fingerprints[:30]
     assert len(set(second.fingerprints)) == 50
     assert run(regression_learner(seed=1), seed=7).fingerprints != first.fingerprints
@@ -64,9 +67,7 @@ def test_same_seed_gives_the_same_scores():
 
 def digit_tasks(num_classes, per_class):
     images = np.random.default_rng(0).integers(0, 256, (num_classes * per_class, 4, 4, 1), np.uint8)
-    return ImageClasses(
-        images, [per_class] * num_classes, num_ways=2, num_shots=1, num_queries=1
-    )
+    return ImageClasses(images, [per_class] * num_classes, num_ways=2, num_shots=1, num_queries=1)
 
 
 @pytest.fixture

@@ -116,7 +116,9 @@ def test_validation_is_on_the_same_episodes_each_time():
 def test_any_optimizer_and_keras_callback():
     learner = new_learner()
     schedule = keras.optimizers.schedules.CosineDecay(1e-2, 10)
-    learner.compile(keras.optimizers.SGD(schedule, momentum=0.9), "mean_absolute_error", jit_compile=False)
+    learner.compile(
+        keras.optimizers.SGD(schedule, momentum=0.9), "mean_absolute_error", jit_compile=False
+    )
     stop = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=1e9)
     assert len(fit(learner, 2, epochs=5, callbacks=[stop]).history["loss"]) == 2
 

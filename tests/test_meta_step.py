@@ -60,7 +60,8 @@ def test_empty_mask_changes_nothing(episode):
     model = small_network()
     weights = meta_step.find_task_weights(model)
     empty = meta_step.align_masks(
-        weights, {id(w.mask_logits): tf.zeros([1, *w.mask_logits.shape], tf.float64) for w in weights}
+        weights,
+        {id(w.mask_logits): tf.zeros([1, *w.mask_logits.shape], tf.float64) for w in weights},
     )
     result, _ = gradients(model, episode, lambda step: empty)
     for start, end in zip(*result.adaptation.trajectory[::2], strict=True):

@@ -47,8 +47,11 @@ def one_step(transform, kernel, mask, x, gradient_of_y):
 @pytest.fixture
 def cell_values(rng):
     """T, W, x [1, 3] and the gradient of the loss with respect to y [1, 4]."""
-    return rng.normal(size=(4, 4)), rng.normal(size=(3, 4)), rng.normal(size=(1, 3)), rng.normal(
-        size=(1, 4)
+    return (
+        rng.normal(size=(4, 4)),
+        rng.normal(size=(3, 4)),
+        rng.normal(size=(1, 3)),
+        rng.normal(size=(1, 4)),
     )
 
 

@@ -10,7 +10,10 @@ from mtnet_tf import layers, losses, meta_step, networks
 SOFT = {"hard_mask": False}  # a straight-through gradient is no derivative, a soft mask's is
 LAYERS = {
     "TWDense": (lambda: layers.TWDense(3, dtype="float64"), (4,)),
-    "TWConv2D": (lambda: layers.TWConv2D(3, 3, strides=2, padding="same", dtype="float64"), (5, 5, 2)),
+    "TWConv2D": (
+        lambda: layers.TWConv2D(3, 3, strides=2, padding="same", dtype="float64"),
+        (5, 5, 2),
+    ),
     "TaskBatchNormalization": (lambda: layers.TaskBatchNormalization(dtype="float64"), (3, 3, 2)),
     "ExampleLayerNormalization": (
         lambda: layers.ExampleLayerNormalization(dtype="float64"),
@@ -50,9 +53,7 @@ def network(kind, norm):
         return networks.dense_image_network((4, 4, 1), 3, **options)
     max_pool = kind == "max_pool"
     shape = (18, 18, 2) if max_pool else (12, 12, 1)
-    return networks.convolutional_network(
-        shape, 3, num_filters=3, max_pool=max_pool, **options
-    )
+    return networks.convolutional_network(shape, 3, num_filters=3, max_pool=max_pool, **options)
 
 
 @pytest.mark.parametrize("num_inner_steps", [1, 3])
@@ -68,7 +69,10 @@ def test_meta_gradient_is_the_numerical_one(
     if kind == "regression":
         episode, loss = regression_episode(), keras.losses.MeanSquaredError()
     else:
-        episode, loss = image_episode(image_shape=model.input_shape[1:]), losses.FewShotCrossentropy(1)
+        episode, loss = (
+            image_episode(image_shape=model.input_shape[1:]),
+            losses.FewShotCrossentropy(1),
+        )
     weights = meta_step.find_task_weights(model)
     seed = tf.constant([1, 2])
     parameters = model.trainable_variables

@@ -67,9 +67,7 @@ def test_of_classes_keeps_only_the_chosen_ones():
 def test_rotation_is_one_quarter_turn_per_class_and_task():
     images = np.zeros((8, 2, 2, 1), np.uint8)
     images[:, 0, 0] = 255  # the lit corner tells the turn
-    tasks = ImageClasses(
-        images, [4, 4], num_ways=2, num_shots=2, num_queries=2, rotations=True
-    )
+    tasks = ImageClasses(images, [4, 4], num_ways=2, num_shots=2, num_queries=2, rotations=True)
     episode = tasks.sample(SEED, 200)
     x = np.concatenate([episode.support_x, episode.query_x], 1).reshape(200, 8, 4)
     turns = x.argmax(-1).reshape(200, 4, 2)
@@ -118,7 +116,9 @@ def test_the_papers_sinusoid_has_the_other_sign():
         assert np.abs(wave - y[task]).max(1).min() < 5e-3
 
 
-@pytest.mark.parametrize(("definition", "bounds"), [("original", [1, 0.5, 0.25]), ("paper", [1, 1, 1])])
+@pytest.mark.parametrize(
+    ("definition", "bounds"), [("original", [1, 0.5, 0.25]), ("paper", [1, 1, 1])]
+)
 def test_polynomials_have_the_coefficients_of_their_definition(definition, bounds):
     episode = Polynomials(2, task_definition=definition).sample(SEED, 300)
     assert np.abs(episode.support_x).max() <= 2
@@ -142,8 +142,8 @@ def test_split_is_disjoint_complete_and_of_the_published_sizes():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: picture_tasks(num_ways=11), "`num_ways` must not exceed the number of classes, 10"),
-        (lambda: picture_tasks(num_shots=4), "Every class needs .* = 7 pictures. Received: a class of 6"),
+        (lambda: picture_tasks(num_ways=11), "`num_ways` must not exceed .* 10"),
+        (lambda: picture_tasks(num_shots=4), "Every class needs .* = 7 .* a class of 6"),
         (lambda: ImageClasses(np.zeros((3, 2, 2, 1), np.uint8), [2], num_ways=1, num_shots=1,
                               num_queries=1), "sum of `counts`"),
         (lambda: ImageClasses(np.zeros((4, 2, 3, 1), np.uint8), [4], num_ways=1, num_shots=1,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mtnet_tf import MetaLearner, Sinusoids, analysis, networks, recipes, reports, runs, training
-from mtnet_tf.recipes import BARE, resolve
+from mtnet_tf.settings import AUTHORS, DEFAULTS, resolve
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def train(learner, run, num_iterations, **options):
         ((3, 12, 5), [(1, 2), (1, 5), (1, 2)]),
         ((3, 4, 5), [(1, 1)]),
         ((10, 10, 5), []),
+        ((12, 10, 5), []),
     ],
 )
 def test_segments_end_at_multiples_of_the_interval(arguments, expected):
@@ -111,7 +112,9 @@ def test_active_fraction_weighs_layers_by_their_size():
     assert analysis.active_fraction(maml) == 1.0
 
 
-@pytest.mark.parametrize(("total", "interval"), [(60000, 2000), (40000, 1000), (3000, 100), (9, 10)])
+@pytest.mark.parametrize(
+    ("total", "interval"), [(60000, 2000), (40000, 1000), (3000, 100), (9, 10)]
+)
 def test_validation_intervals_are_round(total, interval):
     assert training.default_validation_interval(total) == interval
 
@@ -130,12 +133,20 @@ def test_recipes_are_the_authors_scripts():
 def test_what_is_given_wins_over_the_recipe_and_that_over_the_bare_default():
     settings = resolve({"datasource": "omniglot", "update_lr": 0.2})
     assert (settings["update_lr"], settings["meta_batch_size"], settings["temp"]) == (0.2, 32, 1.0)
-    bare = resolve({"datasource": "omniglot"}, use_recipe=False)
-    assert bare == {**BARE, "datasource": "omniglot"}
+    bare = resolve({"datasource": "omniglot", "recipe": "none"})
+    assert bare == {**DEFAULTS, "datasource": "omniglot", "recipe": "none"}
+
+
+def test_bare_defaults_are_the_originals():
+    bare = {name: default for name, (default, _) in AUTHORS.items()}
+    assert len(bare) == 32
+    expected = {"datasource": "sinusoid", "metatrain_iterations": 15000, "meta_batch_size": 25}
+    expected |= {"update_batch_size": 5, "update_lr": 0.001, "share_M": False, "norm": "batch_norm"}
+    assert {name: bare[name] for name in expected} == expected
 
 
 def test_run_names_tell_settings_apart():
-    base = {**resolve({"datasource": "omniglot"}), "seed": 0, "synthetic": False}
+    base = resolve({"datasource": "omniglot"})
     changes = [
         {}, {"use_T": True}, {"use_M": True}, {"use_M": True, "share_M": False}, {"seed": 1},
         {"synthetic": True}, {"update_lr": 0.1}, {"num_filters": 32}, {"norm": "layer_norm"},

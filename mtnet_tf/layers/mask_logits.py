@@ -13,7 +13,6 @@ class MaskLogits(keras.layers.Layer):
     `layer(noise)` turns noise [B, *shape] into one mask per task; `sample` draws the noise too.
 
     Example:
-
     >>> logits = MaskLogits((40,))
     >>> logits.build()
     >>> mask = logits.sample(num_tasks=4, seed=(0, 1))  # [4, 40]

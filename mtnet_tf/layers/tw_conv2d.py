@@ -38,9 +38,7 @@ class TWConv2D(TWLayer):
         self.dilation_rate = _pair("dilation_rate", dilation_rate)
         self.padding = str(padding).lower()
         if self.padding not in ("valid", "same"):
-            raise ValueError(
-                f"`padding` must be 'valid' or 'same'. Received: padding={padding!r}."
-            )
+            raise ValueError(f"`padding` must be 'valid' or 'same'. Received: padding={padding!r}.")
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 "`strides` and `dilation_rate` cannot both be above 1. Received: "
@@ -114,7 +112,9 @@ def image_patches(images, kernel_size, strides, padding, dilation_rate):
     slices = [
         images[
             :,
-            i * dilation_rate[0] : i * dilation_rate[0] + (height - 1) * strides[0] + 1 : strides[0],
+            i * dilation_rate[0] : i * dilation_rate[0] + (height - 1) * strides[0] + 1 : strides[
+                0
+            ],
             j * dilation_rate[1] : j * dilation_rate[1] + (width - 1) * strides[1] + 1 : strides[1],
         ]
         for i in range(kernel_size[0])

@@ -14,7 +14,6 @@ class TWDense(TWLayer):
     MAML); `mask=None` lets every weight adapt (T-net, MAML).
 
     Example:
-
     >>> TWDense(40, activation="relu")(tf.ones([8, 3])).shape
     TensorShape([8, 40])
     """

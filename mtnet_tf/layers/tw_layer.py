@@ -51,9 +51,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         """Validates and stores the arguments; see the subclasses."""
         super().__init__(**kwargs)
         if int(units) != units or units <= 0:
-            raise ValueError(
-                f"The number of units must be a positive integer. Received: {units}."
-            )
+            raise ValueError(f"The number of units must be a positive integer. Received: {units}.")
         if mask not in MASK_KINDS:
             raise ValueError(f"`mask` must be 'unit', 'weight' or None. Received: mask={mask!r}.")
         self.units = int(units)
@@ -132,7 +130,9 @@ class TWLayer(keras.layers.Layer, abc.ABC):
     def call(self, inputs):
         """The cell, folded over tasks inside a fast-weight scope."""
         scope = fast_weights.active()
-        return self.activation(self._plain(inputs) if scope is None else self._folded(inputs, scope))
+        return self.activation(
+            self._plain(inputs) if scope is None else self._folded(inputs, scope)
+        )
 
     def _plain(self, inputs):
         bias = self.bias

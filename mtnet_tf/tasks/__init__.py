@@ -5,4 +5,12 @@ from mtnet_tf.tasks.image_classes import ImageClasses
 from mtnet_tf.tasks.regression import Polynomials, Sinusoids
 from mtnet_tf.tasks.splits import Split, split_classes
 
-__all__ = ["Episode", "ImageClasses", "Polynomials", "Sinusoids", "Split", "TaskDistribution", "split_classes"]
+__all__ = [
+    "Episode",
+    "ImageClasses",
+    "Polynomials",
+    "Sinusoids",
+    "Split",
+    "TaskDistribution",
+    "split_classes",
+]

@@ -35,8 +35,7 @@ def split_classes(num_classes, sizes=OMNIGLOT_SIZES, *, class_split="maml"):
     """
     if class_split not in ("maml", "original"):
         raise ValueError(
-            "`class_split` must be 'maml' or 'original'. "
-            f"Received: class_split={class_split!r}."
+            f"`class_split` must be 'maml' or 'original'. Received: class_split={class_split!r}."
         )
     order = np.random.default_rng(_SPLIT_SEED).permutation(num_classes)
     ends = np.round(np.cumsum(sizes) / sum(sizes) * num_classes).astype(int)

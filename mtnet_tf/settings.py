@@ -1,0 +1,121 @@
+"""The settings of a run: the authors' command-line flags under their names, and a few of ours."""
+
+from mtnet_tf import recipes
+
+# name -> (bare default of the authors' command line, help)
+AUTHORS = {
+    "datasource": ("sinusoid", "sinusoid, polynomial or omniglot"),
+    "num_classes": (5, "number of ways, N"),
+    "num_train_classes": (-1, "training classes to use, -1 for all"),
+    "baseline": (None, "'oracle': joint training on sinusoids, with the task's identity as input"),
+    "pretrain_iterations": (0, "iterations of joint training before meta-training"),
+    "metatrain_iterations": (15000, "meta-iterations"),
+    "meta_batch_size": (25, "tasks per meta-iteration"),
+    "meta_lr": (0.001, "learning rate of the meta-step (beta)"),
+    "update_batch_size": (5, "labelled examples per class and task, K"),
+    "update_lr": (0.001, "step size of the inner loop (alpha), on the sum of losses over K"),
+    "num_updates": (1, "inner steps in training"),
+    "poly_order": (1, "order of the polynomials"),
+    "use_T": (False, "cells T W instead of W"),
+    "use_M": (False, "masks restrict the inner loop"),
+    "share_M": (False, "one mask entry per unit instead of one per weight"),
+    "temp": (1.0, "temperature of the Gumbel-Softmax"),
+    "logit_init": (0.0, "initial mask logits of unit masks"),
+    "norm": ("batch_norm", "batch_norm, layer_norm or None"),
+    "dim_hidden": (40, "hidden units of the regression network"),
+    "num_filters": (64, "filters of each convolution"),
+    "conv": (True, "convolutional network; else a dense one"),
+    "max_pool": (False, "max pooling instead of strides"),
+    "stop_grad": (False, "first order: no second derivatives"),
+    "log": (True, "write TensorBoard summaries"),
+    "logdir": ("/tmp/data", "folder that holds the run folders"),
+    "debug": (False, "run without compiling, to step through"),
+    "resume": (True, "go on from the newest checkpoint"),
+    "train": (True, "train; else only evaluate"),
+    "test_iter": (-1, "meta-iteration to evaluate, -1 for the best on validation"),
+    "test_set": (False, "evaluate on the test split; else on the validation split"),
+    "train_update_batch_size": (-1, "K in training, where it differs in evaluation"),
+    "train_update_lr": (-1.0, "step size in training, where it differs in evaluation"),
+}
+# name -> (default, help)
+OURS = {
+    "recipe": ("authors", "'authors': their experiment scripts; 'none': their bare defaults"),
+    "seed": (0, "of initial values, tasks and masks"),
+    "data_dir": ("data", "folder of the data sets"),
+    "synthetic": (False, "procedurally drawn characters instead of Omniglot"),
+    "class_split": ("maml", "'original' tests on the 100 classes, validates on the 423"),
+    "task_definition": ("original", "regression tasks as in the authors' code, or the 'paper'"),
+    "soft_masks": (False, "soft masks, eq. 11 as written, instead of straight-through ones"),
+    "redraw_masks": (False, "new masks at each inner step"),
+    "validate_every": (0, "meta-iterations between validations, 0 for about fifty in a run"),
+    "num_test_episodes": (600, "distinct episodes to evaluate"),
+    "num_test_updates": (10, "inner steps to evaluate"),
+    "jit_compile": (True, "compile the meta-step with XLA"),
+    "run": (None, "run folder; default: a name in --logdir that says the settings"),
+}
+DEFAULTS = {name: default for name, (default, _) in {**AUTHORS, **OURS}.items()}
+
+_CHOICES = {
+    "recipe": ("authors", "none"),
+    "baseline": (None, "oracle"),
+    "norm": ("batch_norm", "layer_norm", "None"),
+    "class_split": ("maml", "original"),
+    "task_definition": ("original", "paper"),
+}
+_POSITIVE = (
+    "num_classes",
+    "meta_batch_size",
+    "meta_lr",
+    "update_batch_size",
+    "update_lr",
+    "temp",
+    "dim_hidden",
+    "num_filters",
+    "num_test_episodes",
+)
+_NOT_NEGATIVE = (
+    "metatrain_iterations",
+    "pretrain_iterations",
+    "num_updates",
+    "poly_order",
+    "seed",
+    "validate_every",
+    "num_test_updates",
+)
+
+
+def resolve(given):
+    """The value of every setting: what is given, else the recipe's, else the default.
+
+    Args:
+      given: dict of the settings that the user gave.
+
+    Returns:
+      Dict with a value for every name of `DEFAULTS`.
+
+    Raises:
+      ValueError: for a value that makes no sense, in one sentence.
+    """
+    settings = {**DEFAULTS, **given}
+    check(settings)
+    if settings["recipe"] == "authors":
+        recipe = recipes.recipe(settings["datasource"], settings["num_classes"])
+        settings = {**DEFAULTS, **recipe, **given}
+    return settings
+
+
+def check(settings):
+    """Raises ValueError for the first setting that makes no sense."""
+    for name, choices in _CHOICES.items():
+        if settings[name] not in choices:
+            raise ValueError(f"--{name} must be one of {choices}. Received: {settings[name]!r}.")
+    for name in _POSITIVE:
+        if not settings[name] > 0:
+            raise ValueError(f"--{name} must be positive. Received: {settings[name]}.")
+    for name in _NOT_NEGATIVE:
+        if settings[name] < 0:
+            raise ValueError(f"--{name} must not be negative. Received: {settings[name]}.")
+    if settings["baseline"] == "oracle" and settings["datasource"] != "sinusoid":
+        raise ValueError("--baseline=oracle needs --datasource=sinusoid, as in the original.")
+    if settings["synthetic"] and settings["datasource"] != "omniglot":
+        raise ValueError("--synthetic stands in for Omniglot: add --datasource=omniglot.")

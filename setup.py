@@ -1,0 +1,41 @@
+"""Packaging of mtnet_tf."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mtnet_tf/__init__.py").read_text())[1]
+
+setup(
+    name="mtnet-tf",
+    version=VERSION,
+    description="MT-nets and T-nets (Lee & Choi, ICML 2018) in TensorFlow 2 and Keras 3",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["mtnet_tf*", "maml_baselines*", "data_prep*"]),
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<3.16",
+        "tensorflow-probability>=0.25,<0.26",
+        "tf-keras>=2.21,<2.22",
+        "numpy>=2.0",
+        "absl-py>=2.1",
+        "pillow>=11",
+        "tqdm>=4.66",
+        "matplotlib>=3.9",
+    ],
+    extras_require={
+        "test": ["pytest>=8.3", "pytest-xdist>=3.6", "scipy>=1.14"],
+        "dev": ["ruff==0.17.6", "pre-commit>=4"],
+        "tensorboard": ["tensorboard>=2.20"],
+    },
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
