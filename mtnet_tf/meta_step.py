@@ -126,7 +126,7 @@ def meta_loss(model, task_weights, loss, episode, **options):
 
 
 def meta_gradients(model, task_weights, meta_parameters, loss, episode, **options):
-    """The meta-loss and its gradient with respect to every meta-parameter.
+    """The meta-loss, plus the model's regularisers, and the gradient of every meta-parameter.
 
     Args:
       model: Keras model.
@@ -141,8 +141,10 @@ def meta_gradients(model, task_weights, meta_parameters, loss, episode, **option
     """
     with tf.GradientTape() as tape:
         result = meta_loss(model, task_weights, loss, episode, **options)
+        value = tf.add_n([result.value, *model.losses])
     variables = [v.value for v in meta_parameters]
-    return result, tape.gradient(result.value, variables, unconnected_gradients="zero")
+    gradients = tape.gradient(value, variables, unconnected_gradients="zero")
+    return result._replace(value=value), gradients
 
 
 class MaskSampler:

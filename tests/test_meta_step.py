@@ -153,6 +153,18 @@ def test_most_probable_masks_are_the_sign_of_zeta():
     np.testing.assert_array_equal(np.ravel(masks[0]), logits >= 0)
 
 
+def test_regularisers_of_the_model_join_the_meta_loss(episode):
+    plain, decayed = (small_network(mask=None, transform_regularizer=r) for r in (None, "l2"))
+    (value, without), (total, with_decay) = gradients(plain, episode), gradients(decayed, episode)
+    cells = [x for x in decayed.layers if isinstance(x, layers.TWLayer)]
+    penalty = sum(0.01 * np.sum(np.square(x.transform)) for x in cells)
+    np.testing.assert_allclose(total.value - value.value, penalty, rtol=1e-9)
+    changes = zip(decayed.trainable_variables, without, with_decay, strict=True)
+    for variable, before, after in changes:
+        expected = 0.02 * variable.numpy() if variable.name == "transform" else 0.0
+        np.testing.assert_allclose(after - before, expected + np.zeros(variable.shape), atol=1e-9)
+
+
 def test_frozen_cells_do_not_adapt():
     model = small_network()
     model.layers[0].trainable = False
