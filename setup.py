@@ -28,11 +28,11 @@ setup(
         "pillow>=11",
         "tqdm>=4.66",
         "matplotlib>=3.9",
+        "tensorboard>=2.20",
     ],
     extras_require={
         "test": ["pytest>=8.3", "pytest-xdist>=3.6", "scipy>=1.14"],
         "dev": ["ruff==0.17.6", "pre-commit>=4"],
-        "tensorboard": ["tensorboard>=2.20"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -97,6 +97,7 @@ def test_episodes_may_come_from_tf_data(rng):
 
     spec = (tf.TensorSpec((4, None, 12, 12, 1)), tf.TensorSpec((4, None), tf.int32))
     data = tf.data.Dataset.from_generator(episodes, output_signature=(spec, spec))
+    data = data.apply(tf.data.experimental.assert_cardinality(3))
     model = networks.convolutional_network((12, 12, 1), 3, num_filters=4)
     learner = MetaLearner(model, 0.1)
     learner.compile("adam", FewShotCrossentropy(1), metrics=["accuracy"], jit_compile=False)
