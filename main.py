@@ -13,6 +13,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import tensorflow as tf
 from absl import app, flags
 
 from data_prep import ensure_omniglot, load_packed
@@ -201,6 +202,7 @@ def main(argv):
         path = settings["run"] or Path(settings["logdir"]) / reports.run_name(settings)
         run = runs.Run(path)
         say(reports.settings_table(settings, path))
+        tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
         if settings["train"]:
             train(settings, run)
         else:

@@ -23,6 +23,8 @@ setup(
         "keras>=3.15,<3.16",
         "tensorflow-probability>=0.25,<0.26",
         "tf-keras>=2.21,<2.22",
+        # TensorFlow Probability imports distutils, which left Python in 3.12.
+        'setuptools; python_version >= "3.12"',
         "numpy>=2.0",
         "absl-py>=2.1",
         "pillow>=11",

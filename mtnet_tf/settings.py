@@ -51,6 +51,7 @@ OURS = {
     "num_test_episodes": (600, "distinct episodes to evaluate"),
     "num_test_updates": (10, "inner steps to evaluate"),
     "jit_compile": (True, "compile the meta-step with XLA"),
+    "tf32": (False, "let an NVIDIA GPU round products to TF32; meta-gradients are off by percents"),
     "run": (None, "run folder; default: a name in --logdir that says the settings"),
 }
 DEFAULTS = {name: default for name, (default, _) in {**AUTHORS, **OURS}.items()}
