@@ -138,7 +138,7 @@ def _set_steps_per_execution(learner, steps, maximum):
 
 
 def default_validation_interval(num_iterations):
-    """About fifty validations in a run, at round iterations: 10, 20, 50, 100, ..."""
-    target = max(num_iterations / 50, 10)
+    """About fifty validations in a run, at round iterations: 50, 100, 200, 500, ..."""
+    target = max(num_iterations / 50, 50)
     base = 10 ** math.floor(math.log10(target))
     return int(next(base * f for f in (1, 2, 5, 10) if base * f >= target))
