@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-# TensorFlow greets every process with notes on devices it doesn't find; errors still show.
+# TensorFlow's C++ side greets every process with notes on devices it doesn't find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
@@ -22,7 +22,7 @@ from mtnet_tf.evaluation import evaluate
 from mtnet_tf.learner import MetaLearner
 from mtnet_tf.losses import FewShotCrossentropy
 from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
-from mtnet_tf.settings import AUTHORS, DEFAULTS, OURS, resolve
+from mtnet_tf.settings import AUTHORS, DEFAULTS, OURS, check_same_run, resolve
 from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
 
 FLAGS = flags.FLAGS
@@ -36,14 +36,19 @@ def define_flags():
 
 
 def read_settings():
-    """The value of every setting. Raises ValueError with one clear sentence.
+    """Every setting, checked, and the run folder. Raises ValueError with one clear sentence.
 
-    Without training, what is not given comes from the run that --run names.
+    Without training, what is not given is what the run was trained with.
     """
     given = {n: FLAGS[n].value for n in DEFAULTS if FLAGS[n].value is not None}
-    if given.get("train", True) or "run" not in given:
-        return resolve(given)
-    return resolve({**runs.Run(given["run"]).settings(), **given})
+    settings = resolve(given)
+    run = runs.Run(settings["run"] or Path(settings["logdir"]) / reports.run_name(settings))
+    goes_on = settings["train"] and settings["resume"] and run.latest()
+    if goes_on or not settings["train"]:
+        trained = run.config()["settings"]
+        settings = settings if settings["train"] else resolve({**trained, **given})
+        check_same_run(settings, trained)
+    return settings, run
 
 
 def build_tasks(settings, split):
@@ -60,14 +65,15 @@ def build_tasks(settings, split):
             f"and a recipe, but no data preparation yet. Received: {settings['datasource']!r}."
         )
     packed = load_packed(ensure_omniglot(settings["data_dir"], settings["synthetic"]))
-    classes = split_classes(len(packed.counts), class_split=settings["class_split"])
-    chosen = getattr(classes, split)
-    if split == "train" and settings["num_train_classes"] > 0:
-        chosen = chosen[: settings["num_train_classes"]]
+    classes = split_classes(
+        len(packed.counts),
+        class_split=settings["class_split"],
+        num_train_classes=settings["num_train_classes"],
+    )
     return ImageClasses.of_classes(
         packed.images,
         packed.counts,
-        chosen,
+        getattr(classes, split),
         num_ways=settings["num_classes"],
         num_shots=num_shots,
         num_queries=num_shots,
@@ -101,12 +107,12 @@ def build_network(settings, tasks):
     )
 
 
-def compile_learner(learner, settings):
-    """(Re)compiles with a fresh optimizer, losses in the authors' unit."""
+def compile_learner(learner, settings, optimizer=None):
+    """(Re)compiles with the authors' optimizer, or a given one, and losses in their unit."""
     is_image = settings["datasource"] in ("omniglot", "miniimagenet")
     clip = 10.0 if settings["datasource"] == "miniimagenet" else None
     learner.compile(
-        keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, clipvalue=clip),
+        optimizer or keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, clipvalue=clip),
         FewShotCrossentropy(settings["update_batch_size"]) if is_image else "mean_squared_error",
         metrics=["accuracy"] if is_image else None,
         jit_compile=settings["jit_compile"] and not settings["debug"],
@@ -134,31 +140,29 @@ def train(settings, run):
     tasks, validation_tasks = build_tasks(settings, "train"), build_tasks(settings, "val")
     if latest:
         learner = runs.load_learner(latest)
+        compile_learner(learner, settings, learner.optimizer)
         say(f"Resuming from {latest}")
     else:
         run.clear()
         learner = build_learner(settings, tasks)
+    total = settings["pretrain_iterations"] + settings["metatrain_iterations"]
+    if int(learner.optimizer.iterations) >= total:
+        return
     run.start(settings, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
-    joint, meta = settings["pretrain_iterations"], settings["metatrain_iterations"]
-    if settings["baseline"] == "oracle":
-        joint, meta = joint + meta, 0
-    interval = settings["validate_every"] or training.default_validation_interval(joint + meta)
+    options = {
+        "meta_batch_size": settings["meta_batch_size"],
+        "validate_every": settings["validate_every"] or training.default_interval(total),
+        "max_steps_per_execution": 1 if isinstance(tasks, ImageClasses) else 100,
+        "title": reports.title(settings),
+        "summaries": settings["log"],
+        "verbose": 1 if sys.stdout.isatty() else 2,
+    }
     # Joint training is a meta-step without inner steps.
-    for num_iterations, num_inner_steps in ((joint, 0), (joint + meta, settings["num_updates"])):
-        learner.num_inner_steps = num_inner_steps
-        training.train(
-            learner,
-            tasks,
-            validation_tasks,
-            run,
-            meta_batch_size=settings["meta_batch_size"],
-            num_iterations=num_iterations,
-            validate_every=interval,
-            max_steps_per_execution=1 if isinstance(tasks, ImageClasses) else 100,
-            title=reports.title(settings),
-            summaries=settings["log"],
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+    joint = total if settings["baseline"] == "oracle" else settings["pretrain_iterations"]
+    learner.num_inner_steps = 0
+    training.train(learner, tasks, validation_tasks, run, num_iterations=joint, **options)
+    learner.num_inner_steps = settings["num_updates"]
+    training.train(learner, tasks, validation_tasks, run, num_iterations=total, **options)
 
 
 def test(settings, run):
@@ -166,25 +170,19 @@ def test(settings, run):
     split = "test" if settings["test_set"] else "val"
     checkpoint = run.find(settings["test_iter"])
     learner = runs.load_learner(checkpoint)
-    tasks = build_tasks(settings, split)
-    num_outputs = learner.model.output_shape[-1]
-    if isinstance(tasks, ImageClasses) and num_outputs != settings["num_classes"]:
-        raise ValueError(
-            f"--num_classes must be {num_outputs}, the ways of {checkpoint}. "
-            f"Received: {settings['num_classes']}."
-        )
+    iteration = int(learner.optimizer.iterations)
     learner.step_size = settings["update_lr"]
     compile_learner(learner, settings)
-    say(f"Evaluating {checkpoint} on the {split} split")
+    say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
     evaluation = evaluate(
         learner,
-        tasks,
+        build_tasks(settings, split),
         num_episodes=settings["num_test_episodes"],
         num_inner_steps=settings["num_test_updates"],
         seed=settings["seed"],
         verbose=1 if sys.stdout.isatty() else 2,
     )
-    say(reports.write(run, evaluation, settings, split, checkpoint))
+    say(reports.write(run, evaluation, settings, split, iteration))
 
 
 def say(text):
@@ -198,15 +196,11 @@ def main(argv):
     try:
         if len(argv) > 1:
             raise ValueError(f"Expected flags only. Received: {argv[1:]}.")
-        settings = read_settings()
-        path = settings["run"] or Path(settings["logdir"]) / reports.run_name(settings)
-        run = runs.Run(path)
-        say(reports.settings_table(settings, path))
+        settings, run = read_settings()
+        say(reports.settings_table(settings, run.path))
         tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
         if settings["train"]:
             train(settings, run)
-        else:
-            run.settings()
         test(settings, run)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"main.py: {error}\n")

@@ -80,8 +80,9 @@ def _download_part(part: str, data_dir: Path, *, progress: bool) -> Path:
         names = " and ".join(f"{part}.zip" for part in CHARACTERS)
         raise DataError(
             f"Omniglot is not here and `{part}.zip` cannot be downloaded ({error}): put {names} "
-            f"from {HOME_PAGE} (folder python) into `{target.parent}`, name their folder with "
-            "--source, or draw a stand-in with --synthetic."
+            f"from {HOME_PAGE} (folder python) into `{target.parent}`, prepare them from elsewhere "
+            "with `python -m data_prep omniglot --source FOLDER`, or draw a stand-in with "
+            "--synthetic."
         ) from error
     return target
 

@@ -147,6 +147,7 @@ def score_episode(learner, episode, num_inner_steps, masks):
         num_inner_steps=num_inner_steps,
         step_size=learner.step_size,
         masks=masks,
+        training=False,
     ).trajectory
     before = _scores(learner, trajectory[0], *support)
     query = [_scores(learner, w, episode.query_x, episode.query_y) for w in trajectory]
@@ -156,7 +157,7 @@ def score_episode(learner, episode, num_inner_steps, masks):
 
 def _scores(learner, weights, x, y):
     num_tasks = x.shape[0]
-    predictions = predict(learner.model, learner.task_weights, weights, x)
+    predictions = predict(learner.model, learner.task_weights, weights, x, training=False)
     scores = [task_losses(learner.task_loss, fold(y), predictions, num_tasks)]
     if y.dtype.is_integer:
         hits = tf.argmax(predictions, -1, y.dtype) == fold(y)

@@ -9,6 +9,8 @@ from mtnet_tf import seeds
 from mtnet_tf.meta_step import MaskSampler, find_task_weights, meta_gradients, meta_loss
 from mtnet_tf.tasks import Episode, TaskDistribution
 
+_WRONG_TO_SECOND_ORDER = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
+
 
 class _Sampled(NamedTuple):
     """A task distribution that the compiled step samples, `batch_size` tasks per number."""
@@ -53,8 +55,11 @@ class MetaLearner(keras.Model):
           seed: run seed of tasks and masks.
           **kwargs: Keras' `name`.
 
+        Change one of these attributes later, and it counts from the next `compile` on.
+
         Raises:
-          ValueError: if the model has nothing to adapt, or for numbers that make no sense.
+          ValueError: if the model has nothing to adapt, or layers that can't be meta-learned
+            through, or for numbers that make no sense.
         """
         super().__init__(**kwargs)
         if not step_size > 0:
@@ -64,6 +69,7 @@ class MetaLearner(keras.Model):
                 "`num_inner_steps` must not be negative. "
                 f"Received: num_inner_steps={num_inner_steps}."
             )
+        _refuse_stock_normalization(model, first_order)
         self.model = model
         self.step_size = step_size
         self.num_inner_steps = num_inner_steps
@@ -132,6 +138,7 @@ class MetaLearner(keras.Model):
         episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
         result, gradients = meta_gradients(
             meta_parameters=self.meta_parameters,
+            scale=self.optimizer.scale_loss,
             **self._options(episode, seeds.Purpose.TRAIN_MASKS, iteration),
         )
         self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
@@ -161,9 +168,11 @@ class MetaLearner(keras.Model):
 
     def test_step(self, data):
         """The query loss and metrics after adaptation, of one batch of episodes."""
+        # Without numbers of its own, a batch is numbered by those already counted.
         index = data if self._sampled.get("test") else self._loss_tracker.count
-        episode = self._episode(data, "test", seeds.Purpose.EVALUATION_TASKS, index)
-        result = meta_loss(**self._options(episode, seeds.Purpose.EVALUATION_MASKS, index))
+        episode = self._episode(data, "test", seeds.Purpose.VALIDATION_TASKS, index)
+        options = self._options(episode, seeds.Purpose.VALIDATION_MASKS, index)
+        result = meta_loss(training=False, **options)
         return self._metrics_of(result, episode)
 
     def _episode(self, data, role, purpose, number):
@@ -259,5 +268,17 @@ class MetaLearner(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Creates a learner from `get_config`."""
+        config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
         return cls(model, **config)
+
+
+def _refuse_stock_normalization(model, first_order):
+    for layer in model._flatten_layers():
+        mixes_tasks = isinstance(layer, keras.layers.BatchNormalization)
+        if mixes_tasks or (isinstance(layer, _WRONG_TO_SECOND_ORDER) and not first_order):
+            raise ValueError(
+                f"`model` must not hold {type(layer).__name__} ({layer.name}): TensorFlow's second "
+                "derivative of it is wrong, or it mixes tasks. Use TaskBatchNormalization or "
+                "ExampleLayerNormalization of mtnet_tf in its place."
+            )

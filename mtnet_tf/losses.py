@@ -46,11 +46,21 @@ def task_losses(loss, labels, predictions, num_tasks):
       num_tasks: B.
 
     Returns:
-      Tensor [B].
+      Tensor [B], at least float32.
+
+    Raises:
+      ValueError: if the loss reduces over examples by itself.
     """
+    if predictions.dtype.size < 4:  # half precision is for products, not for sums
+        predictions = tf.cast(predictions, tf.float32)
     is_object = isinstance(loss, keras.losses.Loss)
     # `call`, unlike `__call__`, does not reduce over the whole batch, where tasks would mix.
     examples = loss.call(labels, predictions) if is_object else loss(labels, predictions)
+    if examples.shape.rank == 0:
+        raise ValueError(
+            "`loss` must give one value per example. Received: a function that gives a scalar; "
+            "leave its reduction out."
+        )
     examples = tf.reshape(examples, [num_tasks, -1])  # [B, n]
     if is_object and loss.reduction == "sum":
         return tf.reduce_sum(examples, 1)

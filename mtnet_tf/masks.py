@@ -6,11 +6,14 @@ drawn by `logistic_noise`. Orientation: the paper's row j of W is output unit j,
 
 import tensorflow as tf
 
+from mtnet_tf import seeds
+
 
 def logistic_noise(shape, seed, dtype="float32"):
     """Draws the difference of two standard Gumbels, g1 - g2 of eq. 10.
 
-    That difference has the standard logistic distribution, so one draw replaces two.
+    That difference has the standard logistic distribution, so one draw replaces two: the
+    quantile of a uniform number strictly between 0 and 1. The same with and without XLA.
 
     Args:
       shape: shape of the result.
@@ -23,8 +26,10 @@ def logistic_noise(shape, seed, dtype="float32"):
     # Imported here because it takes seconds, and serving a most-probable mask needs no noise.
     from tensorflow_probability import distributions
 
-    zero, one = tf.zeros([], dtype), tf.ones([], dtype)
-    return distributions.Logistic(zero, one).sample(shape, seed=seed)
+    # The middles of 2^23 equal parts: exact in float32, and never 0 or 1.
+    uniform = (tf.floor(seeds.uniform(shape, seed) * 2**23) + 0.5) / 2**23
+    logistic = distributions.Logistic(tf.zeros([], dtype), tf.ones([], dtype))
+    return logistic.quantile(tf.cast(uniform, dtype))
 
 
 def soft_mask(logits, noise, temperature=1.0):

@@ -42,8 +42,8 @@ def find_task_weights(model):
     Raises:
       ValueError: if there is none.
     """
-    layers = [x for x in model._flatten_layers() if isinstance(x, TWLayer) and x.trainable]
-    task_weights = [weight for layer in layers for weight in layer.task_weights()]
+    cells = [x for x in model._flatten_layers() if isinstance(x, TWLayer) and x.trainable]
+    task_weights = [weight for cell in cells if cell.built for weight in cell.task_weights()]
     if not task_weights:
         raise ValueError(
             "The model must hold at least one built, trainable TWDense or TWConv2D layer, since "
@@ -76,7 +76,9 @@ def predict(model, task_weights, weights, x, training=True):
         return model(fold(x), training=training)
 
 
-def adapt_to_support(model, task_weights, loss, support, *, num_inner_steps, masks, **options):
+def adapt_to_support(
+    model, task_weights, loss, support, *, num_inner_steps, masks, training=True, **options
+):
     """Runs the inner loop on support sets.
 
     Args:
@@ -86,6 +88,7 @@ def adapt_to_support(model, task_weights, loss, support, *, num_inner_steps, mas
       support: pair (x [B, n, ...], y [B, n, ...]).
       num_inner_steps: number of steps.
       masks: see `adapt`.
+      training: passed to the model.
       **options: `step_size` and `first_order` of `adapt`.
 
     Returns:
@@ -96,13 +99,14 @@ def adapt_to_support(model, task_weights, loss, support, *, num_inner_steps, mas
     labels = fold(y)
 
     def support_losses(weights):
-        return task_losses(loss, labels, predict(model, task_weights, weights, x), num_tasks)
+        predictions = predict(model, task_weights, weights, x, training)
+        return task_losses(loss, labels, predictions, num_tasks)
 
     weights = initial_fast_weights([w.variable for w in task_weights], num_tasks)
     return adapt(support_losses, weights, num_inner_steps=num_inner_steps, masks=masks, **options)
 
 
-def meta_loss(model, task_weights, loss, episode, **options):
+def meta_loss(model, task_weights, loss, episode, *, training=True, **options):
     """The query loss of networks adapted to the support sets (eq. 5 and 13).
 
     The paper sums over the tasks of a meta-batch; as in the authors' code this is their mean.
@@ -112,20 +116,24 @@ def meta_loss(model, task_weights, loss, episode, **options):
       task_weights: list of `TaskWeight`.
       loss: see `task_losses`.
       episode: `Episode`.
+      training: passed to the model.
       **options: see `adapt_to_support`.
 
     Returns:
       `MetaLoss`.
     """
     support = (episode.support_x, episode.support_y)
+    options["training"] = training
     adaptation = adapt_to_support(model, task_weights, loss, support, **options)
-    predictions = predict(model, task_weights, adaptation.fast_weights, episode.query_x)
+    predictions = predict(model, task_weights, adaptation.fast_weights, episode.query_x, training)
     num_tasks = episode.query_x.shape[0] or tf.shape(episode.query_x)[0]
     losses = task_losses(loss, fold(episode.query_y), predictions, num_tasks)
     return MetaLoss(tf.reduce_mean(losses), predictions, losses, adaptation)
 
 
-def meta_gradients(model, task_weights, meta_parameters, loss, episode, **options):
+def meta_gradients(
+    model, task_weights, meta_parameters, loss, episode, *, scale=tf.identity, **options
+):
     """The meta-loss, plus the model's regularisers, and the gradient of every meta-parameter.
 
     Args:
@@ -134,16 +142,18 @@ def meta_gradients(model, task_weights, meta_parameters, loss, episode, **option
       meta_parameters: list of variables: W, b, T, mask logits, normalisation.
       loss: see `task_losses`.
       episode: `Episode`.
+      scale: an optimizer's `scale_loss`, against underflow in half precision.
       **options: see `adapt_to_support`.
 
     Returns:
-      Pair (`MetaLoss`, list of gradients).
+      Pair (`MetaLoss`, list of gradients of the scaled value).
     """
     with tf.GradientTape() as tape:
         result = meta_loss(model, task_weights, loss, episode, **options)
         value = tf.add_n([result.value, *model.losses])
+        scaled = scale(value)
     variables = [v.value for v in meta_parameters]
-    gradients = tape.gradient(value, variables, unconnected_gradients="zero")
+    gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
     return result._replace(value=value), gradients
 
 

@@ -149,6 +149,8 @@ def convolutional_network(
 
 
 def _sequential(input_shape, layers, dtype):
+    # Half-precision policies still take float32 pictures and points.
+    dtype = None if dtype is None else keras.dtype_policies.get(dtype).variable_dtype
     return keras.Sequential([keras.Input(tuple(input_shape), dtype=dtype), *layers])
 
 

@@ -1,7 +1,5 @@
 """What a person reads: the settings, the run's name, the table of an evaluation."""
 
-import json
-
 from mtnet_tf import plots, runs
 from mtnet_tf.evaluation import summarize
 from mtnet_tf.settings import DEFAULTS
@@ -11,15 +9,17 @@ _IMAGES = ("omniglot", "miniimagenet")
 
 def method_name(settings):
     """The paper's name of what the settings train."""
-    if settings["baseline"]:
-        return settings["baseline"]
+    baseline = f"{settings['baseline']}-" if settings["baseline"] else ""
     full = "" if settings["share_M"] else "-full"
-    return {
-        (True, True): f"mtnet{full}",
-        (True, False): "tnet",
-        (False, True): f"mnet{full}",
-        (False, False): "maml",
-    }[settings["use_T"], settings["use_M"]]
+    return (
+        baseline
+        + {
+            (True, True): f"mtnet{full}",
+            (True, False): "tnet",
+            (False, True): f"mnet{full}",
+            (False, False): "maml",
+        }[settings["use_T"], settings["use_M"]]
+    )
 
 
 def run_name(settings):
@@ -69,7 +69,7 @@ def settings_table(settings, path):
     return "\n".join([*head, *lines])
 
 
-def write(run, evaluation, settings, split, checkpoint):
+def write(run, evaluation, settings, split, iteration):
     """Writes the files of an evaluation.
 
     The authors' CSV (`update0` is the support score before adaptation), a JSON with everything
@@ -80,7 +80,7 @@ def write(run, evaluation, settings, split, checkpoint):
       evaluation: `Evaluation`.
       settings: dict.
       split: "test" or "val".
-      checkpoint: path that was evaluated.
+      iteration: meta-iteration of the checkpoint that was evaluated.
 
     Returns:
       The table to print, str.
@@ -102,9 +102,9 @@ def write(run, evaluation, settings, split, checkpoint):
         "num_distinct_episodes": len(evaluation.fingerprints),
         "support_before": dict(zip(("mean", "std", "ci95"), map(float, support), strict=True)),
         "query_after_step": {k: v.tolist() for k, v in query._asdict().items()},
-        "checkpoint": checkpoint.name,
+        "iteration": iteration,
         "settings": settings,
-        "trained_by": json.loads((run.path / "config.json").read_text())["command"],
+        "trained": run.config(),
         "versions": runs.versions(),
     }
     runs.write_json(run.path / f"{stem}.json", record)

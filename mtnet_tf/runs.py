@@ -12,6 +12,8 @@ import json
 import os
 import platform
 import shutil
+import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -19,6 +21,18 @@ import numpy as np
 import tensorflow as tf
 
 KEPT_CHECKPOINTS = 3
+# What a damaged .keras file, a zip of JSON and HDF5, has been seen to raise.
+_UNREADABLE = (
+    OSError,
+    KeyError,
+    TypeError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def versions():
@@ -77,8 +91,8 @@ class Run:
                 number += 1
             self.path.rename(aside)
 
-    def settings(self):
-        """The settings of config.json.
+    def config(self):
+        """What config.json says: settings, command, versions.
 
         Raises:
           ValueError: if there is no run here.
@@ -89,27 +103,27 @@ class Run:
                 f"No trained run in {self.path}: train it first with the same flags and "
                 "--train=True, or name its folder with --run."
             )
-        return json.loads(path.read_text(encoding="utf-8"))["settings"]
+        return json.loads(path.read_text(encoding="utf-8"))
 
     def _numbered(self):
         return sorted(self.checkpoints.glob("iteration_*.keras"))
 
-    def save(self, learner):
-        """Writes a checkpoint, optimizer state included, and drops all but the last three."""
+    def save(self, learner, is_best=False):
+        """Writes a checkpoint, optimizer state included, and drops all but the last three.
+
+        Args:
+          learner: compiled `MetaLearner`.
+          is_best: keeps a copy as the best one, too.
+        """
         iteration = int(learner.optimizer.iterations)
-        path = self.checkpoints / f"iteration_{iteration:08d}.keras"
-        partial = self.checkpoints / "partial.keras"
+        partial, copy = self.checkpoints / "partial.keras", self.checkpoints / "partial_best.keras"
         learner.save(partial)
-        os.replace(partial, path)
+        if is_best:
+            shutil.copyfile(partial, copy)
+            os.replace(copy, self.checkpoints / "best.keras")
+        os.replace(partial, self.checkpoints / f"iteration_{iteration:08d}.keras")
         for old in self._numbered()[:-KEPT_CHECKPOINTS]:
             old.unlink()
-        return path
-
-    def mark_best(self, checkpoint):
-        """Keeps a copy of a checkpoint as the best one."""
-        partial = self.checkpoints / "partial.keras"
-        shutil.copyfile(checkpoint, partial)
-        os.replace(partial, self.checkpoints / "best.keras")
 
     def latest(self):
         """Path of the newest checkpoint, None where there is none."""
@@ -159,8 +173,8 @@ def load_learner(path):
     """
     try:
         return keras.saving.load_model(path)
-    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except _UNREADABLE as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"{path} is not a readable checkpoint of this package ({reason}). Delete it to go on "
             "from the one before, or train anew with --resume=False."

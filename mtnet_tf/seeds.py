@@ -18,6 +18,8 @@ class Purpose(enum.IntEnum):
     TRAIN_MASKS = 1
     EVALUATION_TASKS = 2
     EVALUATION_MASKS = 3
+    VALIDATION_TASKS = 4
+    VALIDATION_MASKS = 5
 
 
 def stateless_seed(seed, purpose, iteration):

@@ -1,5 +1,7 @@
 """The settings of a run: the authors' command-line flags under their names, and a few of ours."""
 
+import math
+
 from mtnet_tf import recipes
 
 # name -> (bare default of the authors' command line, help)
@@ -47,7 +49,7 @@ OURS = {
     "task_definition": ("original", "regression tasks as in the authors' code, or the 'paper'"),
     "soft_masks": (False, "soft masks, eq. 11 as written, instead of straight-through ones"),
     "redraw_masks": (False, "new masks at each inner step"),
-    "validate_every": (0, "meta-iterations between validations, 0 for about fifty in a run"),
+    "validate_every": (0, "meta-iterations between validations, 0 for about fifty in a long run"),
     "num_test_episodes": (600, "distinct episodes to evaluate"),
     "num_test_updates": (10, "inner steps to evaluate"),
     "jit_compile": (True, "compile the meta-step with XLA"),
@@ -111,12 +113,55 @@ def check(settings):
         if settings[name] not in choices:
             raise ValueError(f"--{name} must be one of {choices}. Received: {settings[name]!r}.")
     for name in _POSITIVE:
-        if not settings[name] > 0:
+        if not 0 < settings[name] < math.inf:
             raise ValueError(f"--{name} must be positive. Received: {settings[name]}.")
     for name in _NOT_NEGATIVE:
         if settings[name] < 0:
             raise ValueError(f"--{name} must not be negative. Received: {settings[name]}.")
+    if settings["num_train_classes"] != -1 and settings["num_train_classes"] < 2:
+        raise ValueError(
+            "--num_train_classes must be at least 2, or -1 for all. "
+            f"Received: {settings['num_train_classes']}."
+        )
     if settings["baseline"] == "oracle" and settings["datasource"] != "sinusoid":
         raise ValueError("--baseline=oracle needs --datasource=sinusoid, as in the original.")
+    if settings["datasource"] in ("omniglot", "miniimagenet") and settings["num_classes"] < 2:
+        raise ValueError("--num_classes must be at least 2. Received: 1.")
+    for name in ("train_update_lr", "train_update_batch_size"):
+        if settings["train"] and settings[name] > 0:
+            raise ValueError(
+                f"--{name} says how a run was trained and goes with --train=False; to train with "
+                f"it, give --{name.removeprefix('train_')}."
+            )
     if settings["synthetic"] and settings["datasource"] != "omniglot":
         raise ValueError("--synthetic stands in for Omniglot: add --datasource=omniglot.")
+
+
+# What may change from one command on a run folder to the next, and what evaluation may change.
+_FREE = {
+    *("train", "resume", "run", "logdir", "log", "debug", "jit_compile", "tf32", "data_dir"),
+    *("recipe", "metatrain_iterations", "pretrain_iterations", "validate_every"),
+    *("test_iter", "test_set", "num_test_episodes", "num_test_updates"),
+    *("train_update_lr", "train_update_batch_size"),
+}
+_FREE_IN_EVALUATION = {"update_lr", "update_batch_size", "seed", "num_updates", "meta_batch_size"}
+
+
+def check_same_run(settings, trained):
+    """Refuses settings that a run folder was not trained with.
+
+    Args:
+      settings: of this command.
+      trained: of the run folder.
+
+    Raises:
+      ValueError: names the first difference, in one sentence.
+    """
+    free = _FREE if settings["train"] else _FREE | _FREE_IN_EVALUATION
+    for name in DEFAULTS.keys() & trained.keys() - free:
+        if settings[name] != trained[name]:
+            raise ValueError(
+                f"--{name} must be {trained[name]}, as the run in this folder was trained. "
+                f"Received: {settings[name]}. Name another folder with --run, or train anew with "
+                "--resume=False."
+            )

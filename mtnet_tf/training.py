@@ -32,20 +32,30 @@ class Recorder(keras.callbacks.Callback):
         """Starts the clock."""
         self._start = (time.perf_counter(), int(self.model.optimizer.iterations))
 
+    def on_train_batch_end(self, batch, logs=None):
+        """Stops the clock: validation is not training."""
+        self._stop = time.perf_counter()
+
     def on_epoch_end(self, epoch, logs=None):
-        """Writes everything."""
+        """Writes everything, the checkpoint last: a run killed before it repeats all of this.
+
+        Raises:
+          ValueError: if a loss is not finite any more.
+        """
         iteration = int(self.model.optimizer.iterations)
-        seconds = time.perf_counter() - self._start[0]
+        if not all(map(math.isfinite, logs.values())):
+            raise ValueError(
+                f"Training diverged: a loss is not finite at iteration {iteration}. Earlier "
+                "checkpoints are kept; try a smaller step size or learning rate."
+            )
         # Rows past this iteration are of a run that was killed before its next checkpoint.
         rows = [row for row in self._run.rows() if row["iteration"] < iteration]
         row = {"iteration": iteration, **logs, "active_fraction": active_fraction(self.model)}
-        row["seconds_per_iteration"] = seconds / (iteration - self._start[1])
+        row["seconds_per_iteration"] = (self._stop - self._start[0]) / (iteration - self._start[1])
         is_best = all(_score(row) > _score(old) for old in rows)
         rows.append(row)
-        checkpoint = self._run.save(self.model)
-        if is_best:
-            self._run.mark_best(checkpoint)
         self._run.write_rows(rows)
+        self._run.save(self.model, is_best)
         plots.plot_training(rows, self._run.path / "curve.png", self._title)
         if self._writer is not None:
             with self._writer.as_default(step=iteration):
@@ -105,11 +115,13 @@ def train(
     Raises:
       KeyboardInterrupt: passed on, after a checkpoint.
     """
+    start = int(learner.optimizer.iterations)
+    if start >= num_iterations:
+        return
     recorder = Recorder(run, title, summaries)
     # Whatever the learner had compiled may hold settings that have changed since.
     learner.train_function = learner.test_function = None
     try:
-        start = int(learner.optimizer.iterations)
         for num_epochs, steps in segments(start, num_iterations, validate_every):
             _set_steps_per_execution(learner, steps, max_steps_per_execution)
             done = int(learner.optimizer.iterations) // validate_every
@@ -125,7 +137,8 @@ def train(
                 verbose=verbose,
             )
     except KeyboardInterrupt:
-        run.save(learner)
+        if int(learner.optimizer.iterations) > start:
+            run.save(learner)
         raise
 
 
@@ -137,8 +150,8 @@ def _set_steps_per_execution(learner, steps, maximum):
         learner.train_function = learner.test_function = None
 
 
-def default_validation_interval(num_iterations):
-    """About fifty validations in a run, at round iterations: 50, 100, 200, 500, ..."""
+def default_interval(num_iterations):
+    """About fifty validations in a long run, at round iterations: 50, 100, 200, 500, ..."""
     target = max(num_iterations / 50, 50)
     base = 10 ** math.floor(math.log10(target))
     return int(next(base * f for f in (1, 2, 5, 10) if base * f >= target))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import FewShotCrossentropy, MetaLearner, Sinusoids, networks
+from mtnet_tf import FewShotCrossentropy, MetaLearner, Sinusoids, TWDense, networks, seeds
 
 TASKS = Sinusoids()
 
@@ -143,3 +143,43 @@ def test_call_gives_the_initial_predictions():
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_stock_normalisation_is_refused():
+    for stock in (keras.layers.BatchNormalization(), keras.layers.LayerNormalization()):
+        model = keras.Sequential([keras.Input((1,)), TWDense(3), stock, TWDense(1)])
+        with pytest.raises(ValueError, match="`model` must not hold .*Normalization"):
+            MetaLearner(model, 0.1)
+
+
+def test_validation_episodes_are_not_test_episodes():
+    purposes = seeds.Purpose
+    validation, test = (
+        TASKS.sample(seeds.stateless_seed(0, purpose, 0), 4).query_x
+        for purpose in (purposes.VALIDATION_TASKS, purposes.EVALUATION_TASKS)
+    )
+    assert not np.intersect1d(validation, test).size
+
+
+def test_mixed_precision_trains_like_float32():
+    changes = []
+    for policy in ("float32", "mixed_float16"):
+        model = networks.regression_network(dim_hidden=(8, 8), dtype=policy)
+        before = model.get_weights()
+        learner = MetaLearner(model, 0.01)
+        optimizer = keras.optimizers.SGD(0.1)
+        if policy == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        learner.compile(optimizer, "mean_squared_error", jit_compile=False)
+        fit(learner, 1)
+        pairs = zip(model.get_weights(), before, strict=True)
+        changes.append(np.concatenate([np.ravel(a - b) for a, b in pairs]))
+    assert np.abs(changes[0] - changes[1]).max() < 0.05 * np.abs(changes[0]).max()
+
+
+def test_dropout_rests_in_evaluation_and_works_in_training():
+    model = keras.Sequential([keras.Input((1,)), TWDense(8), keras.layers.Dropout(0.5), TWDense(1)])
+    learner = MetaLearner(model, 0.01)
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    options = {"batch_size": 4, "steps": 2, "verbose": 0}
+    assert learner.evaluate(TASKS, **options) == learner.evaluate(TASKS, **options)

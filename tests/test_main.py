@@ -97,6 +97,9 @@ def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, tmp_path)
         ({"update_lr": 0.0}, "--update_lr must be positive. Received: 0.0"),
         ({"baseline": "oracle", "datasource": "omniglot"}, "--baseline=oracle needs"),
         ({"synthetic": True}, "--synthetic stands in for Omniglot"),
+        ({"meta_lr": float("inf")}, "--meta_lr must be positive"),
+        ({"train_update_lr": 0.4}, "--train_update_lr .* goes with --train=False"),
+        ({"num_train_classes": 0}, "--num_train_classes must be at least 2"),
     ],
 )
 def test_bad_settings_are_one_sentence(given, message):

@@ -41,6 +41,13 @@ def test_noise_is_logistic():
     assert stats.kstest(noise, "logistic").pvalue > 1e-3
 
 
+def test_noise_is_the_same_with_and_without_xla():
+    draw = lambda: masks.logistic_noise([1000], tf.constant([1, 2]))  # noqa: E731
+    compiled = tf.function(draw, jit_compile=True, autograph=False)()
+    np.testing.assert_allclose(draw(), compiled, rtol=1e-5, atol=1e-6)
+    assert np.all(np.isfinite(masks.logistic_noise([10**6], tf.constant([1, 2]))))
+
+
 def test_active_fraction_is_the_sigmoid_of_the_logit():
     noise = masks.logistic_noise([20000, 5], tf.constant([3, 4]), tf.float64)
     active = masks.hard_mask(LOGITS, noise).numpy().mean(0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mtnet_tf import MetaLearner, Sinusoids, analysis, networks, recipes, reports, runs, training
-from mtnet_tf.settings import AUTHORS, DEFAULTS, resolve
+from mtnet_tf.settings import AUTHORS, DEFAULTS, check_same_run, resolve
 
 
 @pytest.fixture
@@ -87,15 +87,28 @@ def test_an_interrupted_run_keeps_its_state(run, monkeypatch):
     assert run.latest().name == "iteration_00000003.keras"
 
 
+def test_a_diverged_run_stops_and_keeps_its_checkpoints(run):
+    learner = new_learner()
+    train(learner, run, 4)
+    learner.step_size = 1e30
+    with pytest.raises(ValueError, match="Training diverged: a loss is not finite at iteration 8"):
+        train(learner, run, 8)
+    assert run.latest().name == "iteration_00000004.keras"
+
+
 def test_missing_and_broken_checkpoints_are_one_sentence(run, tmp_path):
     with pytest.raises(ValueError, match="No trained run in .*: train it first"):
-        runs.Run(tmp_path / "nothing").settings()
+        runs.Run(tmp_path / "nothing").config()
     with pytest.raises(ValueError, match="No checkpoint of iteration 5 .* none"):
         run.find(5)
     path = run.checkpoints / "iteration_00000004.keras"
-    path.write_bytes(b"PK broken")
-    with pytest.raises(ValueError, match="is not a readable checkpoint of this package"):
-        runs.load_learner(path)
+    new_learner().save(path)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (b"PK broken", whole[:-40], whole[:middle] + b"xxxx" + whole[middle + 4 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is not a readable checkpoint of this package"):
+            runs.load_learner(path)
 
 
 def test_a_new_run_sets_an_older_one_aside(run):
@@ -116,7 +129,7 @@ def test_active_fraction_weighs_layers_by_their_size():
     ("total", "interval"), [(60000, 2000), (40000, 1000), (3000, 100), (9, 50)]
 )
 def test_validation_intervals_are_round(total, interval):
-    assert training.default_validation_interval(total) == interval
+    assert training.default_interval(total) == interval
 
 
 def test_recipes_are_the_authors_scripts():
@@ -154,8 +167,22 @@ def test_run_names_tell_settings_apart():
     ]  # fmt: skip
     names = [reports.run_name({**base, **change}) for change in changes]
     assert len(set(names)) == len(names)
+    oracles = [{"datasource": "sinusoid", "baseline": "oracle", "use_T": t} for t in (True, False)]
+    assert len({reports.run_name(resolve(oracle)) for oracle in oracles}) == 2
     tested = {**base, "update_lr": 0.01, "train_update_lr": 0.4}
     assert reports.run_name(tested) == names[0]
+
+
+def test_a_run_is_not_resumed_with_other_settings():
+    trained = resolve({})
+    check_same_run(resolve({"metatrain_iterations": 7, "debug": True}), trained)
+    for change in ({"use_T": True}, {"update_lr": 0.5}, {"num_updates": 3}):
+        (name,) = change
+        with pytest.raises(ValueError, match=f"--{name} must be .*, as the run in this folder"):
+            check_same_run(resolve(change), trained)
+    check_same_run(resolve({"update_lr": 0.5, "train": False}), trained)
+    with pytest.raises(ValueError, match="--use_T must be"):
+        check_same_run(resolve({"use_T": True, "train": False}), trained)
 
 
 def test_json_of_a_run_says_how_to_repeat_it(run):

@@ -69,6 +69,9 @@ def standardize(x, axis, epsilon):
     Returns:
       Tensor like `x`; every order of derivative is exact.
     """
+    dtype = x.dtype
+    if dtype.size < 4:  # squares overflow in half precision
+        x = tf.cast(x, tf.float32)
     centred = x - tf.reduce_mean(x, axis, keepdims=True)
     variance = tf.reduce_mean(tf.square(centred), axis, keepdims=True)
-    return centred * tf.math.rsqrt(variance + tf.constant(epsilon, x.dtype))
+    return tf.cast(centred * tf.math.rsqrt(variance + tf.constant(epsilon, x.dtype)), dtype)

@@ -18,13 +18,14 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-def split_classes(num_classes, sizes=OMNIGLOT_SIZES, *, class_split="maml"):
+def split_classes(num_classes, sizes=OMNIGLOT_SIZES, *, class_split="maml", num_train_classes=-1):
     """Divides classes by a fixed, seeded shuffle of their sorted order.
 
     Args:
       num_classes: number of classes.
       sizes: train, val and test classes; scaled down in proportion where they don't sum to
         `num_classes`.
+      num_train_classes: training classes to keep, drawn with the same seed; -1 for all.
       class_split: "maml", or "original" to swap val and test as the authors' MT-net code does.
 
     Returns:
@@ -39,5 +40,8 @@ def split_classes(num_classes, sizes=OMNIGLOT_SIZES, *, class_split="maml"):
         )
     order = np.random.default_rng(_SPLIT_SEED).permutation(num_classes)
     ends = np.round(np.cumsum(sizes) / sum(sizes) * num_classes).astype(int)
-    train, val, test = (np.sort(part) for part in np.split(order, ends[:2]))
+    train, val, test = np.split(order, ends[:2])
+    if num_train_classes >= 0:
+        train = train[:num_train_classes]
+    train, val, test = (np.sort(part) for part in (train, val, test))
     return Split(train, test, val) if class_split == "original" else Split(train, val, test)
