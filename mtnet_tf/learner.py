@@ -1,23 +1,13 @@
 """`MetaLearner`: a Keras model, meta-trained with Keras' own `compile`, `fit` and `evaluate`."""
 
-from typing import NamedTuple
-
 import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf.meta_step import MaskSampler, find_task_weights, meta_gradients, meta_loss
-from mtnet_tf.tasks import Episode, TaskDistribution
+from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution
 
 _WRONG_TO_SECOND_ORDER = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
-
-
-class _Sampled(NamedTuple):
-    """A task distribution that the compiled step samples, `batch_size` tasks per number."""
-
-    tasks: TaskDistribution
-    batch_size: int
-    numbers: tf.data.Dataset
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -179,8 +169,7 @@ class MetaLearner(keras.Model):
         sampled = self._sampled.get(role)
         if sampled is None:
             return Episode(*tf.nest.flatten(data))
-        seed = seeds.stateless_seed(self.seed, purpose, number)
-        return sampled.tasks.sample(seed, sampled.batch_size)
+        return sampled.sample(seeds.stateless_seed(self.seed, purpose, number))
 
     def _options(self, episode, purpose, number):
         num_tasks = episode.support_x.shape[0] or tf.shape(episode.support_x)[0]
@@ -238,16 +227,9 @@ class MetaLearner(keras.Model):
         known = self._sampled.get(role)
         if known is not None and x is known.numbers:
             return x  # Keras' `fit` validates through `evaluate`, with what it was given
-        if not isinstance(x, TaskDistribution):
-            sampled = None
-        elif not batch_size or not steps:
-            raise ValueError(
-                "A TaskDistribution is endless: `batch_size` and the number of steps must be "
-                f"given. Received: batch_size={batch_size}, steps={steps}."
-            )
-        else:
-            numbers = tf.data.Dataset.range(steps if role == "test" else 2**40)
-            sampled = _Sampled(x, batch_size, numbers)
+        sampled = None
+        if isinstance(x, TaskDistribution):
+            sampled = SampledBatches.of(x, batch_size, steps, endless=role == "train")
         if (known and known[:2]) != (sampled and sampled[:2]):
             setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
         self._sampled[role] = sampled

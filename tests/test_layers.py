@@ -196,6 +196,8 @@ def test_cells_train_like_ordinary_layers(kind, rng):
         (lambda: layers.TWConv2D(3, 3, strides=2, dilation_rate=2), "cannot both be above 1"),
         (lambda: layers.TWDense(3).build((None, None)), "last axis .* must be known"),
         (lambda: layers.TWConv2D(3, 3).build((None, 8, 8, None)), "channel axis .* must be known"),
+        (lambda: layers.BlockMaxPooling2D()(keras.Input((None, 8, 3))), "must be known"),
+        (lambda: keras.Sequential([keras.Input((4,)), layers.TWDense(3)])(np.ones((2, 5))), "axis"),
     ],
 )
 def test_bad_arguments(make, message):

@@ -23,6 +23,15 @@ class BlockMaxPooling2D(keras.layers.Layer):
         self.pool_size = int(pool_size)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
+    def build(self, input_shape):
+        """Raises ValueError if height or width is unknown."""
+        if None in tuple(input_shape[1:3]):
+            raise ValueError(
+                "Height and width must be known. "
+                f"Received: input_shape={tuple(input_shape)}; give them in `keras.Input`."
+            )
+        self.built = True
+
     def call(self, inputs):
         """[n, H, W, C] becomes [n, H // pool_size, W // pool_size, C]."""
         size = self.pool_size

@@ -10,7 +10,7 @@ from mtnet_tf.layers.tw_layer import TWLayer
 class TWConv2D(TWLayer):
     """Convolutional cell: `activation(T applied to each pixel of (conv(x, W) + b))`.
 
-    A drop-in for `keras.layers.Conv2D` on channels-last pictures. T is [U, U], a 1x1 convolution
+    Used like `keras.layers.Conv2D` on channels-last pictures. T is [U, U], a 1x1 convolution
     (paper, footnote of section 3.1). Under the meta-step every task has its own kernel, and the
     convolution is a matrix product over shifted slices, `[B, n*H*W, kh*kw*C] @ [B, kh*kw*C, U]`:
     exact in every derivative, and compiled by XLA on any device.
@@ -104,7 +104,15 @@ def image_patches(images, kernel_size, strides, padding, dilation_rate):
 
     Returns:
       Tensor [n, H', W', kh*kw*C].
+
+    Raises:
+      ValueError: if H or W is unknown.
     """
+    if None in images.shape[1:3]:
+        raise ValueError(
+            "Height and width must be known under the meta-step. "
+            f"Received: images of shape {tuple(images.shape)}; give them in `keras.Input`."
+        )
     spec = zip(images.shape[1:3], kernel_size, strides, dilation_rate, strict=True)
     (height, pad_h), (width, pad_w) = (_geometry(*s, padding) for s in spec)
     if any(pad_h + pad_w):

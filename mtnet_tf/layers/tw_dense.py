@@ -8,7 +8,7 @@ from mtnet_tf.layers.tw_layer import TWLayer
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
 class TWDense(TWLayer):
-    """Dense cell `activation((x @ W + b) @ T)`, a drop-in for `keras.layers.Dense`.
+    """Dense cell `activation((x @ W + b) @ T)`, used like `keras.layers.Dense`.
 
     W is [D, U], T is [U, U] and starts as the identity. `transform=False` leaves T out (M-net,
     MAML); `mask=None` lets every weight adapt (T-net, MAML).

@@ -93,6 +93,8 @@ class TWLayer(keras.layers.Layer, abc.ABC):
                 regularizer=self.transform_regularizer,
             )
         self._build_masks()
+        # Another width of the inputs is then one clear sentence of Keras' own.
+        self.input_spec.axes = {-1: input_shape[-1]}
         self.built = True
 
     def _build_masks(self):

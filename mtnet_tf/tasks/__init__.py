@@ -3,12 +3,14 @@
 from mtnet_tf.tasks.episode import Episode, TaskDistribution
 from mtnet_tf.tasks.image_classes import ImageClasses
 from mtnet_tf.tasks.regression import Polynomials, Sinusoids
+from mtnet_tf.tasks.sampled_batches import SampledBatches
 from mtnet_tf.tasks.splits import Split, split_classes
 
 __all__ = [
     "Episode",
     "ImageClasses",
     "Polynomials",
+    "SampledBatches",
     "Sinusoids",
     "Split",
     "TaskDistribution",
