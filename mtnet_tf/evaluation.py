@@ -112,9 +112,8 @@ def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, ve
 
 
 def _score_function(learner, tasks, num_inner_steps, seed):
-    """Compiles: number of a draw -> its episodes and their scores, task by task."""
+    """Number of a draw -> its episodes and their scores, task by task; compiled."""
 
-    @tf.function(jit_compile=learner.jit_compile, autograph=False)
     def score(draw):
         draw_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, draw)
         mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, draw)
@@ -122,7 +121,9 @@ def _score_function(learner, tasks, num_inner_steps, seed):
         masks = learner.masks(TASKS_PER_DRAW, mask_seed)
         return episode, score_episode(learner, episode, num_inner_steps, masks)
 
-    return score
+    if learner.run_eagerly:
+        return score
+    return tf.function(score, jit_compile=learner.jit_compile, autograph=False)
 
 
 def score_episode(learner, episode, num_inner_steps, masks):
