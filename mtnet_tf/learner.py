@@ -4,7 +4,14 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.meta_step import MaskSampler, find_task_weights, meta_gradients, meta_loss
+from mtnet_tf.meta_step import (
+    MaskSampler,
+    count_tasks,
+    find_task_weights,
+    fold,
+    meta_gradients,
+    meta_loss,
+)
 from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution
 
 _WRONG_TO_SECOND_ORDER = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
@@ -172,7 +179,7 @@ class MetaLearner(keras.Model):
         return sampled.sample(seeds.stateless_seed(self.seed, purpose, number))
 
     def _options(self, episode, purpose, number):
-        num_tasks = episode.support_x.shape[0] or tf.shape(episode.support_x)[0]
+        num_tasks = count_tasks(episode.support_x)
         return {
             "model": self.model,
             "task_weights": self.task_weights,
@@ -188,8 +195,7 @@ class MetaLearner(keras.Model):
         self._loss_tracker.update_state(result.value)
         if result.adaptation.support_losses:
             self._support_loss.update_state(result.adaptation.support_losses[0])
-        labels = tf.reshape(episode.query_y, [-1, *episode.query_y.shape[2:]])
-        return self.compute_metrics(None, labels, result.query_predictions)
+        return self.compute_metrics(None, fold(episode.query_y), result.query_predictions)
 
     def fit(
         self, x=None, *, batch_size=None, validation_data=None, validation_steps=None, **kwargs

@@ -57,6 +57,11 @@ def fold(x):
     return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
 
 
+def count_tasks(x):
+    """B of a tensor [B, ...]: an int where it is known when traced, else a tensor."""
+    return x.shape[0] or tf.shape(x)[0]
+
+
 def predict(model, task_weights, weights, x, training=True):
     """Predictions of each task's own network.
 
@@ -70,7 +75,7 @@ def predict(model, task_weights, weights, x, training=True):
     Returns:
       Tensor [B*n, ...], folded.
     """
-    num_tasks = x.shape[0] or tf.shape(x)[0]
+    num_tasks = count_tasks(x)
     values = zip([w.variable for w in task_weights], weights, strict=True)
     with fast_weights(values, num_tasks):
         return model(fold(x), training=training)
@@ -95,7 +100,7 @@ def adapt_to_support(
       `Adaptation`.
     """
     x, y = support
-    num_tasks = x.shape[0] or tf.shape(x)[0]
+    num_tasks = count_tasks(x)
     labels = fold(y)
 
     def support_losses(weights):
@@ -126,7 +131,7 @@ def meta_loss(model, task_weights, loss, episode, *, training=True, **options):
     options["training"] = training
     adaptation = adapt_to_support(model, task_weights, loss, support, **options)
     predictions = predict(model, task_weights, adaptation.fast_weights, episode.query_x, training)
-    num_tasks = episode.query_x.shape[0] or tf.shape(episode.query_x)[0]
+    num_tasks = count_tasks(episode.query_x)
     losses = task_losses(loss, fold(episode.query_y), predictions, num_tasks)
     return MetaLoss(tf.reduce_mean(losses), predictions, losses, adaptation)
 
