@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf.losses import task_losses
-from mtnet_tf.meta_step import adapt_to_support, fold, predict
+from mtnet_tf.meta_step import adapt_to_support, fold_tasks, predict
 
 # Episode e is task e % 20 of draw e // 20, whatever the number of episodes asked for.
 TASKS_PER_DRAW = 20
@@ -159,9 +159,9 @@ def score_episode(learner, episode, num_inner_steps, masks):
 def _scores(learner, weights, x, y):
     num_tasks = x.shape[0]
     predictions = predict(learner.model, learner.task_weights, weights, x, training=False)
-    scores = [task_losses(learner.task_loss, fold(y), predictions, num_tasks)]
+    scores = [task_losses(learner.task_loss, fold_tasks(y), predictions, num_tasks)]
     if y.dtype.is_integer:
-        hits = tf.argmax(predictions, -1, y.dtype) == fold(y)
+        hits = tf.argmax(predictions, -1, y.dtype) == fold_tasks(y)
         hits = tf.reshape(tf.cast(hits, tf.float32), [num_tasks, -1])
         scores.append(tf.reduce_mean(hits, 1))
     return scores

@@ -14,15 +14,11 @@ _STATE = threading.local()
 class FastWeights:
     """Per-task values of some variables, for `num_tasks` tasks folded into one batch."""
 
-    def __init__(self, values, num_tasks):
-        """Stores the values.
-
-        Args:
-          values: iterable of (variable, tensor [B, *variable.shape]).
-          num_tasks: B, int or int tensor.
-        """
+    def __init__(self, values, num_tasks, statistics=None):
+        """Stores the values; see `fast_weights`."""
         self._values = {id(variable): value for variable, value in values}
         self.num_tasks = num_tasks
+        self.statistics = statistics
 
     def get(self, variable):
         """The per-task tensor of `variable`, or None where its tasks all share one value."""
@@ -35,20 +31,50 @@ def active():
     return stack[-1] if stack else None
 
 
+class SetStatistics:
+    """Normalisation statistics of one pass through a model, to be used again in another.
+
+    A new one records what every normalisation finds; `replay` of it puts the same, in the same
+    order, in place of what another set would give: a query set is then normalised by its support
+    set (inductive) and not by itself (transductive).
+    """
+
+    def __init__(self, recorded=None):
+        """Creates a recorder, or with a list of recorded statistics a replay."""
+        self.recorded = [] if recorded is None else recorded
+        self._replayed = None if recorded is None else iter(recorded)
+
+    def replay(self):
+        """The same statistics, for one more pass."""
+        return SetStatistics(self.recorded)
+
+    def choose(self, found):
+        """What to normalise with: `found` (recorded), or what was recorded before.
+
+        Args:
+          found: tensors that the set at hand gives.
+        """
+        if self._replayed is not None:
+            return next(self._replayed)
+        self.recorded.append(found)
+        return found
+
+
 @contextlib.contextmanager
-def fast_weights(values, num_tasks):
+def fast_weights(values, num_tasks, statistics=None):
     """Opens a scope: layers called inside compute with `values`.
 
     Args:
       values: iterable of (variable, tensor [B, *variable.shape]).
       num_tasks: B, int or int tensor.
+      statistics: `SetStatistics`; None: every set is normalised by its own.
 
     Yields:
       The `FastWeights`.
     """
     if not hasattr(_STATE, "stack"):
         _STATE.stack = []
-    _STATE.stack.append(FastWeights(values, num_tasks))
+    _STATE.stack.append(FastWeights(values, num_tasks, statistics))
     try:
         yield _STATE.stack[-1]
     finally:

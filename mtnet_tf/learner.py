@@ -8,7 +8,7 @@ from mtnet_tf.meta_step import (
     MaskSampler,
     count_tasks,
     find_task_weights,
-    fold,
+    fold_tasks,
     meta_gradients,
     meta_loss,
 )
@@ -195,7 +195,7 @@ class MetaLearner(keras.Model):
         self._loss_tracker.update_state(result.value)
         if result.adaptation.support_losses:
             self._support_loss.update_state(result.adaptation.support_losses[0])
-        return self.compute_metrics(None, fold(episode.query_y), result.query_predictions)
+        return self.compute_metrics(None, fold_tasks(episode.query_y), result.query_predictions)
 
     def fit(
         self, x=None, *, batch_size=None, validation_data=None, validation_steps=None, **kwargs

@@ -52,7 +52,7 @@ def find_task_weights(model):
     return task_weights
 
 
-def fold(x):
+def fold_tasks(x):
     """[B, n, ...] -> [B*n, ...]."""
     return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
 
@@ -62,7 +62,7 @@ def count_tasks(x):
     return x.shape[0] or tf.shape(x)[0]
 
 
-def predict(model, task_weights, weights, x, training=True):
+def predict(model, task_weights, weights, x, training=True, statistics=None):
     """Predictions of each task's own network.
 
     Args:
@@ -71,14 +71,15 @@ def predict(model, task_weights, weights, x, training=True):
       weights: their fast weights, list of [B, *variable.shape].
       x: [B, n, ...].
       training: passed to the model.
+      statistics: `SetStatistics` to record or to use, None for the set's own.
 
     Returns:
       Tensor [B*n, ...], folded.
     """
     num_tasks = count_tasks(x)
     values = zip([w.variable for w in task_weights], weights, strict=True)
-    with fast_weights(values, num_tasks):
-        return model(fold(x), training=training)
+    with fast_weights(values, num_tasks, statistics):
+        return model(fold_tasks(x), training=training)
 
 
 def adapt_to_support(
@@ -101,7 +102,7 @@ def adapt_to_support(
     """
     x, y = support
     num_tasks = count_tasks(x)
-    labels = fold(y)
+    labels = fold_tasks(y)
 
     def support_losses(weights):
         predictions = predict(model, task_weights, weights, x, training)
@@ -132,7 +133,7 @@ def meta_loss(model, task_weights, loss, episode, *, training=True, **options):
     adaptation = adapt_to_support(model, task_weights, loss, support, **options)
     predictions = predict(model, task_weights, adaptation.fast_weights, episode.query_x, training)
     num_tasks = count_tasks(episode.query_x)
-    losses = task_losses(loss, fold(episode.query_y), predictions, num_tasks)
+    losses = task_losses(loss, fold_tasks(episode.query_y), predictions, num_tasks)
     return MetaLoss(tf.reduce_mean(losses), predictions, losses, adaptation)
 
 

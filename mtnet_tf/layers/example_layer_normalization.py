@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers.task_batch_normalization import standardize
+from mtnet_tf.layers.moments import moments, standardize
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -34,7 +34,8 @@ class ExampleLayerNormalization(keras.layers.Layer):
     def call(self, inputs):
         """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per example."""
         x = tf.convert_to_tensor(inputs)
-        x = standardize(x, axis=list(range(1, x.shape.rank)), epsilon=self.epsilon)
+        statistics = moments(x, axis=list(range(1, x.shape.rank)))  # [n, 1, ...] each
+        x = standardize(x, *statistics, self.epsilon)
         return x * tf.convert_to_tensor(self.gamma) + tf.convert_to_tensor(self.beta)
 
     def compute_output_shape(self, input_shape):

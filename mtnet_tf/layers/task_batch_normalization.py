@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import fast_weights
+from mtnet_tf.layers.moments import moments, standardize
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -13,6 +14,7 @@ class TaskBatchNormalization(keras.layers.Layer):
     As in the authors' code: statistics of the current support or query set at training and at
     test time (transductive), biased variance, no scale, no moving averages, one offset beta per
     channel that the inner loop leaves alone. Outside the meta-step the whole batch is one task.
+    A scope with `SetStatistics` normalises a query set by its support set instead.
 
     Exact to second order, which `tf.nn.moments` (and so Keras' own normalisation) is not: it
     stops the gradient of the mean inside the variance, which spoils every meta-gradient.
@@ -42,7 +44,10 @@ class TaskBatchNormalization(keras.layers.Layer):
         scope = fast_weights.active()
         num_tasks = 1 if scope is None else scope.num_tasks
         x = tf.reshape(inputs, [num_tasks, -1, inputs.shape[-1]])  # [B, n*H*W, C]
-        x = standardize(x, axis=1, epsilon=self.epsilon)
+        statistics = moments(x, axis=1)  # [B, 1, C] each
+        if scope is not None and scope.statistics is not None:
+            statistics = scope.statistics.choose(statistics)
+        x = standardize(x, *statistics, self.epsilon)
         return tf.reshape(x, tf.shape(inputs)) + tf.convert_to_tensor(self.beta)
 
     def compute_output_shape(self, input_shape):
@@ -56,22 +61,3 @@ class TaskBatchNormalization(keras.layers.Layer):
             "epsilon": self.epsilon,
             "beta_initializer": keras.initializers.serialize(self.beta_initializer),
         }
-
-
-def standardize(x, axis, epsilon):
-    """`(x - mean) / sqrt(variance + epsilon)`, with the variance written out.
-
-    Args:
-      x: tensor.
-      axis: int or list of ints, the axes of the statistics.
-      epsilon: added to the biased variance.
-
-    Returns:
-      Tensor like `x`; every order of derivative is exact.
-    """
-    dtype = x.dtype
-    if dtype.size < 4:  # squares overflow in half precision
-        x = tf.cast(x, tf.float32)
-    centred = x - tf.reduce_mean(x, axis, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centred), axis, keepdims=True)
-    return tf.cast(centred * tf.math.rsqrt(variance + tf.constant(epsilon, x.dtype)), dtype)

@@ -14,12 +14,14 @@ class Episode(NamedTuple):
       support_y: [B, n, ...], class numbers (int) or targets (float).
       query_x: [B, m, ...].
       query_y: [B, m, ...].
+      classes: [B, N], which class of the data set each label stands for; None where unknown.
     """
 
     support_x: tf.Tensor
     support_y: tf.Tensor
     query_x: tf.Tensor
     query_y: tf.Tensor
+    classes: tf.Tensor | None = None
 
 
 class TaskDistribution(abc.ABC):

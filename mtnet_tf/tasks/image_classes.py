@@ -68,7 +68,7 @@ class ImageClasses(TaskDistribution):
 
         Returns:
           `Episode` with pictures [B, N*K, H, W, C] and [B, N*Q, H, W, C], labels int32
-          [B, N*K] and [B, N*Q].
+          [B, N*K] and [B, N*Q], and `classes` numbers of the classes given to `__init__`.
         """
         class_seed, picture_seed, rotation_seed = seeds.split(seed, 3)
         classes = self._draw_classes(class_seed, num_tasks)  # [B, N]
@@ -84,6 +84,7 @@ class ImageClasses(TaskDistribution):
             self._join(labels[:, :k]),
             self._join(x[:, k:]),
             self._join(labels[:, k:]),
+            classes,
         )
 
     def _draw_classes(self, seed, num_tasks):
