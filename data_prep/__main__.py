@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_prep.drawings import RESAMPLINGS
 from data_prep.errors import DataError
 from data_prep.omniglot import prepare_omniglot, prepare_synthetic_omniglot
 from data_prep.packed import load_packed
-from data_prep.pictures import RESAMPLINGS
 
 _EXIT_BAD_DATA = 2
 _EXIT_INTERRUPTED = 130

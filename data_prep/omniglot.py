@@ -6,11 +6,11 @@ from typing import Any
 
 from data_prep import synthetic
 from data_prep.atomic import exclusive, is_vacant, recover, was_interrupted
+from data_prep.drawings import Resampling, check_resampling
 from data_prep.errors import DataError, os_errors_explained
 from data_prep.omniglot_folders import Plan, pack_resized, read_marker, write_resized
 from data_prep.omniglot_sources import CHARACTERS, Drawing, find_sources, read_drawings
 from data_prep.packed import load_packed
-from data_prep.pictures import Resampling, check_resampling
 
 OpenDrawings = Callable[[], Iterable[Drawing]]
 

@@ -12,10 +12,10 @@ from tqdm import tqdm
 
 from data_prep.archives import FolderSource
 from data_prep.atomic import building
+from data_prep.drawings import decode_png, ink, resize
 from data_prep.errors import DataError
 from data_prep.omniglot_sources import DRAWINGS_PER_CHARACTER, MAX_BYTES, Drawing, group_by_class
 from data_prep.packed import write_packed
-from data_prep.pictures import decode_png, ink, resize
 
 SIDE = 28
 # In the resized folder; a dotfile, so that neither the original MAML code nor
