@@ -17,7 +17,7 @@ class FewShotCrossentropy(keras.losses.Loss):
         """Creates the loss.
 
         Args:
-          num_shots: K, labelled examples per class.
+          num_shots: K, labelled examples per class; or a tensor [n], the K of each example.
           name: of the loss.
           **kwargs: Keras' `dtype`.
         """
@@ -65,3 +65,24 @@ def task_losses(loss, labels, predictions, num_tasks):
     if is_object and loss.reduction == "sum":
         return tf.reduce_sum(examples, 1)
     return tf.reduce_mean(examples, 1)
+
+
+def output_kind(loss):
+    """What a model that minimises `loss` gives, and what its labels are.
+
+    Args:
+      loss: Keras loss or function.
+
+    Returns:
+      Pair ("logits", "probabilities" or "predictions", whether labels are class numbers).
+    """
+    if isinstance(loss, FewShotCrossentropy):
+        return "logits", True
+    sparse = keras.losses.SparseCategoricalCrossentropy, keras.losses.sparse_categorical_crossentropy
+    dense = keras.losses.CategoricalCrossentropy, keras.losses.categorical_crossentropy
+    for (kind, function), class_numbers in ((sparse, True), (dense, False)):
+        if isinstance(loss, kind):
+            return "logits" if loss.get_config()["from_logits"] else "probabilities", class_numbers
+        if loss is function:  # by its name, and with its default
+            return "probabilities", class_numbers
+    return "predictions", False
