@@ -4,6 +4,7 @@ from mtnet_tf.evaluation import Evaluation, evaluate, summarize
 from mtnet_tf.inner_loop import adapt
 from mtnet_tf.layers import (
     BlockMaxPooling2D,
+    ExampleGroupNormalization,
     ExampleLayerNormalization,
     MaskLogits,
     TaskBatchNormalization,
@@ -22,6 +23,7 @@ __all__ = [
     "BlockMaxPooling2D",
     "Episode",
     "Evaluation",
+    "ExampleGroupNormalization",
     "ExampleLayerNormalization",
     "FewShotCrossentropy",
     "ImageClasses",

@@ -1,6 +1,8 @@
 """Keras layers: the cells of the paper, their mask logits, and exact normalisation and pooling."""
 
 from mtnet_tf.layers.block_max_pooling2d import BlockMaxPooling2D
+from mtnet_tf.layers.exact_normalization import ExactNormalization
+from mtnet_tf.layers.example_group_normalization import ExampleGroupNormalization
 from mtnet_tf.layers.example_layer_normalization import ExampleLayerNormalization
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.task_batch_normalization import TaskBatchNormalization
@@ -10,6 +12,8 @@ from mtnet_tf.layers.tw_layer import TaskWeight, TWLayer
 
 __all__ = [
     "BlockMaxPooling2D",
+    "ExactNormalization",
+    "ExampleGroupNormalization",
     "ExampleLayerNormalization",
     "MaskLogits",
     "TWConv2D",
