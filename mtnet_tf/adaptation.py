@@ -6,13 +6,11 @@ asks for: which masks, which statistics normalise a query, how many classes and 
 
 from typing import NamedTuple
 
-import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf.fast_weights import SetStatistics
 from mtnet_tf.inner_loop import initial_fast_weights
-from mtnet_tf.layers import TaskBatchNormalization
 from mtnet_tf.losses import FewShotCrossentropy
 from mtnet_tf.meta_step import adapt_to_support, count_tasks, predict
 
@@ -24,12 +22,14 @@ class Adapted(NamedTuple):
 
     Attributes:
       weights: fast weights, list of [B, *variable.shape].
-      statistics: pairs (mean, variance) that normalise a query, one for each pass through a
-        normalisation; empty where each set is normalised by its own.
+      statistics: pairs (mean, variance), [B, 1, C] each, that normalise a query, one for each
+        pass through a normalisation; empty where each set is normalised by its own.
+      layers: of `statistics`, the layers that recorded them.
     """
 
     weights: list
     statistics: list
+    layers: list
 
 
 class Adapter:
@@ -92,7 +92,7 @@ class Adapter:
         found = SetStatistics()
         if self.statistics == "support":
             self._outputs(weights, support_x, found)
-        return Adapted(weights, found.recorded)
+        return Adapted(weights, found.recorded, found.layers)
 
     def predict(self, adapted, query_x):
         """Outputs of the adapted networks.
@@ -158,57 +158,6 @@ def shots(labels):
     """
     same = labels[:, :, None] == labels[:, None, :]
     return tf.reduce_sum(tf.cast(same, tf.float32), 2)
-
-
-def adapted_model(learner, support_x, support_y, **options):
-    """A Keras model adapted to one task; see `MetaLearner.adapt`."""
-    adapter = Adapter(learner, **options)
-    x, y = as_support(learner.model, support_x, support_y, adapter.num_ways)
-    adapted = adapter.adapt(x[None], y[None])
-    return _with_weights(learner, adapted)
-
-
-def as_support(model, x, y, num_ways=None):
-    """A support set as tensors, checked.
-
-    Args:
-      model: Keras model.
-      x: [n, ...], anything that becomes a tensor.
-      y: [n, ...]; class numbers become int32.
-      num_ways: number of classes, None for the model's.
-
-    Returns:
-      Pair of tensors.
-
-    Raises:
-      ValueError: where shapes or labels don't fit the model.
-    """
-    x = tf.convert_to_tensor(keras.ops.convert_to_numpy(x), model.inputs[0].dtype)
-    y = tf.convert_to_tensor(keras.ops.convert_to_numpy(y))
-    expected = model.input_shape[1:]
-    if not x.shape[1:].is_compatible_with(expected) or not x.shape[0]:
-        raise ValueError(
-            f"`support_x` must be [n, {', '.join(map(str, expected))}] with n of at least 1, the "
-            f"support set of one task. Received: an array of shape {list(x.shape)}."
-        )
-    if y.shape[:1] != x.shape[:1]:
-        raise ValueError(
-            "`support_y` must have one label for each of `support_x`. Received: "
-            f"{list(y.shape)} labels for {x.shape[0]} examples."
-        )
-    if not y.dtype.is_integer:
-        return x, tf.cast(y, x.dtype)
-    return x, _check_classes(tf.cast(y, tf.int32), num_ways or model.output_shape[-1])
-
-
-def _check_classes(y, num_ways):
-    lowest, highest = int(tf.reduce_min(y)), int(tf.reduce_max(y))
-    if y.shape.rank == 1 and not 0 <= lowest <= highest < num_ways:
-        raise ValueError(
-            f"`support_y` must be class numbers from 0 to {num_ways - 1}. "
-            f"Received: numbers from {lowest} to {highest}."
-        )
-    return y
 
 
 def _check_options(learner, num_inner_steps, masks, statistics, num_ways):

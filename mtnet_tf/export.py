@@ -13,7 +13,6 @@ A regression model gives "predictions" in the place of "probabilities".
 import contextlib
 import json
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -153,7 +152,7 @@ class _ServedLearner:
             tuple(learned[f"normalization_{i}_{name}"] for name in ("mean", "variance"))
             for i in range(count)
         ]
-        return self._answer(Adapted(weights, statistics), query_x)
+        return self._answer(Adapted(weights, statistics, []), query_x)
 
     def _adapt_and_predict(self, support_x, support_y, query_x):
         return self._answer(self.adapter.adapt(support_x, support_y), query_x)
@@ -198,7 +197,9 @@ def _metadata(served, preparation):
         "preparation": preparation,
         "signatures": {
             name: {
-                "inputs": sorted(function.structured_input_signature[1]),
+                "inputs": [
+                    spec.name for spec in tf.nest.flatten(function.structured_input_signature)
+                ],
                 "outputs": sorted(function.structured_outputs),
             }
             for name, function in served.signatures.items()

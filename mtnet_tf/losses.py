@@ -78,7 +78,10 @@ def output_kind(loss):
     """
     if isinstance(loss, FewShotCrossentropy):
         return "logits", True
-    sparse = keras.losses.SparseCategoricalCrossentropy, keras.losses.sparse_categorical_crossentropy
+    sparse = (
+        keras.losses.SparseCategoricalCrossentropy,
+        keras.losses.sparse_categorical_crossentropy,
+    )
     dense = keras.losses.CategoricalCrossentropy, keras.losses.categorical_crossentropy
     for (kind, function), class_numbers in ((sparse, True), (dense, False)):
         if isinstance(loss, kind):
