@@ -94,7 +94,16 @@ class MetaLearner(keras.Model):
         """Predictions of the initial, not adapted, weights."""
         return self.model(inputs, training=training)
 
-    def compile(self, optimizer="adam", loss=None, metrics=None, *, jit_compile=True, **kwargs):
+    def compile(
+        self,
+        optimizer="adam",
+        loss=None,
+        metrics=None,
+        *,
+        jit_compile=True,
+        run_eagerly=False,
+        **kwargs,
+    ):
         """Configures meta-training.
 
         Args:
@@ -102,6 +111,7 @@ class MetaLearner(keras.Model):
           loss: per-example loss of a task, see `task_losses`; both of support and query.
           metrics: Keras metrics of the predictions on query sets after adaptation.
           jit_compile: compiles the meta-step with XLA; several times faster.
+          run_eagerly: compiles nothing, to step through.
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
@@ -113,7 +123,12 @@ class MetaLearner(keras.Model):
             )
         self.task_loss = keras.losses.get(loss)
         super().compile(
-            optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            jit_compile=jit_compile and not run_eagerly,
+            run_eagerly=run_eagerly,
+            **kwargs,
         )
 
     def compile_from_config(self, config):
