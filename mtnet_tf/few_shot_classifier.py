@@ -137,7 +137,8 @@ class FewShotClassifier:
 
     def predict(self, pictures):
         """The most probable label of each picture, array [m]; arguments as `predict_proba`."""
-        return self.classes_[self.predict_proba(pictures).argmax(1)]
+        most_probable = self.predict_proba(pictures).argmax(1)
+        return self.classes_[most_probable]
 
     def score(self, pictures, labels):
         """The fraction of pictures whose predicted label is right.

@@ -130,11 +130,13 @@ class MetaLearner(keras.Model):
             run_eagerly=run_eagerly,
             **kwargs,
         )
+        # A learner saved before its first step is then loaded like any other.
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
         """Compiles a loaded learner, with room for the optimizer's state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def masks(self, num_tasks, seed, *, most_probable=False):
         """The masks of one episode batch, see `MaskSampler`."""
