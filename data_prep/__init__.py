@@ -12,7 +12,8 @@ nothing here imports TensorFlow or another package of this project.
 
 from data_prep.errors import DataError
 from data_prep.omniglot import ensure_omniglot, prepare_omniglot, prepare_synthetic_omniglot
-from data_prep.packed import PackedImages, load_packed, write_packed
+from data_prep.packed import PackedImages, load_packed
+from data_prep.packing import write_packed
 from data_prep.pictures import load_picture
 
 __all__ = [
