@@ -141,6 +141,7 @@ def _open_tar(path: Path) -> BinaryIO:
         if bad_stream or isinstance(error, _READ_ERRORS):
             raise _damaged_tar(path, error) from error
         raise
+    unpacked.seek(0)
     return unpacked
 
 
