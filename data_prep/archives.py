@@ -149,14 +149,23 @@ def _tar_members(path: Path, file: BinaryIO) -> list[tarfile.TarInfo]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             members = archive.getmembers()
-    except (*_READ_ERRORS, OSError) as error:
+    except _READ_ERRORS as error:
         raise _damaged_tar(path, error) from error
+    # tarfile takes a torn header for the end; a whole archive ends with zeros.
+    file.seek(max((_end(member) for member in members), default=0))
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise _damaged_tar(path, "its end is missing")
     for member in members:
         _check_name(path, member.name)
         if not (member.isreg() or member.isdir()) or member.issparse():
             kind = "a symbolic link" if member.issym() else "no plain file"
             raise _refused(path, member.name, f"is {kind}")
     return [member for member in members if member.isreg()]
+
+
+def _end(member: tarfile.TarInfo) -> int:
+    num_blocks = -(-member.size // tarfile.BLOCKSIZE)
+    return member.offset_data + num_blocks * tarfile.BLOCKSIZE
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -186,7 +195,7 @@ def _refused(path: Path, name: str, fault: str) -> DataError:
     )
 
 
-def _damaged_tar(path: Path, error: Exception) -> DataError:
+def _damaged_tar(path: Path, error: object) -> DataError:
     return DataError(f"`{path}` is a truncated or damaged tar archive ({error}). {_FRESH_COPY}")
 
 
