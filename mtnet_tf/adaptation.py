@@ -11,7 +11,7 @@ import tensorflow as tf
 from mtnet_tf import seeds
 from mtnet_tf.fast_weights import SetStatistics
 from mtnet_tf.inner_loop import initial_fast_weights
-from mtnet_tf.losses import FewShotCrossentropy
+from mtnet_tf.losses import FewShotCrossentropy, FirstLogits
 from mtnet_tf.meta_step import adapt_to_support, count_tasks, predict
 
 STATISTICS = ("support", "query")
@@ -80,7 +80,7 @@ class Adapter:
           `Adapted`.
         """
         weights = adapt_to_support(
-            self._network,
+            self.learner.model,
             self.learner.task_weights,
             self._loss(support_y),
             (support_x, support_y),
@@ -122,18 +122,15 @@ class Adapter:
 
     def _outputs(self, weights, x, statistics):
         task_weights = self.learner.task_weights
-        return predict(self._network, task_weights, weights, x, False, statistics)
-
-    def _network(self, x, training):
-        outputs = self.learner.model(x, training=training)
+        outputs = predict(self.learner.model, task_weights, weights, x, False, statistics)
         return outputs if self.num_ways is None else outputs[..., : self.num_ways]
 
     def _loss(self, support_y):
         """The learner's loss, in the unit it was trained in whatever the number of shots."""
         loss = self.learner.task_loss
         if isinstance(loss, FewShotCrossentropy):
-            return FewShotCrossentropy(tf.reshape(shots(support_y), [-1]))
-        return loss
+            loss = FewShotCrossentropy(tf.reshape(shots(support_y), [-1]))
+        return loss if self.num_ways is None else FirstLogits(loss, self.num_ways)
 
     def _masks(self):
         if self.masks == "most_probable":

@@ -35,6 +35,21 @@ class FewShotCrossentropy(keras.losses.Loss):
         return {**super().get_config(), "num_shots": self.num_shots}
 
 
+class FirstLogits(keras.losses.Loss):
+    """A loss of the first `num_ways` logits: the others take no part in the softmax."""
+
+    def __init__(self, loss, num_ways):
+        """Wraps a loss, a `keras.losses.Loss` or a function."""
+        is_object = isinstance(loss, keras.losses.Loss)
+        super().__init__(reduction=loss.reduction if is_object else "sum_over_batch_size")
+        self._examples = loss.call if is_object else loss
+        self._num_ways = num_ways
+
+    def call(self, y_true, y_pred):
+        """Per-example values of the wrapped loss."""
+        return self._examples(y_true, y_pred[..., : self._num_ways])
+
+
 def task_losses(loss, labels, predictions, num_tasks):
     """The loss of each task.
 
