@@ -8,8 +8,10 @@ from mtnet_tf.layers import (
     ExampleLayerNormalization,
     MaskLogits,
     TaskBatchNormalization,
+    TWConv1D,
     TWConv2D,
     TWDense,
+    TWDepthwiseConv2D,
     TWLayer,
 )
 from mtnet_tf.learner import MetaLearner
@@ -31,8 +33,10 @@ __all__ = [
     "MetaLearner",
     "Polynomials",
     "Sinusoids",
+    "TWConv1D",
     "TWConv2D",
     "TWDense",
+    "TWDepthwiseConv2D",
     "TWLayer",
     "TaskBatchNormalization",
     "TaskDistribution",
