@@ -72,12 +72,13 @@ class TWDepthwiseConv2D(TWConv):
         )
 
     def _cell(self, rows, kernel, bias, transform):
-        fields = kernel.shape[1]
-        channels = self.units // self.depth_multiplier
-        rows = tf.reshape(rows, [*tf.unstack(tf.shape(rows)[:2]), fields, channels])
-        kernel = tf.reshape(kernel, [-1, fields, channels, self.depth_multiplier])
-        products = tf.einsum("gmkc,gkcj->gmcj", rows, kernel)
-        return cell(tf.reshape(products, [*rows.shape[:1], -1, self.units]), None, bias, transform)
+        fields = [kernel.shape[1], self.units // self.depth_multiplier]  # K = kh*kw, C
+        groups, num_rows = tf.unstack(tf.shape(rows)[:2])
+        rows = tf.reshape(rows, [groups, num_rows, *fields, 1])
+        kernel = tf.reshape(kernel, [-1, 1, *fields, self.depth_multiplier])
+        # Six times faster than `einsum`, which transposes.
+        products = tf.reduce_sum(rows * kernel, 2)  # [G, m, C, depth_multiplier]
+        return cell(tf.reshape(products, [groups, -1, self.units]), None, bias, transform)
 
     def compute_output_shape(self, input_shape):
         """[n, H, W, C] becomes [n, H', W', U]."""

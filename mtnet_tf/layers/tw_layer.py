@@ -14,10 +14,18 @@ MASK_KINDS = ("unit", "weight", None)
 
 
 class TaskWeight(NamedTuple):
-    """A variable that the inner loop adapts, and the mask of its gradient (None: no mask)."""
+    """A variable that the inner loop adapts.
+
+    Attributes:
+      variable: the Keras variable.
+      mask_logits: of the mask of its gradient; None: no mask.
+      folded: its layer computes for all tasks at once inside a fast-weight scope. Where one layer
+        does not, the model is run task by task.
+    """
 
     variable: keras.Variable
     mask_logits: MaskLogits | None
+    folded: bool = True
 
 
 class TWLayer(keras.layers.Layer, abc.ABC):
