@@ -1,6 +1,8 @@
 """MT-nets and T-nets (Lee & Choi, ICML 2018) as Keras layers and a Keras trainer."""
 
+from mtnet_tf.convert import to_mtnet
 from mtnet_tf.evaluation import Evaluation, evaluate, summarize
+from mtnet_tf.folding import fold
 from mtnet_tf.inner_loop import adapt
 from mtnet_tf.layers import (
     BlockMaxPooling2D,
@@ -8,8 +10,10 @@ from mtnet_tf.layers import (
     ExampleLayerNormalization,
     MaskLogits,
     TaskBatchNormalization,
+    TWConv1D,
     TWConv2D,
     TWDense,
+    TWDepthwiseConv2D,
     TWLayer,
 )
 from mtnet_tf.learner import MetaLearner
@@ -31,8 +35,10 @@ __all__ = [
     "MetaLearner",
     "Polynomials",
     "Sinusoids",
+    "TWConv1D",
     "TWConv2D",
     "TWDense",
+    "TWDepthwiseConv2D",
     "TWLayer",
     "TaskBatchNormalization",
     "TaskDistribution",
@@ -40,6 +46,8 @@ __all__ = [
     "convolutional_network",
     "dense_image_network",
     "evaluate",
+    "fold",
     "regression_network",
     "summarize",
+    "to_mtnet",
 ]

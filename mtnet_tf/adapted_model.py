@@ -12,44 +12,44 @@ def adapted_model(learner, support_x, support_y, **options):
     adapter = Adapter(learner, **options)
     x, y = as_support(learner.model, support_x, support_y, adapter.num_ways)
     adapted = adapter.adapt(x[None], y[None])
-    clone = _clone(learner.model, freeze=adapter.statistics == "support")
-    positions = {id(v): i for i, v in enumerate(learner.model.weights)}
-    weights = _weights_of_both(learner.model, clone)
-    for task_weight, value in zip(learner.task_weights, adapted.weights, strict=True):
-        weights[positions[id(task_weight.variable)]].assign(value[0])
+    clone = _clone(learner.model, adapter.statistics)
+    variables = [id(weight.variable) for weight in learner.task_weights]
+    learned = dict(zip(variables, adapted.weights, strict=True))
+    for old, new in _pairs(learner.model, clone):
+        new.assign(learned[id(old)][0] if id(old) in learned else old)
     _freeze_statistics(learner.model, clone, adapted)
     return clone
 
 
-def _clone(model, freeze):
-    """A model with the same layers and values; with `freeze` its statistics can be fixed."""
-    if freeze and any(_is_task_normalization(layer) for layer in model._flatten_layers()):
-        clone = keras.models.clone_model(model, clone_function=_frozen_layer, recursive=True)
-    else:
-        clone = keras.models.clone_model(model)
-    for old, new in zip(model.weights, _weights_of_both(model, clone), strict=True):
-        new.assign(old)
-    return clone
+def _clone(model, statistics):
+    """A model with the same layers and new values; its normalisation as `statistics` says."""
+
+    def clone_layer(layer):
+        config = layer.get_config()
+        if _normalizes_sets(layer):
+            config |= {"frozen": statistics == "support", "moving_statistics": False}
+        return type(layer).from_config(config)
+
+    if any(_normalizes_sets(layer) for layer in model._flatten_layers()):
+        return keras.models.clone_model(model, clone_function=clone_layer, recursive=True)
+    return keras.models.clone_model(model)
 
 
-def _is_task_normalization(layer):
+def _normalizes_sets(layer):
     return isinstance(layer, TaskBatchNormalization) and not layer.frozen
 
 
-def _frozen_layer(layer):
-    config = layer.get_config()
-    if _is_task_normalization(layer):
-        config["frozen"] = True
-    return type(layer).from_config(config)
-
-
-def _weights_of_both(model, clone):
-    """The clone's weights that the model has too, in the model's order."""
-    added = set()
+def _pairs(model, clone):
+    """Every weight that both models have, and its clone; fixed statistics may be in one only."""
+    single = set()
     for old, new in zip(model._flatten_layers(), clone._flatten_layers(), strict=True):
-        if isinstance(old, TaskBatchNormalization) and old.moving_mean is None and new.frozen:
-            added |= {id(new.moving_mean), id(new.moving_variance)}
-    return [weight for weight in clone.weights if id(weight) not in added]
+        if isinstance(old, TaskBatchNormalization) and (old.moving_mean is None) != (
+            new.moving_mean is None
+        ):
+            layer = new if old.moving_mean is None else old
+            single |= {id(layer.moving_mean), id(layer.moving_variance)}
+    both = ([w for w in m.weights if id(w) not in single] for m in (model, clone))
+    return list(zip(*both, strict=True))
 
 
 def _freeze_statistics(model, clone, adapted):

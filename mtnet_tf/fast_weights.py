@@ -45,6 +45,11 @@ class SetStatistics:
         self.layers = []
         self._replayed = None if recorded is None else iter(recorded)
 
+    @property
+    def replays(self):
+        """True if it puts recorded statistics in place, False if it records."""
+        return self._replayed is not None
+
     def replay(self):
         """The same statistics, for one more pass."""
         return SetStatistics(self.recorded)
@@ -56,7 +61,7 @@ class SetStatistics:
           found: tensors that the set at hand gives.
           layer: that asks.
         """
-        if self._replayed is not None:
+        if self.replays:
             return next(self._replayed)
         self.recorded.append(found)
         self.layers.append(layer)

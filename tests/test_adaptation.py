@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import FewShotCrossentropy, MetaLearner, TaskBatchNormalization, TWDense, networks
+from mtnet_tf import (
+    FewShotCrossentropy,
+    MetaLearner,
+    TaskBatchNormalization,
+    TWDense,
+    networks,
+    to_mtnet,
+)
 from mtnet_tf.adaptation import Adapter, shots
 from mtnet_tf.meta_step import adapt_to_support
 from mtnet_tf.meta_step import predict as predict_folded
@@ -139,6 +146,38 @@ def test_functional_models_with_branches_keep_each_layers_statistics(task):
     adapted = adapter.adapt(tf.constant(x[None]), tf.constant(y[None], tf.int32))
     model = learner.adapt(x, y)
     np.testing.assert_allclose(model(query), adapter.predict(adapted, query[None])[0], atol=1e-5)
+
+
+def test_converted_and_nested_models_adapt_with_either_statistics(task):
+    x, y, query = task
+    inner = keras.Sequential(
+        [keras.Input(SHAPE), keras.layers.Conv2D(3, 3), keras.layers.BatchNormalization()]
+    )
+    stock = keras.Sequential([keras.Input(SHAPE), inner, keras.layers.Flatten()])
+    stock.add(keras.layers.Dense(WAYS))
+    learner = MetaLearner(to_mtnet(stock), 0.3)
+    learner.compile("adam", FewShotCrossentropy(1), jit_compile=False)
+    for statistics in ("support", "query"):
+        adapter = Adapter(learner, statistics=statistics)
+        adapted = adapter.adapt(tf.constant(x[None]), tf.constant(y[None], tf.int32))
+        expected = adapter.predict(adapted, query[None])[0]
+        model = learner.adapt(x, y, statistics=statistics)
+        np.testing.assert_allclose(model(query), expected, atol=1e-5)
+
+
+def test_layers_that_are_adapted_task_by_task_adapt_as_well(task):
+    x, y, query = task
+    head = keras.layers.Dense(WAYS, name="head")
+    cells = [TWDense(4), TaskBatchNormalization(), keras.layers.Flatten(), head]
+    learner = MetaLearner(
+        keras.Sequential([keras.Input(SHAPE), *cells]), 0.3, adapt_layers=["head"]
+    )
+    learner.compile("adam", FewShotCrossentropy(1), jit_compile=False)
+    adapter = Adapter(learner, num_ways=2)
+    adapted = adapter.adapt(tf.constant(x[None, :5]), tf.constant(y[None, :5], tf.int32))
+    model = learner.adapt(x[:5], y[:5], num_ways=2)
+    found = adapter.predict(adapted, query[None])[0]
+    np.testing.assert_allclose(model(query)[:, :2], found, atol=1e-5)
 
 
 @pytest.mark.parametrize(

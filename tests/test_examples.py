@@ -1,6 +1,5 @@
 """The examples run as their readers run them, and stay short."""
 
-
 import fresh_process
 import pytest
 

@@ -25,6 +25,24 @@ TABLE = [
         {"filters": 3, "kernel_size": 3, "dilation_rate": 2, "padding": "same", "mask": "weight"},
         (7, 6, 2),
     ),
+    (layers.TWConv1D, {"filters": 3, "kernel_size": 3, "padding": "same"}, (7, 2)),
+    (
+        layers.TWConv1D,
+        {"filters": 3, "kernel_size": 2, "padding": "causal", "dilation_rate": 2},
+        (7, 2),
+    ),
+    (
+        layers.TWConv1D,
+        {"filters": 3, "kernel_size": 3, "padding": "causal", "strides": 2, "mask": "weight"},
+        (7, 2),
+    ),
+    (layers.TWDepthwiseConv2D, {"kernel_size": 3, "padding": "same", "strides": 2}, (7, 7, 3)),
+    (layers.TWDepthwiseConv2D, {"kernel_size": (3, 2), "depth_multiplier": 3}, (7, 6, 1)),
+    (
+        layers.TWDepthwiseConv2D,
+        {"kernel_size": 2, "dilation_rate": 2, "mask": "weight", "activation": "tanh"},
+        (7, 6, 3),
+    ),
     (layers.TaskBatchNormalization, {}, (5, 4, 3)),
     (layers.TaskBatchNormalization, {"axis": 1, "scale": True, "center": False}, (3, 4, 2)),
     (layers.TaskBatchNormalization, {"frozen": True, "scale": True}, (5, 4, 3)),
@@ -101,11 +119,13 @@ def test_cell_equals_keras_layer_followed_by_t(cls, arguments, shape, rng):
     layer(x)
     for weight in layer.weights:
         weight.assign(rng.normal(size=weight.shape))
-    stock = {layers.TWDense: keras.layers.Dense, layers.TWConv2D: keras.layers.Conv2D}[cls]
+    stock = getattr(keras.layers, cls.__name__.removeprefix("TW"))
     ours = ("mask", "transform", "activation")
     stock = stock(**{k: v for k, v in arguments.items() if k not in ours}, dtype="float64")
     stock.build(x.shape)
-    stock.set_weights([w.numpy() for w in (layer.kernel, layer.bias) if w is not None])
+    values = [w.numpy() for w in (layer.kernel, layer.bias) if w is not None]
+    values = [v.reshape(w.shape) for v, w in zip(values, stock.weights, strict=True)]
+    stock.set_weights(values)
     expected = stock(x).numpy()
     if layer.transform is not None:
         expected = expected @ layer.transform.numpy()

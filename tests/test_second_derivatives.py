@@ -14,6 +14,8 @@ LAYERS = {
         lambda: layers.TWConv2D(3, 3, strides=2, padding="same", dtype="float64"),
         (5, 5, 2),
     ),
+    "TWConv1D": (lambda: layers.TWConv1D(3, 2, padding="causal", dtype="float64"), (5, 2)),
+    "TWDepthwiseConv2D": (lambda: layers.TWDepthwiseConv2D(2, dtype="float64"), (3, 3, 2)),
     "TaskBatchNormalization": (lambda: layers.TaskBatchNormalization(dtype="float64"), (3, 3, 2)),
     "ExampleLayerNormalization": (
         lambda: layers.ExampleLayerNormalization(dtype="float64"),
