@@ -32,7 +32,7 @@ def draw_pictures(folder, rng, num_classes=24, num_pictures=8):
             )
 
 
-def main(folder=None, num_iterations=60, side=20):
+def main(folder=None, num_iterations=150, side=20):
     """Trains on the training classes, evaluates on classes never seen."""
     with tempfile.TemporaryDirectory() as scratch:
         if folder is None:
@@ -48,7 +48,8 @@ def main(folder=None, num_iterations=60, side=20):
         layers += [keras.layers.ReLU()]
     model = keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(3)])
     learner = MetaLearner(to_mtnet(model), step_size=0.1)
-    learner.compile("adam", FewShotCrossentropy(1), metrics=["accuracy"], jit_compile=False)
+    adam = keras.optimizers.Adam(0.003)
+    learner.compile(adam, FewShotCrossentropy(1), metrics=["accuracy"], jit_compile=False)
     learner.fit(train, batch_size=4, steps_per_epoch=num_iterations, verbose=2)
     scores = learner.evaluate(test, batch_size=4, steps=25, verbose=0, return_dict=True)
     sys.stdout.write(f"Accuracy on new classes after one step: {scores['accuracy']:.2f}\n")
