@@ -70,10 +70,10 @@ def build_tasks(settings, split):
         class_split=settings["class_split"],
         num_train_classes=settings["num_train_classes"],
     )
-    return ImageClasses.of_classes(
+    return ImageClasses(
         packed.images,
         packed.counts,
-        getattr(classes, split),
+        classes=getattr(classes, split),
         num_ways=settings["num_classes"],
         num_shots=num_shots,
         num_queries=num_shots,
