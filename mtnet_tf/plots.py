@@ -3,12 +3,15 @@
 import os
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mtnet_tf.intervals import summarize
 
-def _figure(title, num_axes=1):
-    figure = Figure(figsize=(6.4 * num_axes, 4.2), layout="constrained")
+
+def _figure(title, num_axes=1, width=6.4, height=4.2):
+    figure = Figure(figsize=(width * num_axes, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots(1, num_axes, squeeze=False)[0]
@@ -54,17 +57,77 @@ def plot_training(rows, path, title):
     _write(figure, path)
 
 
-def plot_adaptation(summary, path, title, metric):
+def plot_adaptation(evaluation, path, title):
     """Draws the mean query score after each inner step with its 95 % interval.
 
     Args:
-      summary: `Summary` of scores [E, S+1].
+      evaluation: `Evaluation`.
       path: of the PNG.
       title: text above.
-      metric: name of the score.
     """
     figure, (axis,) = _figure(title)
-    steps = range(len(summary.mean))
-    axis.errorbar(steps, summary.mean, yerr=summary.ci95, marker="o", capsize=3)
-    axis.set(xlabel="inner steps", ylabel=f"query {metric}", xticks=list(steps))
+    curves = {"transductive, as in the paper": evaluation.query}
+    if evaluation.inductive is not None:
+        curves["inductive: each query by itself"] = evaluation.inductive
+    for label, scores in curves.items():
+        summary = summarize(scores)
+        steps = range(len(summary.mean))
+        axis.errorbar(steps, summary.mean, summary.ci95, marker="o", capsize=3, label=label)
+    if len(curves) > 1:
+        axis.legend(frameon=False, fontsize=9)
+    axis.set(xlabel="inner steps", ylabel=f"query {evaluation.metric}", xticks=list(steps))
+    _write(figure, path)
+
+
+def plot_answers(calibration, confusion, names, path, title):
+    """Draws confidence against accuracy, and which classes are taken for which.
+
+    Args:
+      calibration: `Calibration`.
+      confusion: [C, C], rates; NaN where unknown.
+      names: of the C rows.
+      path: of the PNG.
+      title: text above.
+    """
+    figure, (left, right) = _figure(title, 2, height=5.4)
+    centres = (calibration.edges[1:] + calibration.edges[:-1]) / 2
+    left.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    width = 0.9 * np.diff(calibration.edges)
+    left.bar(centres, np.nan_to_num(calibration.accuracy), width, alpha=0.8)
+    for x, accuracy, count in zip(centres, calibration.accuracy, calibration.count, strict=True):
+        if count:
+            left.text(x, accuracy + 0.01, f"{count:,}", ha="center", fontsize=7)
+    left.set(xlabel="probability of the answer", ylabel="fraction right", xlim=(0, 1))
+    left.set_ylim(0, 1.05)
+    left.set_title(f"calibration error {calibration.error:.3f} (answers above bars)", fontsize=9)
+    picture = right.imshow(confusion, vmin=0, cmap="Blues")
+    right.grid(False)
+    right.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+    right.set_yticks(range(len(names)), names, fontsize=6)
+    right.set(xlabel="answer", ylabel="class")
+    right.set_title("rate, where an episode held both", fontsize=9)
+    figure.colorbar(picture, ax=right, shrink=0.8)
+    _write(figure, path)
+
+
+def plot_regression(curves, path, title):
+    """Draws what a network predicts before and after some inner steps (Figure 4, appendix C).
+
+    Args:
+      curves: `RegressionCurves`.
+      path: of the PNG.
+      title: text above.
+    """
+    figure, axes = _figure(title, len(curves.x), width=4.2)
+    shades = np.linspace(0.75, 0.0, len(curves.steps))
+    for task, axis in enumerate(axes):
+        axis.plot(curves.x[task], curves.y[task], color="tab:red", label="task")
+        for step, shade, y in zip(curves.steps, shades, curves.predictions, strict=True):
+            label = f"after {step} step{'s' * (step > 1)}" if step else "before"
+            style = {"color": str(shade), "linestyle": "-" if step else ":", "linewidth": 1.2}
+            axis.plot(curves.x[task], y[task], label=label, **style)
+        points = (curves.support_x[task], curves.support_y[task])
+        axis.scatter(*points, s=18, color="tab:red", zorder=3, label="support")
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside right center", frameon=False, fontsize=9)
     _write(figure, path)
