@@ -1,24 +1,33 @@
-"""Reads pictures from a zip archive or from the folder unpacked from it.
+"""Reads pictures from a zip or tar archive, or from the folder unpacked from it.
 
 An archive is read in place, never unpacked, so a hostile member name can write
 nowhere; such an archive is refused all the same, because it is not what it says.
 """
 
-import abc
-import os
+import bz2
+import gzip
+import lzma
+import shutil
 import stat
 import struct
+import tarfile
+import tempfile
+import threading
 import zipfile
 import zlib
 from collections import Counter
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Self
+from collections.abc import Collection
+from pathlib import Path, PureWindowsPath
+from typing import BinaryIO
 
 from data_prep.errors import DataError
+from data_prep.sources import FolderSource, PictureSource, is_picture
 
 _READ_ERRORS = (
     zipfile.BadZipFile,
+    tarfile.TarError,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
     EOFError,
     NotImplementedError,
@@ -26,104 +35,23 @@ _READ_ERRORS = (
     ValueError,
 )
 _FRESH_COPY = "Fetch a fresh copy of it."
-
-
-def _is_junk(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or any(part.startswith(".") for part in parts)
-
-
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(".png") and not _is_junk(name)
-
-
-class PictureSource(abc.ABC):
-    """Named PNG files, wherever they are kept. Usable as a context manager.
-
-    Attributes:
-        path: the archive or the folder.
-        names: sorted member names with forward slashes, PNG files only. Dotfiles
-            and the `__MACOSX` folder that macOS adds are left out.
-        max_bytes: the largest file that is read.
-    """
-
-    def __init__(self, path: Path, names: list[str], max_bytes: int) -> None:
-        """Keeps what every kind of source has."""
-        self.path = path
-        self.names = sorted(names)
-        self.max_bytes = max_bytes
-
-    def read(self, name: str) -> bytes:
-        """Returns the bytes of one picture.
-
-        Raises:
-            DataError: the file is damaged or larger than `max_bytes`.
-        """
-        if self._size(name) > self.max_bytes:
-            raise DataError(
-                f"{self.where(name)} is {self._size(name)} bytes long; a picture of this data "
-                f"set has at most {self.max_bytes}. {_FRESH_COPY}"
-            )
-        return self._read(name)
-
-    def where(self, name: str) -> str:
-        """Names a member in an error message."""
-        return f"`{name}` in `{self.path}`"
-
-    def __enter__(self) -> Self:
-        """Returns itself."""
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Closes the source."""
-        self.close()
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Frees the file handle, if there is one."""
-
-    @abc.abstractmethod
-    def _size(self, name: str) -> int: ...
-
-    @abc.abstractmethod
-    def _read(self, name: str) -> bytes: ...
-
-
-class FolderSource(PictureSource):
-    """The pictures in a folder and the folders below it."""
-
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        """Lists the folder."""
-        names = [
-            (Path(folder) / file).relative_to(path).as_posix()
-            for folder, _, files in os.walk(path)
-            for file in files
-        ]
-        super().__init__(path, [name for name in names if _is_picture(name)], max_bytes)
-
-    def close(self) -> None:
-        """Does nothing: files are opened one at a time."""
-
-    def _size(self, name: str) -> int:
-        return (self.path / name).stat().st_size
-
-    def _read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+_CHUNK_BYTES = 1 << 20
+_COMPRESSIONS = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ\0": lzma}
+_PNG = (".png",)
 
 
 class ZipSource(PictureSource):
     """The pictures in a zip archive."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
         """Opens the archive and checks its list of members."""
         self._zip = _open_zip(path)
         try:
             for member in self._zip.infolist():
-                _check_member(path, member)
-            names = [name for name in self._zip.namelist() if _is_picture(name)]
-            for name, count in Counter(names).most_common(1):
-                if count > 1:
-                    raise DataError(f"`{path}` holds `{name}` {count} times. {_FRESH_COPY}")
+                _check_name(path, member.filename)
+                _check_zip_member(path, member)
+            names = [name for name in self._zip.namelist() if is_picture(name, suffixes)]
+            _check_distinct(path, names)
         except DataError:
             self._zip.close()
             raise
@@ -132,6 +60,10 @@ class ZipSource(PictureSource):
     def close(self) -> None:
         """Closes the archive."""
         self._zip.close()
+
+    def stamp(self, name: str) -> tuple[int, int]:
+        """Size and checksum."""
+        return self._size(name), self._zip.getinfo(name).CRC
 
     def _size(self, name: str) -> int:
         return self._zip.getinfo(name).file_size
@@ -144,49 +76,138 @@ class ZipSource(PictureSource):
             raise DataError(f"{self.where(name)} is damaged ({error}). {_FRESH_COPY}") from error
 
 
+class TarSource(PictureSource):
+    """The pictures in a tar archive, which may be compressed."""
+
+    def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
+        """Opens the archive and checks its list of members."""
+        self._lock = threading.Lock()
+        self._file = _open_tar(path)
+        try:
+            members = _tar_members(path, self._file)
+            names = [member.name for member in members if is_picture(member.name, suffixes)]
+            _check_distinct(path, names)
+        except DataError:
+            self._file.close()
+            raise
+        self._members = {member.name: member for member in members}
+        super().__init__(path, names, max_bytes)
+
+    def close(self) -> None:
+        """Closes the archive."""
+        self._file.close()
+
+    def stamp(self, name: str) -> tuple[int, int]:
+        """Size and time of the last change."""
+        return self._size(name), int(self._members[name].mtime)
+
+    def _size(self, name: str) -> int:
+        return self._members[name].size
+
+    def _read(self, name: str) -> bytes:
+        with self._lock:
+            self._file.seek(self._members[name].offset_data)
+            return self._file.read(self._size(name))
+
+
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except _READ_ERRORS as error:
         with path.open("rb") as file:
             cut_off = file.read(2) == b"PK"
-        found = "is a truncated or damaged zip archive" if cut_off else "is not a zip archive"
+        found = "is a truncated or damaged zip archive" if cut_off else "is no zip or tar archive"
         raise DataError(f"`{path}` {found} ({error}). {_FRESH_COPY}") from error
 
 
-def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
+def _open_tar(path: Path) -> BinaryIO:
+    """Opens a tar archive; a compressed one as a temporary file without a name.
+
+    Pictures are read in any order, which a compressed stream cannot do.
+    """
+    with path.open("rb") as file:
+        start = file.read(6)
+    module = next((m for magic, m in _COMPRESSIONS.items() if start.startswith(magic)), None)
+    if module is None:
+        return path.open("rb")
+    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (the source closes it)
+    try:
+        with module.open(path, "rb") as file:
+            shutil.copyfileobj(file, unpacked, _CHUNK_BYTES)
+    except BaseException as error:
+        unpacked.close()
+        # Without a number it is the decompressor's verdict, not the system's.
+        bad_stream = isinstance(error, OSError) and error.errno is None
+        if bad_stream or isinstance(error, _READ_ERRORS):
+            raise _damaged_tar(path, error) from error
+        raise
+    unpacked.seek(0)
+    return unpacked
+
+
+def _tar_members(path: Path, file: BinaryIO) -> list[tarfile.TarInfo]:
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            members = archive.getmembers()
+    except (*_READ_ERRORS, OSError) as error:
+        raise _damaged_tar(path, error) from error
+    for member in members:
+        _check_name(path, member.name)
+        if not (member.isreg() or member.isdir()) or member.issparse():
+            kind = "a symbolic link" if member.issym() else "no plain file"
+            raise _refused(path, member.name, f"is {kind}")
+    return [member for member in members if member.isreg()]
+
+
+def _check_name(path: Path, name: str) -> None:
     # Windows rules also see what is special elsewhere: `/x`, `..`, `C:x`, `..\\x`.
-    name = PureWindowsPath(member.filename)
-    fault = None
-    if name.anchor or ".." in name.parts:
-        fault = "points outside the archive"
-    elif stat.S_ISLNK(member.external_attr >> 16):
-        fault = "is a symbolic link"
-    elif member.flag_bits & 0x1:
-        fault = "is encrypted"
-    if fault:
-        raise DataError(
-            f"`{path}` is refused: its member `{member.filename}` {fault}, which the official "
-            f"archive's members do not. {_FRESH_COPY}"
-        )
+    parsed = PureWindowsPath(name)
+    if parsed.anchor or ".." in parsed.parts:
+        raise _refused(path, name, "points outside the archive")
 
 
-def open_source(path: Path, max_bytes: int) -> PictureSource:
-    """Opens a zip archive or a folder of pictures.
+def _check_zip_member(path: Path, member: zipfile.ZipInfo) -> None:
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise _refused(path, member.filename, "is a symbolic link")
+    if member.flag_bits & 0x1:
+        raise _refused(path, member.filename, "is encrypted")
+
+
+def _check_distinct(path: Path, names: list[str]) -> None:
+    for name, count in Counter(names).most_common(1):
+        if count > 1:
+            raise DataError(f"`{path}` holds `{name}` {count} times. {_FRESH_COPY}")
+
+
+def _refused(path: Path, name: str, fault: str) -> DataError:
+    return DataError(
+        f"`{path}` is refused: its member `{name}` {fault}, which no sound archive of pictures "
+        f"has. {_FRESH_COPY}"
+    )
+
+
+def _damaged_tar(path: Path, error: Exception) -> DataError:
+    return DataError(f"`{path}` is a truncated or damaged tar archive ({error}). {_FRESH_COPY}")
+
+
+def open_source(path: Path, max_bytes: int, suffixes: Collection[str] = _PNG) -> PictureSource:
+    """Opens a zip or tar archive, or a folder, of pictures.
 
     Args:
         path: an archive, or a folder.
         max_bytes: the largest file the data set can hold. A larger one is refused
             unread: it is damaged or meant to fill the memory.
+        suffixes: what the names of its pictures end with, in lower case.
 
     Returns:
         The source, to be closed by the caller.
 
     Raises:
-        DataError: the path is missing, not a zip archive, or one that is refused.
+        DataError: the path is missing, no archive, or one that is refused.
     """
     if path.is_dir():
-        return FolderSource(path, max_bytes)
+        return FolderSource(path, max_bytes, suffixes)
     if not path.exists():
-        raise DataError(f"`{path}` does not exist; expected a zip archive or a folder there.")
-    return ZipSource(path, max_bytes)
+        raise DataError(f"`{path}` does not exist; expected a zip or tar archive or a folder.")
+    kind = TarSource if tarfile.is_tarfile(path) else ZipSource
+    return kind(path, max_bytes, suffixes)

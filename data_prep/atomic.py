@@ -7,12 +7,13 @@ processes from building the same thing, so a hidden folder found is always stale
 """
 
 import contextlib
+import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from data_prep.errors import DataError
 
@@ -23,6 +24,7 @@ except ImportError:  # Windows
     import msvcrt
 
 LOCK_NAME = ".data_prep.lock"
+IDENTITY_NAME = ".data_prep_identity.json"
 _POLL_SECONDS = 0.2
 
 
@@ -101,6 +103,14 @@ def _put_in_place(built: Path, target: Path) -> None:
         shutil.rmtree(replaced)
 
 
+def _check_replaceable(target: Path, replace: bool) -> None:
+    if not replace and not is_vacant(target):
+        raise DataError(
+            f"`{target}` already exists and is left alone, because data_prep replaces only "
+            "what it has made itself. Move it away, or choose another --data_dir."
+        )
+
+
 @contextlib.contextmanager
 def building(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yields an empty folder that becomes `target` when the block ends well.
@@ -120,11 +130,7 @@ def building(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     target = target.resolve()
     recover(target)
-    if not replace and not is_vacant(target):
-        raise DataError(
-            f"`{target}` already exists and is left alone, because data_prep replaces only "
-            "what it has made itself. Move it away, or choose another --data_dir."
-        )
+    _check_replaceable(target, replace)
     folder = _hidden_sibling(target, "building")
     folder.mkdir(parents=True)
     try:
@@ -133,3 +139,56 @@ def building(target: Path, *, replace: bool = False) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False) -> Iterator[Path]:
+    """Like `building`, but what an interrupted build has done is there again.
+
+    A kill or Ctrl-C keeps the hidden folder; the next call with the same `identity`
+    gets it as it was left, one with another identity an empty one. Any error removes
+    it. The caller must be able to tell which of its pieces are complete, for example
+    because each was made by `building`.
+
+    Args:
+        target: the final folder; a symbolic link is followed.
+        identity: all that decides the content, as JSON can hold it.
+        replace: whether a `target` that holds something may be replaced.
+
+    Yields:
+        The folder to fill. Its file `IDENTITY_NAME` is removed at the end.
+
+    Raises:
+        DataError: `target` holds something and `replace` is false.
+    """
+    target = target.resolve()
+    recover(target)
+    _check_replaceable(target, replace)
+    folder = _hidden_sibling(target, "partial")
+    try:
+        if not is_unfinished(target, identity):
+            _discard(folder)
+            folder.mkdir(parents=True)
+            (folder / IDENTITY_NAME).write_text(_written(identity), encoding="utf-8")
+        yield folder
+        (folder / IDENTITY_NAME).unlink()
+        _put_in_place(folder, target)
+    except Exception:
+        _discard(folder)
+        raise
+
+
+def is_unfinished(target: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether `resuming` would go on with the work of an interrupted build."""
+    note = _hidden_sibling(target.resolve(), "partial") / IDENTITY_NAME
+    return note.is_file() and note.read_text(encoding="utf-8") == _written(identity)
+
+
+def _written(identity: Mapping[str, Any]) -> str:
+    return json.dumps(identity, sort_keys=True)
+
+
+def _discard(folder: Path) -> None:
+    # The identity first: pieces may be half-deleted when this is interrupted.
+    (folder / IDENTITY_NAME).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)

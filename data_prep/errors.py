@@ -8,6 +8,11 @@ from pathlib import Path
 class DataError(ValueError):
     """Says on one line what was expected, what came instead, and how to mend it."""
 
+    def __init__(self, message: str) -> None:
+        """Keeps to one line even where a file's name does not, or cannot be printed."""
+        shown = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in shown))
+
 
 @contextlib.contextmanager
 def os_errors_explained(data_dir: Path) -> Iterator[None]:

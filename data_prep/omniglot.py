@@ -1,18 +1,15 @@
 """Prepares Omniglot, or a procedurally drawn stand-in, for fast loading."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_prep import synthetic
-from data_prep.atomic import exclusive, is_vacant, recover, was_interrupted
-from data_prep.errors import DataError, os_errors_explained
-from data_prep.omniglot_folders import Plan, pack_resized, read_marker, write_resized
+from data_prep.drawings import Resampling, check_resampling
+from data_prep.errors import DataError
+from data_prep.omniglot_folders import pack_resized, write_resized
 from data_prep.omniglot_sources import CHARACTERS, Drawing, find_sources, read_drawings
-from data_prep.packed import load_packed
-from data_prep.pictures import Resampling, check_resampling
-
-OpenDrawings = Callable[[], Iterable[Drawing]]
+from data_prep.preparation import Plan, is_prepared, prepare
 
 
 def prepare_omniglot(
@@ -45,14 +42,8 @@ def prepare_omniglot(
     Raises:
         DataError: says on one line what is wrong and how to mend it.
     """
-    check_resampling(resampling)
-    plan = Plan(
-        data_dir=Path(data_dir),
-        dataset="omniglot",
-        synthetic=False,
-        num_classes=sum(CHARACTERS.values()),
-        options={"resampling": resampling},
-    )
+    num_classes = sum(CHARACTERS.values())
+    plan = _plan(data_dir, "omniglot", num_classes=num_classes, resampling=resampling)
     return _prepare(
         plan,
         lambda: read_drawings(find_sources(plan.data_dir, sources, progress=progress)),
@@ -74,39 +65,34 @@ def prepare_synthetic_omniglot(
 ) -> Path:
     """Prepares procedurally drawn characters in place of Omniglot; needs no download.
 
-    Same layout as `prepare_omniglot`, in `data_dir/omniglot_synthetic_resized` and
-    `data_dir/omniglot_synthetic_packed`. Class k of a seed is always the same,
-    however many classes are asked for.
+    Like `prepare_omniglot`, but into `data_dir/omniglot_synthetic_...`. Class k of a
+    seed is always the same, however many classes are asked for.
 
     Args:
         data_dir: where the results go.
         num_classes: number of characters, 20 drawings each.
         seed: decides all drawings; not negative.
-        resampling: as in `prepare_omniglot`.
-        force: build again, replacing what an earlier run of this function made.
-        progress: whether to show bars on a terminal.
+        resampling: this and the rest as in `prepare_omniglot`.
+        force: see there.
+        progress: see there.
 
     Returns:
         The packed folder.
 
     Raises:
-        DataError: says on one line what is wrong and how to mend it.
+        DataError: an argument is impossible, or as in `prepare_omniglot`.
     """
-    check_resampling(resampling)
     if num_classes < 1:
         raise DataError(f"`num_classes` must be positive. Received: num_classes={num_classes}.")
     if seed < 0:
         raise DataError(f"`seed` must not be negative. Received: seed={seed}.")
-    plan = Plan(
-        data_dir=Path(data_dir),
-        dataset="omniglot_synthetic",
-        synthetic=True,
+    plan = _plan(
+        data_dir,
+        "omniglot_synthetic",
         num_classes=num_classes,
-        options={
-            "resampling": resampling,
-            "seed": seed,
-            "generator_version": synthetic.GENERATOR_VERSION,
-        },
+        resampling=resampling,
+        seed=seed,
+        generator_version=synthetic.GENERATOR_VERSION,
     )
     return _prepare(
         plan,
@@ -132,68 +118,35 @@ def ensure_omniglot(data_dir: str | Path, synthetic: bool = False) -> Path:
     """
     dataset = "omniglot_synthetic" if synthetic else "omniglot"
     packed = Path(data_dir) / f"{dataset}_packed"
-    if not is_vacant(packed) and not was_interrupted(packed):
+    if is_prepared(packed):
         return packed
     return (prepare_synthetic_omniglot if synthetic else prepare_omniglot)(data_dir)
 
 
+def _plan(data_dir: str | Path, dataset: str, **settings: Any) -> Plan:
+    check_resampling(settings["resampling"])
+    return Plan(
+        data_dir=Path(data_dir),
+        dataset=dataset,
+        command="omniglot",
+        synthetic=dataset != "omniglot",
+        folder_name=f"{dataset}_resized",
+        settings=settings,
+    )
+
+
 def _prepare(
     plan: Plan,
-    open_drawings: OpenDrawings,
+    open_drawings: Callable[[], Iterable[Drawing]],
     *,
     accept_foreign: bool,
     force: bool,
     progress: bool,
 ) -> Path:
-    with os_errors_explained(plan.data_dir):
-        folders = (plan.resized, plan.packed)
-        if not force and not any(map(was_interrupted, folders)) and _is_ready(plan):
-            return plan.packed
-        with exclusive(plan.data_dir):
-            for folder in folders:
-                recover(folder)
-            # Another process may have finished it while this one waited.
-            if force or not _is_ready(plan):
-                _build(plan, open_drawings, accept_foreign, force, progress)
-    return plan.packed
-
-
-def _build(
-    plan: Plan, open_drawings: OpenDrawings, accept_foreign: bool, force: bool, progress: bool
-) -> None:
-    marker = read_marker(plan.resized)
-    foreign = marker is None and not is_vacant(plan.resized)
-    if foreign and not accept_foreign:
-        raise DataError(
-            f"`{plan.resized}` was not made by data_prep and is in the way. "
-            "Move it away, or choose another --data_dir."
-        )
-    if marker is not None and not force:
-        _check_settings(plan, plan.resized, marker["settings"])
-    if not foreign and (marker is None or force):
-        write_resized(plan, open_drawings(), replace=marker is not None, progress=progress)
-    pack_resized(plan, replace=force, progress=progress)
-
-
-def _is_ready(plan: Plan) -> bool:
-    """Whether the packed folder is there, complete, and made with the same settings.
-
-    The resized folder may be missing: once packed, its files can be deleted.
-    """
-    if is_vacant(plan.packed):
-        return False
-    _check_settings(plan, plan.packed, load_packed(plan.packed).details)
-    if marker := read_marker(plan.resized):
-        _check_settings(plan, plan.resized, marker["settings"])
-    return True
-
-
-def _check_settings(plan: Plan, folder: Path, found: Mapping[str, Any]) -> None:
-    wanted = plan.settings
-    for key in wanted:
-        if found.get(key) != wanted[key]:
-            raise DataError(
-                f"`{folder}` was prepared with {key}={found.get(key)}, but {key}={wanted[key]} "
-                "is asked for. Prepare it again with `python -m data_prep omniglot --force` and "
-                "the same options, or choose another --data_dir."
-            )
+    return prepare(
+        plan,
+        lambda replace: write_resized(plan, open_drawings(), replace=replace, progress=progress),
+        lambda replace: pack_resized(plan, replace=replace, progress=progress),
+        accept_foreign=accept_foreign,
+        force=force,
+    )

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from data_prep.archives import PictureSource, open_source
+from data_prep.archives import open_source
 from data_prep.download import DownloadError, download
+from data_prep.drawings import decode_png
 from data_prep.errors import DataError
-from data_prep.pictures import decode_png
+from data_prep.sources import PictureSource
 
 HOME_PAGE = "https://github.com/brendenlake/omniglot"
 DOWNLOAD_URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"

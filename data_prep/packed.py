@@ -6,19 +6,18 @@ and `index.json`, which says what the rows are. Classes may differ in size.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_prep.atomic import building, recover
 from data_prep.errors import DataError
 
 FORMAT = "mtnet_tf.packed_images"
 VERSION = 1
-_IMAGES, _INDEX = "images.npy", "index.json"
+IMAGES_NAME, INDEX_NAME = "images.npy", "index.json"
 _FIELDS = {
     "format": str,
     "version": int,
@@ -60,90 +59,6 @@ class PackedImages:
         return np.concatenate([[0], np.cumsum(self.counts)])
 
 
-def write_packed(
-    folder: str | Path,
-    pictures: Iterable[np.ndarray],
-    *,
-    class_names: Sequence[str],
-    file_names: Sequence[Sequence[str]],
-    image_shape: tuple[int, int, int],
-    dataset: str,
-    synthetic: bool = False,
-    details: Mapping[str, Any] | None = None,
-    replace: bool = False,
-) -> None:
-    """Writes a packed folder, complete or not at all.
-
-    Pictures are taken one at a time, so a data set may be larger than the memory.
-
-    Args:
-        folder: where to write.
-        pictures: uint8 [H, W, C] each, class by class in the order of `class_names`,
-            within a class in the order of `file_names`.
-        class_names: names of the classes, sorted and distinct.
-        file_names: per class, a name for each of its pictures.
-        image_shape: (H, W, C).
-        dataset: name of the data set.
-        synthetic: whether the pictures are procedurally drawn stand-ins.
-        details: further entries for the index, as JSON can hold them.
-        replace: whether a packed folder that is already there may be replaced.
-            Anything else in the way is never replaced.
-
-    Raises:
-        DataError: a picture has another shape or type, or there are too few or too
-            many of them, or something else is in the way.
-    """
-    folder = Path(folder)
-    core = {
-        "format": FORMAT,
-        "version": VERSION,
-        "dataset": dataset,
-        "synthetic": synthetic,
-        "image_shape": list(image_shape),
-        "class_names": list(class_names),
-        "counts": [len(names) for names in file_names],
-        "file_names": [list(names) for names in file_names],
-        "sha256": "",
-    }
-    if fault := _fault(core):
-        raise DataError(f"Cannot pack `{dataset}`: {fault}.")
-    recover(folder)
-    with building(folder, replace=replace and is_packed(folder)) as build:
-        core["sha256"] = _write_images(build / _IMAGES, pictures, core)
-        index = {**(details or {}), **core}
-        (build / _INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-
-
-def _write_images(path: Path, pictures: Iterable[np.ndarray], core: Mapping[str, Any]) -> str:
-    """Streams the array to disk and returns the SHA-256 of the file."""
-    shape = _array_shape(core)
-    written = 0
-    # Plain writes, not a memory map: on a full disk a map ends the process with
-    # SIGBUS, a write raises an error that can be explained.
-    with path.open("w+b") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for picture in pictures:
-            if picture.dtype != np.uint8 or picture.shape != shape[1:]:
-                raise DataError(
-                    f"Picture {written} of `{core['dataset']}` must be uint8 {shape[1:]}. "
-                    f"Received: {picture.dtype} {picture.shape}."
-                )
-            file.write(picture.tobytes())
-            written += 1
-        if written != shape[0]:
-            raise DataError(
-                f"`file_names` names {shape[0]} pictures of `{core['dataset']}`. "
-                f"Received: {written} pictures."
-            )
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _array_shape(index: Mapping[str, Any]) -> tuple[int, ...]:
-    return (sum(index["counts"]), *index["image_shape"])
-
-
 def is_packed(folder: Path) -> bool:
     """Whether `folder` was written by `write_packed`, in whatever condition it is."""
     try:
@@ -168,7 +83,7 @@ def load_packed(folder: str | Path, *, verify: bool = False) -> PackedImages:
     folder = Path(folder)
     index = _read_index(folder)
     _check_index(index, folder)
-    images = _map_images(folder, _array_shape(index))
+    images = _map_images(folder, array_shape(index))
     if verify:
         _check_digest(folder, index["sha256"])
     return PackedImages(
@@ -183,18 +98,18 @@ def load_packed(folder: str | Path, *, verify: bool = False) -> PackedImages:
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    path = folder / _INDEX
+    path = folder / INDEX_NAME
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
-            f"No packed pictures at `{folder}`: `{_INDEX}` is missing. "
+            f"No packed pictures at `{folder}`: `{INDEX_NAME}` is missing. "
             "Prepare them with `python -m data_prep`."
         ) from None
     except ValueError as error:
-        raise _damaged(folder, f"`{_INDEX}` is not JSON: {error}") from error
+        raise _damaged(folder, f"`{INDEX_NAME}` is not JSON: {error}") from error
     if not isinstance(index, dict):
-        raise _damaged(folder, f"`{_INDEX}` is not a JSON object")
+        raise _damaged(folder, f"`{INDEX_NAME}` is not a JSON object")
     return index
 
 
@@ -206,18 +121,23 @@ def _check_index(index: Mapping[str, Any], folder: Path) -> None:
             f"version {kind[1]}. Move it away and prepare the data again."
         )
     try:
-        fault = _fault(index)
+        fault = index_fault(index)
     except TypeError as error:
-        fault = f"`{_INDEX}` has an entry of the wrong type ({error})"
+        fault = f"`{INDEX_NAME}` has an entry of the wrong type ({error})"
     if fault:
         raise _damaged(folder, fault)
 
 
-def _fault(index: Mapping[str, Any]) -> str | None:
+def array_shape(index: Mapping[str, Any]) -> tuple[int, ...]:
+    """Returns the shape of the array that an index announces."""
+    return (sum(index["counts"]), *index["image_shape"])
+
+
+def index_fault(index: Mapping[str, Any]) -> str | None:
     """Returns what contradicts itself in an index, or None."""
     for field, kind in _FIELDS.items():
         if not isinstance(index.get(field), kind):
-            return f"`{_INDEX}` lacks a {kind.__name__} `{field}`"
+            return f"`{INDEX_NAME}` lacks a {kind.__name__} `{field}`"
     names, counts = index["class_names"], index["counts"]
     if counts != [len(files) for files in index["file_names"]] or len(names) != len(counts):
         return "`class_names`, `counts` and `file_names` disagree"
@@ -232,24 +152,25 @@ def _fault(index: Mapping[str, Any]) -> str | None:
 
 def _map_images(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        images = np.load(folder / _IMAGES, mmap_mode="r", allow_pickle=False)
+        images = np.load(folder / IMAGES_NAME, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise _damaged(folder, f"`{_IMAGES}` is missing") from None
+        raise _damaged(folder, f"`{IMAGES_NAME}` is missing") from None
     except (ValueError, EOFError) as error:
-        raise _damaged(folder, f"`{_IMAGES}` is truncated or no array: {error}") from error
+        raise _damaged(folder, f"`{IMAGES_NAME}` is truncated or no array: {error}") from error
     if images.dtype != np.uint8 or images.shape != shape:
         raise _damaged(
             folder,
-            f"`{_INDEX}` announces uint8 {shape}, `{_IMAGES}` holds {images.dtype} {images.shape}",
+            f"`{INDEX_NAME}` announces uint8 {shape}, `{IMAGES_NAME}` holds {images.dtype} "
+            f"{images.shape}",
         )
     return images
 
 
 def _check_digest(folder: Path, expected: str) -> None:
-    with (folder / _IMAGES).open("rb") as file:
+    with (folder / IMAGES_NAME).open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
-        raise _damaged(folder, f"SHA-256 must be {expected}, `{_IMAGES}` has {found}")
+        raise _damaged(folder, f"SHA-256 must be {expected}, `{IMAGES_NAME}` has {found}")
 
 
 def _damaged(folder: Path, fault: str) -> DataError:

@@ -1,87 +1,204 @@
-"""Decodes, resizes and inverts single pictures."""
+"""Brings a picture of any kind to the array a network takes.
+
+There is one way, for every data set and for a single picture at prediction time:
+
+1. decode; an animation gives its first frame;
+2. turn upright by the EXIF orientation;
+3. bring to 8 bits; lay what is transparent on white; then grey or RGB, as asked;
+4. stretch to the size with a Lanczos filter, as the original MAML code does to
+   ImageNet: nothing is cropped, nothing padded.
+
+Black and white drawings are reduced differently, see `data_prep.drawings`.
+"""
 
 import io
-import struct
-import zlib
-from typing import Literal, get_args
+import warnings
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from data_prep.drawings import (
+    DECODE_ERRORS,
+    Resampling,
+    black_and_white,
+    check_resampling,
+)
 from data_prep.errors import DataError
 
-Resampling = Literal["nearest", "lanczos"]
-RESAMPLINGS: tuple[str, ...] = get_args(Resampling)
-
-# What Pillow raises on damaged PNG files, besides its own OSError.
-_DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
+# Never those that run another program (EPS) or that no camera or scanner makes.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+Image.init()  # or else Pillow does not know all of them yet
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".mpo", ".gif", ".bmp", ".tif", ".tiff", ".webp"}
+    | {".ppm", ".pgm", ".pbm"}
 )
-_MODES = {"1": "1-bit black and white", "L": "8-bit grey"}
+# Where Pillow begins to warn of a decompression bomb; far above any camera's
+# output that is to become a picture of a few dozen pixels.
+MAX_PIXELS = 89_478_485
+# A file of that many pixels without compression, 4 bytes each.
+MAX_BYTES = 4 * MAX_PIXELS
+_TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+_WHITE = (255, 255, 255, 255)
+_UNUSABLE = "Replace or remove it."
 
 
-def decode_png(data: bytes, where: str, size: tuple[int, int], mode: str) -> Image.Image:
-    """Decodes a PNG file, which must be exactly of the expected kind.
+def load_picture(
+    picture: str | Path | np.ndarray,
+    image_shape: tuple[int, int, int],
+    *,
+    invert: bool = False,
+    resampling: Resampling = "lanczos",
+) -> np.ndarray:
+    """Brings one picture to a network's input, exactly as its data set was prepared.
+
+    MiniImagenet and folders of pictures take the defaults. Omniglot takes
+    `invert=True` and the `resampling` its index names, "nearest" by default: a
+    drawing in dark ink on light paper then becomes ink 255 on paper 0.
+
+        pixels = load_picture("photo.jpg", (84, 84, 3))
+        pixels = load_picture("drawing.png", (28, 28, 1), invert=True, resampling="nearest")
+
+    Args:
+        picture: a file of any size and mode, or its pixels: uint8 [H, W], or
+            [H, W, C] with C of 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+        image_shape: (H, W, C) of the result; C is 1 (grey) or 3 (RGB).
+        invert: exchange light and dark.
+        resampling: "lanczos", or "nearest": strictly black and white, see
+            `data_prep.drawings.black_and_white`.
+
+    Returns:
+        uint8 [H, W, C].
+
+    Raises:
+        DataError: the picture is missing, damaged, too large, or of a kind that has
+            no clear meaning in 8 bits; or an argument is impossible.
+    """
+    check_resampling(resampling)
+    check_shape(image_shape)
+    with warnings.catch_warnings():
+        # Pillow's hints on odd metadata say nothing a user could act on.
+        warnings.simplefilter("ignore")
+        image = _from_array(picture) if isinstance(picture, np.ndarray) else _from_file(picture)
+        return fit(image, image_shape, invert=invert, resampling=resampling)
+
+
+def check_shape(image_shape: tuple[int, int, int]) -> None:
+    """Raises a DataError unless `image_shape` is (H, W, 1) or (H, W, 3)."""
+    if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] not in (1, 3):
+        raise DataError(
+            "`image_shape` must be (H, W, C), positive, with C of 1 (grey) or 3 (RGB). "
+            f"Received: image_shape={tuple(image_shape)}."
+        )
+
+
+def decode(data: bytes, where: str) -> Image.Image:
+    """Decodes a picture file of any kind.
 
     Args:
         data: the file's bytes.
         where: names the file in an error message.
-        size: expected (width, height).
-        mode: expected Pillow mode, "1" or "L".
 
     Returns:
-        The loaded picture.
+        The picture, upright, of mode "L" or "RGB".
 
     Raises:
-        DataError: the file is empty, damaged, or of another size or mode.
+        DataError: the file is empty, damaged, too large, or has no clear meaning in 8 bits.
     """
     if not data:
-        raise DataError(f"{where} is empty (0 bytes). Fetch a fresh copy of it.")
+        raise DataError(f"{where} is empty (0 bytes). {_UNUSABLE}")
     try:
-        image = Image.open(io.BytesIO(data), formats=["PNG"])
-        image_kind = (image.size, image.mode)
-        if image_kind == (size, mode):
-            image.load()
-    except _DECODE_ERRORS as error:
-        raise DataError(
-            f"{where} is not a complete PNG picture ({error}). Fetch a fresh copy of it."
-        ) from error
-    if image_kind != (size, mode):
-        raise DataError(
-            f"{where} must be {size[0]}x{size[1]} pixels, {_MODES[mode]}. Received: "
-            f"{image.width}x{image.height}, mode {image.mode}. Use the unaltered original."
-        )
-    return image
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height <= MAX_PIXELS:
+            return _to_8_bits(_upright(image), where)
+        size = f"{image.width}x{image.height}"
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        size = str(error)
+    except DECODE_ERRORS as error:
+        raise DataError(f"{where} is not a complete picture ({error}). {_UNUSABLE}") from error
+    raise DataError(
+        f"{where} must have at most {MAX_PIXELS} pixels. Received: {size}. Reduce or remove it."
+    )
 
 
-def resize(image: Image.Image, side: int, resampling: Resampling) -> Image.Image:
-    """Resizes a 1-bit picture to a square.
-
-    "nearest" takes the source pixel floor((i + 0.5) * old_side / side) and keeps
-    the picture 1-bit. The original code asks Pillow for Lanczos, but Pillow
-    silently uses nearest neighbour on 1-bit pictures, so this is what it does.
-    "lanczos" is what it asked for, on the picture turned grey.
-    """
+def fit(
+    image: Image.Image,
+    image_shape: tuple[int, int, int],
+    *,
+    invert: bool = False,
+    resampling: Resampling = "lanczos",
+) -> np.ndarray:
+    """Makes a decoded picture uint8 [H, W, C]; arguments as in `load_picture`."""
+    height, width, channels = image_shape
+    image = image.convert("L" if channels == 1 or resampling == "nearest" else "RGB")
     if resampling == "nearest":
-        return image.resize((side, side), Image.Resampling.NEAREST)
-    return image.convert("L").resize((side, side), Image.Resampling.LANCZOS)
+        image = black_and_white(image, (width, height))
+    elif image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    pixels = pixels.reshape(image_shape)
+    return 255 - pixels if invert else pixels
 
 
-def ink(image: Image.Image) -> np.ndarray:
-    """Returns the picture inverted, uint8 [H, W, 1]: ink 255, paper 0."""
-    return 255 - np.asarray(image.convert("L"))[:, :, np.newaxis]
+def _from_file(path: str | Path) -> Image.Image:
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(
+                f"`{path}` must have at most {MAX_BYTES} bytes. "
+                f"Received: {path.stat().st_size}. Reduce it."
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"Cannot read the picture `{path}`: {error.strerror or error}.") from error
+    return decode(data, f"`{path}`")
 
 
-def check_resampling(resampling: str) -> None:
-    """Raises a DataError unless `resampling` is one of `RESAMPLINGS`."""
-    if resampling not in RESAMPLINGS:
+def _from_array(pixels: np.ndarray) -> Image.Image:
+    channels = {2: 1, 3: pixels.shape[-1]}.get(pixels.ndim) if pixels.size else None
+    if pixels.dtype != np.uint8 or channels not in (1, 3, 4):
         raise DataError(
-            f"`resampling` must be one of {', '.join(RESAMPLINGS)}. "
-            f"Received: resampling={resampling!r}."
+            "An array must be a uint8 picture [H, W], or [H, W, C] with C of 1, 3 or 4. "
+            f"Received: {pixels.dtype} {list(pixels.shape)}."
         )
+    image = Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and channels == 1 else pixels)
+    return _to_8_bits(image, "the array")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turned = ImageOps.exif_transpose(image)
+    except DECODE_ERRORS:
+        # Broken metadata round a sound picture; if the pixels are at fault, `load` says so.
+        image.load()
+        return image
+    return turned
+
+
+def _to_8_bits(image: Image.Image, where: str) -> Image.Image:
+    """Returns the picture as "L" or "RGB", what is transparent laid on white."""
+    if image.mode.startswith("I"):
+        image = _from_16_bits(image, where)
+    elif image.mode == "F":
+        raise _no_8_bits(where, "of floating-point pixels")
+    if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image)
+    is_grey = image.mode in ("1", "L")
+    return image.convert("L" if is_grey else "RGB")
+
+
+def _from_16_bits(image: Image.Image, where: str) -> Image.Image:
+    pixels = np.asarray(image)
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise _no_8_bits(where, "of 32-bit pixels")
+    return Image.fromarray((pixels // 256).astype(np.uint8))
+
+
+def _no_8_bits(where: str, kind: str) -> DataError:
+    return DataError(
+        f"{where} must be a picture of 1, 8 or 16 bits a channel. Received: one {kind}, which do "
+        "not say what is black and what is white. Save it with 8 bits."
+    )

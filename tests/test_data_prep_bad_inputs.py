@@ -105,9 +105,9 @@ WHOLE_CLASS = {name: None for name in part_files(PART) if "Braille" in name}
 FAULTS = {
     "not a zip": (
         lambda f: (f / f"{PART}.zip").write_bytes(b"<html>404</html>"),
-        "is not a zip archive",
+        "is no zip or tar archive",
     ),
-    "empty file": (lambda f: (f / f"{PART}.zip").write_bytes(b""), "is not a zip archive"),
+    "empty file": (lambda f: (f / f"{PART}.zip").write_bytes(b""), "is no zip or tar archive"),
     "truncated zip": (cut_off, "truncated or damaged zip"),
     "bad crc": (flip_a_byte, "0000_01.png.*is damaged.*CRC"),
     "lying size": (patch_directory(24, b"\x10\0\0\0"), "0000_01.png.*is damaged"),

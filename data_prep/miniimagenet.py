@@ -1,0 +1,236 @@
+"""Prepares MiniImagenet, or a procedurally drawn stand-in, for fast loading."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from data_prep import textures
+from data_prep.archives import open_source
+from data_prep.errors import DataError
+from data_prep.miniimagenet_audit import Audit, audit, find_pictures, first_of, usable
+from data_prep.miniimagenet_folders import IMAGE_SHAPE, encode, pack_folder, shrink, write_folder
+from data_prep.miniimagenet_lists import HOME_PAGE, Wanted, read_lists
+from data_prep.parallel import checked_workers
+from data_prep.pictures import MAX_BYTES, SUFFIXES
+from data_prep.preparation import Plan, is_prepared, prepare
+from data_prep.splits import SPLITS
+
+SOURCE_NAME = "miniImagenet_source"
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+
+
+def prepare_miniimagenet(
+    data_dir: str | Path,
+    sources: Sequence[str | Path] = (),
+    csv_dir: str | Path | None = None,
+    *,
+    allow_missing: bool = False,
+    report: str | Path | None = None,
+    force: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Prepares the real MiniImagenet: 64, 16 and 20 classes of 600 pictures, 84x84 RGB.
+
+    Makes `data_dir/miniImagenet/{train,val,test}/<class>/<picture>.jpg`, the layout of
+    the original MAML code, and `data_dir/miniImagenet_packed/{train,val,test}` (see
+    `load_packed`). Does nothing when the packed folder is there already. A
+    `miniImagenet` made by the original script is packed as it is.
+
+    What is missing, extra, unreadable or duplicated is logged before anything is
+    written. An interrupted run goes on where it was when it is repeated.
+
+    Args:
+        data_dir: where the results go.
+        sources: folders (with whatever folders below), zip or tar archives of the
+            JPEG files that the CSV files name. By default what lies in
+            `data_dir/miniImagenet_source`.
+        csv_dir: the folder of train.csv, val.csv and test.csv by Ravi & Larochelle.
+            By default they are searched beside and in the sources.
+        allow_missing: go on without the pictures that are missing or unreadable.
+        report: a text file for the full names of what the log only counts.
+        force: build again, replacing what an earlier run of this function made.
+        workers: how many pictures to work on at once; all cores by default.
+        progress: whether to show bars on a terminal.
+
+    Returns:
+        The packed folder, which holds one packed folder per split.
+
+    Raises:
+        DataError: says on one line what is wrong and how to mend it.
+    """
+    plan = _plan(data_dir, "miniImagenet", image_size=IMAGE_SHAPE[0])
+    workers = checked_workers(workers)
+
+    def write(replace: bool) -> None:
+        paths = [Path(source) for source in sources] or _default_sources(plan.data_dir)
+        wanted = read_lists(_find_lists(paths, csv_dir))
+        with ExitStack() as stack:
+            opened = [stack.enter_context(open_source(p, MAX_BYTES, SUFFIXES)) for p in paths]
+            places = find_pictures(opened)
+            found = audit(wanted, places, workers=workers, progress=progress)
+            _tell(found, report, wanted, allow_missing)
+            write_folder(
+                plan,
+                usable(wanted, found),
+                lambda entry: shrink(*first_of(places, entry[2])),
+                identity={**plan.settings, "content": found.digest},
+                notes={"duplicates": found.duplicates, "left_out": sorted(found.unusable)},
+                workers=workers,
+                progress=progress,
+                replace=replace,
+            )
+
+    # The original script leaves no note; no wish for other sources lets its folder
+    # stand in.
+    accept = not sources
+    return _prepare(plan, write, workers, accept_foreign=accept, force=force, progress=progress)
+
+
+def prepare_synthetic_miniimagenet(
+    data_dir: str | Path,
+    num_classes: tuple[int, int, int] = (64, 16, 20),
+    per_class: int = 600,
+    seed: int = 0,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Prepares procedurally drawn textures and shapes in place of MiniImagenet.
+
+    Like `prepare_miniimagenet`, but into `data_dir/miniImagenet_synthetic` and
+    `..._packed`. Class k of a seed is always the same, and so is its picture n.
+
+    Args:
+        data_dir: where the results go.
+        num_classes: of training, validation and test; the classes are numbered through.
+        per_class: number of pictures of each class.
+        seed: decides all pictures; not negative.
+        force: this and the rest as in `prepare_miniimagenet`.
+        workers: see there.
+        progress: see there.
+
+    Returns:
+        The packed folder, which holds one packed folder per split.
+
+    Raises:
+        DataError: an argument is impossible, or as in `prepare_miniimagenet`.
+    """
+    if len(num_classes) != len(SPLITS) or min(num_classes) < 1:
+        raise DataError(
+            "`num_classes` must be three positive numbers: of training, validation and test "
+            f"classes. Received: num_classes={tuple(num_classes)}."
+        )
+    if per_class < 1 or seed < 0:
+        raise DataError(
+            "`per_class` must be positive and `seed` not negative. "
+            f"Received: per_class={per_class}, seed={seed}."
+        )
+    settings = {
+        "num_classes": list(num_classes),
+        "per_class": per_class,
+        "seed": seed,
+        "generator_version": textures.GENERATOR_VERSION,
+    }
+    plan = _plan(data_dir, "miniImagenet_synthetic", **settings)
+    workers = checked_workers(workers)
+    first, splits = 0, {}
+    for split, number in zip(SPLITS, num_classes, strict=True):
+        splits[split] = textures.list_pictures(range(first, first + number), per_class)
+        first += number
+
+    def write(replace: bool) -> None:
+        write_folder(
+            plan,
+            splits,
+            lambda entry: encode(textures.draw_texture(seed, *textures.numbers(entry[2]))),
+            identity=settings,
+            notes={"duplicates": []},
+            workers=workers,
+            progress=progress,
+            replace=replace,
+        )
+
+    return _prepare(plan, write, workers, accept_foreign=False, force=force, progress=progress)
+
+
+def ensure_miniimagenet(data_dir: str | Path, synthetic: bool = False) -> Path:
+    """The packed folder as it was prepared, whatever its options; else prepares it now.
+
+    Args:
+        data_dir: where the results are, or go. Unless `synthetic`, the pictures and the
+            CSV files must lie in `data_dir/miniImagenet_source` when nothing is prepared.
+        synthetic: whether to want the procedurally drawn stand-in.
+
+    Returns:
+        The packed folder, which holds one packed folder per split.
+
+    Raises:
+        DataError: says on one line what is wrong and how to mend it.
+    """
+    dataset = "miniImagenet_synthetic" if synthetic else "miniImagenet"
+    packed = Path(data_dir) / f"{dataset}_packed"
+    if is_prepared(packed):
+        return packed
+    return (prepare_synthetic_miniimagenet if synthetic else prepare_miniimagenet)(data_dir)
+
+
+def _plan(data_dir: str | Path, dataset: str, **settings: Any) -> Plan:
+    return Plan(
+        data_dir=Path(data_dir),
+        dataset=dataset,
+        command="miniimagenet",
+        synthetic=dataset != "miniImagenet",
+        folder_name=dataset,
+        settings=settings,
+        parts=SPLITS,
+    )
+
+
+def _prepare(
+    plan: Plan,
+    write: Callable[[bool], None],
+    workers: int,
+    *,
+    accept_foreign: bool,
+    force: bool,
+    progress: bool,
+) -> Path:
+    def pack(replace: bool) -> None:
+        pack_folder(plan, workers=workers, progress=progress, replace=replace)
+
+    return prepare(plan, write, pack, accept_foreign=accept_foreign, force=force)
+
+
+def _default_sources(data_dir: Path) -> list[Path]:
+    folder = data_dir / SOURCE_NAME
+    if not folder.is_dir():
+        raise DataError(
+            f"MiniImagenet is not here and cannot be downloaded: put its 60,000 pictures (a folder "
+            f"or archive) and train.csv, val.csv, test.csv of {HOME_PAGE} (folder "
+            f"data/miniImagenet) into `{folder}`, prepare them from elsewhere with `python -m "
+            "data_prep miniimagenet --source PATH --csv_dir DIR`, or draw a stand-in with "
+            "--synthetic."
+        )
+    return [folder, *(path for path in sorted(folder.iterdir()) if path.suffix in _ARCHIVES)]
+
+
+def _find_lists(paths: Sequence[Path], csv_dir: str | Path | None) -> Path:
+    """Returns the folder of the CSV files: the given one, or in or beside a source."""
+    if csv_dir is not None:
+        return Path(csv_dir)
+    places = [path for path in paths if path.is_dir()] + [path.resolve().parent for path in paths]
+    with_list = (place for place in places if (place / f"{SPLITS[0]}.csv").is_file())
+    return next(with_list, places[0])
+
+
+def _tell(found: Audit, report: str | Path | None, wanted: Wanted, allow_missing: bool) -> None:
+    """Says what was found before anything is written; refuses what must not be used."""
+    if report is not None:
+        found.write(Path(report))
+    found.check(wanted, allow_missing)
+    for line in found.summary():
+        logging.getLogger(__name__).warning("MiniImagenet: %s", line)

@@ -1,0 +1,190 @@
+"""Compares the pictures that are there with those MiniImagenet wants, before writing."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from data_prep.errors import DataError
+from data_prep.miniimagenet_lists import Wanted, each
+from data_prep.parallel import in_parallel
+from data_prep.pictures import decode
+from data_prep.preparation import DuplicateFinder, bar
+from data_prep.sources import PictureSource
+from data_prep.splits import listed
+
+# Where the pictures of a name are: usually at one place.
+Places = Mapping[str, list[tuple[PictureSource, str]]]
+
+
+@dataclass
+class Audit:
+    """What was found; every list holds names, in order.
+
+    Attributes:
+        missing: wanted pictures that are nowhere.
+        unreadable: what is wrong with each picture that cannot be decoded.
+        differing: wanted names that stand for different files at several places.
+        repeated: wanted names that stand for equal files at several places.
+        extra: pictures nobody wants.
+        duplicates: pairs of different wanted pictures with the same pixels.
+        unusable: what is missing or unreadable, as <split>/<class>/<picture>.
+        digest: a checksum of the names and pixels of all that is usable.
+    """
+
+    missing: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    duplicates: list[list[str]] = field(default_factory=list)
+    unusable: set[str] = field(default_factory=set)
+    digest: str = ""
+
+    def sections(self) -> Iterator[tuple[str, list[str]]]:
+        """Yields what there is to report: a heading and the names under it."""
+        pairs = [f"{second} = {first}" for first, second in self.duplicates]
+        for heading, names in (
+            ("missing", self.missing),
+            ("unreadable", self.unreadable),
+            ("different files of the same name", self.differing),
+            ("the same file at several places, taken once", self.repeated),
+            ("not listed in the CSV files, left out", self.extra),
+            ("same pixels under different names, kept", pairs),
+        ):
+            if names:
+                yield heading, names
+
+    def summary(self) -> list[str]:
+        """One line per kind: how many, and a few of the names."""
+        return [f"{len(n):,} {heading}: {listed(n)}." for heading, n in self.sections()]
+
+    def write(self, path: Path) -> None:
+        """Writes every name into a text file."""
+        text = "".join(
+            f"{heading}: {len(names)}\n" + "".join(f"  {name}\n" for name in names)
+            for heading, names in self.sections()
+        )
+        text = text or "All wanted pictures are there, and no others.\n"
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+    def check(self, wanted: Wanted, allow_missing: bool) -> None:
+        """Raises a DataError when the pictures must not be used as they are."""
+        if self.differing:
+            raise DataError(
+                f"{len(self.differing):,} names stand for different pictures at several places: "
+                f"{listed(self.differing)}. Leave one of each."
+            )
+        lacking = [
+            f"{len(names):,} are {kind} ({listed(names)})"
+            for kind, names in (("missing", self.missing), ("unreadable", self.unreadable))
+            if names
+        ]
+        if lacking and not allow_missing:
+            total = sum(1 for _ in each(wanted))
+            others = f" (there are {len(self.extra):,} others: {listed(self.extra, 1)})"
+            raise DataError(
+                f"Of {total:,} pictures listed in the CSV files {' and '.join(lacking)}"
+                f"{others if self.extra else ''}. "
+                "Add them, or use --allow_missing; --report FILE names them all."
+            )
+
+
+def find_pictures(sources: Sequence[PictureSource]) -> Places:
+    """Returns where the pictures of a name are, whatever their folders and suffix."""
+    places = defaultdict(list)
+    for source in sources:
+        for member in source.names:
+            places[PurePosixPath(member).stem].append((source, member))
+    return dict(places)
+
+
+def first_of(places: Places, file_name: str) -> tuple[bytes, str]:
+    """Returns the bytes of a picture, and a name for it in an error message."""
+    source, member = places[Path(file_name).stem][0]
+    return source.read(member), source.where(member)
+
+
+def audit(wanted: Wanted, places: Places, *, workers: int, progress: bool) -> Audit:
+    """Compares, and decodes every wanted picture to see whether it is sound.
+
+    Args:
+        wanted: what the CSV files list.
+        places: what is there.
+        workers: how many pictures to decode at once.
+        progress: whether to show a bar on a terminal.
+    """
+    found = Audit()
+    names = [f"{split}/{class_name}/{file_name}" for split, class_name, file_name in each(wanted)]
+    stems = {Path(name).stem for name in names}
+    found.extra = sorted(
+        source.where(member) for stem in places.keys() - stems for source, member in places[stem]
+    )
+    found.missing = [name for name in names if Path(name).stem not in places]
+    found.unusable = set(found.missing)
+    _look_at_all(
+        [name for name in names if Path(name).stem in places], places, found, workers, progress
+    )
+    return found
+
+
+def _look_at_all(
+    names: list[str], places: Places, found: Audit, workers: int, progress: bool
+) -> None:
+    looks = in_parallel(lambda name: _look(places[Path(name).stem]), names, workers)
+    finder, content = DuplicateFinder(), hashlib.sha256()
+    shown = bar(looks, "Checking miniImagenet", len(names), "picture", progress=progress)
+    for name, look in zip(names, shown, strict=True):
+        if look.num_kinds > 1:
+            found.differing.append(name)
+        elif len(places[Path(name).stem]) > 1:
+            found.repeated.append(name)
+        if look.fault:
+            found.unreadable.append(look.fault)
+            found.unusable.add(name)
+        else:
+            finder.add(name, look.pixels)
+            content.update(name.encode("utf-8", "surrogateescape") + look.pixels)
+    found.duplicates, found.digest = finder.pairs, content.hexdigest()
+
+
+class _Look(NamedTuple):
+    """A digest of a picture's pixels, or what is wrong; how many files claim its name."""
+
+    pixels: bytes = b""
+    fault: str = ""
+    num_kinds: int = 1
+
+
+def _look(there: list[tuple[PictureSource, str]]) -> _Look:
+    try:
+        files = [source.read(member) for source, member in there]
+        image = decode(files[0], there[0][0].where(there[0][1]))
+    except DataError as error:
+        return _Look(fault=str(error))
+    kind = f"{image.mode} {image.size} ".encode()
+    return _Look(hashlib.sha256(kind + image.tobytes()).digest(), "", len(set(files)))
+
+
+def usable(wanted: Wanted, found: Audit) -> dict[str, dict[str, list[str]]]:
+    """Returns what is wanted without what cannot be had; classes without pictures go.
+
+    Raises:
+        DataError: nothing is left of a split.
+    """
+    left = {
+        split: {
+            class_name: kept
+            for class_name, names in classes.items()
+            if (kept := [n for n in names if f"{split}/{class_name}/{n}" not in found.unusable])
+        }
+        for split, classes in wanted.items()
+    }
+    if lacking := [split for split, classes in left.items() if not classes]:
+        raise DataError(
+            f"No picture of the {' and '.join(lacking)} split is there. Name the folder or archive "
+            "that holds them with --source."
+        )
+    return left

@@ -1,0 +1,139 @@
+"""The two folders of MiniImagenet: 84x84 JPEG files, and packed arrays of them."""
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data_prep.archives import open_source
+from data_prep.atomic import building, resuming
+from data_prep.errors import DataError
+from data_prep.parallel import in_parallel
+from data_prep.pictures import MAX_BYTES, decode, fit
+from data_prep.preparation import Plan, bar, read_marker, write_marker
+from data_prep.splits import SPLITS, check_disjoint, write_splits
+
+IMAGE_SHAPE = (84, 84, 3)
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+# Pillow's default, which the original code takes.
+_QUALITY = 75
+_AWAY = "away to have it made again"
+
+# Returns the JPEG file of (split, class, file name).
+Encode = Callable[[tuple[str, str, str]], bytes]
+
+
+def encode(pixels: np.ndarray) -> bytes:
+    """Returns the JPEG file of a picture, uint8 [H, W, 3]."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()
+
+
+def shrink(data: bytes, where: str) -> bytes:
+    """Returns a picture as an 84x84 RGB JPEG file; one that is that already, unchanged."""
+    image = decode(data, where)
+    # The size before it was turned upright is the same: it is a square.
+    if image.size == (84, 84) and image.mode == "RGB" and data.startswith(b"\xff\xd8"):
+        return data
+    return encode(fit(image, IMAGE_SHAPE))
+
+
+def write_folder(
+    plan: Plan,
+    splits: Mapping[str, Mapping[str, list[str]]],
+    make: Encode,
+    *,
+    identity: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    workers: int,
+    progress: bool,
+    replace: bool,
+) -> None:
+    """Writes `plan.folder/<split>/<class>/<picture>.jpg`; goes on after an interruption.
+
+    Args:
+        plan: what to make.
+        splits: names of the pictures by class, by split.
+        make: returns the file of one of them; called from several threads.
+        identity: all that decides the files, see `resuming`.
+        notes: what the marker is to say besides the settings.
+        workers: how many pictures to make at once.
+        progress: whether to show a bar on a terminal.
+        replace: whether the folder is ours and may be replaced.
+    """
+    total = sum(len(names) for classes in splits.values() for names in classes.values())
+    with (
+        resuming(plan.folder, identity, replace=replace) as partial,
+        bar(None, f"Writing {plan.dataset}", total, "picture", progress=progress) as shown,
+    ):
+        for split, classes in splits.items():
+            for class_name, names in classes.items():
+                folder = partial / split / class_name
+                if not folder.exists():  # a class is complete or absent
+                    _write_class(folder, [(split, class_name, n) for n in names], make, workers)
+                shown.update(len(names))
+        counts = {s: {c: len(names) for c, names in cs.items()} for s, cs in splits.items()}
+        write_marker(partial, settings=plan.settings, counts=counts, **notes)
+
+
+def _write_class(
+    folder: Path, entries: list[tuple[str, str, str]], make: Encode, workers: int
+) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    with building(folder) as build:
+        for entry, data in zip(entries, in_parallel(make, entries, workers), strict=True):
+            (build / f"{Path(entry[2]).stem}.jpg").write_bytes(data)
+
+
+def pack_folder(plan: Plan, *, workers: int, progress: bool, replace: bool) -> None:
+    """Packs `plan.folder` into `plan.packed/{train,val,test}`.
+
+    Args:
+        plan: what to make.
+        workers: how many pictures to read at once.
+        progress: whether to show a bar on a terminal.
+        replace: whether a packed folder that is already there may be replaced.
+
+    Raises:
+        DataError: the folder is incomplete or damaged.
+    """
+    source = open_source(plan.folder, MAX_BYTES, JPEG_SUFFIXES)
+    marker = read_marker(plan.folder) or {}
+    try:
+        splits = _list_folder(plan.folder, source.names)
+        counts = {s: {c: len(names) for c, names in cs.items()} for s, cs in splits.items()}
+        if marker.get("counts", counts) != counts:
+            raise DataError(f"`{plan.folder}` must hold what was written there; files have gone.")
+        write_splits(
+            plan.packed,
+            splits,
+            lambda name: fit(decode(source.read(name), source.where(name)), IMAGE_SHAPE),
+            image_shape=IMAGE_SHAPE,
+            dataset=plan.dataset,
+            synthetic=plan.synthetic,
+            details={**plan.settings, "duplicates": marker.get("duplicates", [])},
+            workers=workers,
+            progress=progress,
+            replace=replace,
+        )
+    except DataError as error:
+        raise DataError(f"{error} Or move `{plan.folder}` away to have it made again.") from error
+
+
+def _list_folder(folder: Path, names: list[str]) -> dict[str, dict[str, list[str]]]:
+    splits: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
+    for name in names:
+        split, *class_names, _ = name.split("/")
+        if split not in splits or len(class_names) != 1:
+            raise DataError(
+                f"`{name}` in `{folder}` must be at <train, val or test>/<class>/<picture>.jpg."
+            )
+        splits[split].setdefault(class_names[0], []).append(name)
+    if lacking := [split for split, classes in splits.items() if not classes]:
+        raise DataError(f"`{folder}` must hold pictures under {', '.join(lacking)}.")
+    check_disjoint(splits, f"`{folder}`")
+    return splits

@@ -1,0 +1,100 @@
+"""Reads the three CSV files of Ravi & Larochelle that say what MiniImagenet is."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from data_prep.errors import DataError
+from data_prep.splits import SPLITS, check_disjoint
+
+HOME_PAGE = "https://github.com/twitter-research/meta-learning-lstm"
+_FRESH_COPY = f"Fetch a fresh copy from {HOME_PAGE}."
+_HEADER = ["filename", "label"]
+_COLUMNS = "must have the columns filename,label"
+
+# File names by class, by split: what is wanted, in sorted order.
+Wanted = Mapping[str, Mapping[str, list[str]]]
+
+
+def read_lists(folder: Path) -> Wanted:
+    """Reads train.csv, val.csv and test.csv (columns `filename,label`).
+
+    Args:
+        folder: where they are.
+
+    Returns:
+        Sorted file names by class, by split.
+
+    Raises:
+        DataError: a file is missing or malformed, names a picture twice or a class in
+            two splits.
+    """
+    wanted = {split: _read_list(folder / f"{split}.csv") for split in SPLITS}
+    check_disjoint(wanted, f"the CSV files in `{folder}`")
+    classes: dict[str, str] = {}
+    for _, class_name, file_name in each(wanted):
+        other = classes.setdefault(Path(file_name).stem, class_name)
+        if other != class_name:
+            raise DataError(
+                f"`{file_name}` must be of one class, but the CSV files in `{folder}` list it "
+                f"under {other} and {class_name}. {_FRESH_COPY}"
+            )
+    return wanted
+
+
+def each(wanted: Wanted) -> Iterator[tuple[str, str, str]]:
+    """Yields (split, class, file name) of every picture, in order."""
+    for split, classes in wanted.items():
+        for class_name, file_names in classes.items():
+            for file_name in file_names:
+                yield split, class_name, file_name
+
+
+def _read_list(path: Path) -> dict[str, list[str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(
+            f"`{path}` is missing: MiniImagenet is chosen by train.csv, val.csv and test.csv of "
+            f"{HOME_PAGE} (folder data/miniImagenet). Name their folder with --csv_dir."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise _malformed(path, "must be UTF-8 text", str(error)) from error
+    rows = csv.reader(io.StringIO(text), strict=True)
+    classes: dict[str, list[str]] = {}
+    try:
+        header = next(rows, [])
+        if [cell.strip() for cell in header] != _HEADER:
+            raise _malformed(path, _COLUMNS, ",".join(header)[:80] or "an empty file")
+        for row in filter(None, rows):
+            file_name, label = _check_row(path, rows.line_num, row)
+            classes.setdefault(label, []).append(file_name)
+    except csv.Error as error:
+        raise _malformed(path, _COLUMNS, f"line {rows.line_num}: {error}") from error
+    if not classes:
+        raise _malformed(path, "must list pictures", "the header alone")
+    return {label: _distinct(path, names) for label, names in sorted(classes.items())}
+
+
+def _check_row(path: Path, line: int, row: list[str]) -> tuple[str, str]:
+    cells = [cell.strip() for cell in row]
+    if len(cells) != 2 or not all(cells):
+        raise _malformed(path, _COLUMNS, f"line {line}: {','.join(row)[:80]!r}")
+    for cell in cells:
+        # They become names of files and folders.
+        if cell.startswith(".") or set(cell) & set("/\\:\0\n\r"):
+            raise _malformed(path, "must hold plain names of files", f"line {line}: {cell[:80]!r}")
+    return cells[0], cells[1]
+
+
+def _distinct(path: Path, names: list[str]) -> list[str]:
+    stems = sorted(Path(name).stem for name in names)
+    for first, second in zip(stems, stems[1:], strict=False):
+        if first == second:
+            raise _malformed(path, "must list each picture once", f"{first} twice")
+    return sorted(names)
+
+
+def _malformed(path: Path, expected: str, received: str) -> DataError:
+    return DataError(f"`{path}` {expected}. Received: {received}. {_FRESH_COPY}")

@@ -1,0 +1,101 @@
+"""Writes the packed form of a data set, see `packed`."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.atomic import building, recover
+from data_prep.errors import DataError
+from data_prep.packed import (
+    FORMAT,
+    IMAGES_NAME,
+    INDEX_NAME,
+    VERSION,
+    array_shape,
+    index_fault,
+    is_packed,
+)
+
+
+def write_packed(
+    folder: str | Path,
+    pictures: Iterable[np.ndarray],
+    *,
+    class_names: Sequence[str],
+    file_names: Sequence[Sequence[str]],
+    image_shape: tuple[int, int, int],
+    dataset: str,
+    synthetic: bool = False,
+    details: Mapping[str, Any] | None = None,
+    replace: bool = False,
+) -> None:
+    """Writes a packed folder, complete or not at all.
+
+    Pictures are taken one at a time, so a data set may be larger than the memory.
+
+    Args:
+        folder: where to write.
+        pictures: uint8 [H, W, C] each, class by class in the order of `class_names`,
+            within a class in the order of `file_names`.
+        class_names: names of the classes, sorted and distinct.
+        file_names: per class, a name for each of its pictures.
+        image_shape: (H, W, C).
+        dataset: name of the data set.
+        synthetic: whether the pictures are procedurally drawn stand-ins.
+        details: further entries for the index, as JSON can hold them.
+        replace: whether a packed folder that is already there may be replaced.
+            Anything else in the way is never replaced.
+
+    Raises:
+        DataError: a picture has another shape or type, or there are too few or too
+            many of them, or something else is in the way.
+    """
+    folder = Path(folder)
+    core = {
+        "format": FORMAT,
+        "version": VERSION,
+        "dataset": dataset,
+        "synthetic": synthetic,
+        "image_shape": list(image_shape),
+        "class_names": list(class_names),
+        "counts": [len(names) for names in file_names],
+        "file_names": [list(names) for names in file_names],
+        "sha256": "",
+    }
+    if fault := index_fault(core):
+        raise DataError(f"Cannot pack `{dataset}`: {fault}.")
+    recover(folder)
+    with building(folder, replace=replace and is_packed(folder)) as build:
+        core["sha256"] = _write_images(build / IMAGES_NAME, pictures, core)
+        index = {**(details or {}), **core}
+        (build / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_images(path: Path, pictures: Iterable[np.ndarray], core: Mapping[str, Any]) -> str:
+    """Streams the array to disk and returns the SHA-256 of the file."""
+    shape = array_shape(core)
+    written = 0
+    # Plain writes, not a memory map: on a full disk a map ends the process with
+    # SIGBUS, a write raises an error that can be explained.
+    with path.open("w+b") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for picture in pictures:
+            if picture.dtype != np.uint8 or picture.shape != shape[1:]:
+                raise DataError(
+                    f"Picture {written} of `{core['dataset']}` must be uint8 {shape[1:]}. "
+                    f"Received: {picture.dtype} {picture.shape}."
+                )
+            file.write(picture.tobytes())
+            written += 1
+        if written != shape[0]:
+            raise DataError(
+                f"`file_names` names {shape[0]} pictures of `{core['dataset']}`. "
+                f"Received: {written} pictures."
+            )
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,179 @@
+"""The course of every preparation: a folder of pictures first, packed arrays from it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_prep.atomic import exclusive, is_vacant, recover, was_interrupted
+from data_prep.errors import DataError, os_errors_explained
+from data_prep.packed import load_packed
+
+# In the folder of pictures; a dotfile, so that neither the original MAML code nor
+# this package takes it for a class.
+MARKER_NAME = ".data_prep.json"
+_MADE_BY = "mtnet_tf data_prep"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made, and where.
+
+    Attributes:
+        data_dir: the folder both results go to.
+        dataset: name of the data set.
+        command: how `python -m data_prep` calls it.
+        synthetic: whether the pictures are procedural.
+        folder_name: of the folder of pictures, in the layout of the original MAML code.
+        settings: everything two runs must agree on to give the same pictures.
+        parts: folders within the packed one, a packed array each; "" is itself.
+    """
+
+    data_dir: Path
+    dataset: str
+    command: str
+    synthetic: bool
+    folder_name: str
+    settings: Mapping[str, Any]
+    parts: tuple[str, ...] = ("",)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of pictures."""
+        return self.data_dir / self.folder_name
+
+    @property
+    def packed(self) -> Path:
+        """The folder of the packed arrays."""
+        return self.data_dir / f"{self.dataset}_packed"
+
+
+def read_marker(folder: Path) -> dict[str, Any] | None:
+    """Returns what `write_marker` noted about a folder, or None if it is not ours."""
+    try:
+        marker = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    ours = isinstance(marker, dict) and marker.get("made_by") == _MADE_BY
+    return marker if ours else None
+
+
+def write_marker(folder: Path, **notes: Any) -> None:
+    """Marks a folder as made by this package, with notes as JSON can hold them."""
+    marker = {"made_by": _MADE_BY, **notes}
+    (folder / MARKER_NAME).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+
+
+class DuplicateFinder:
+    """Notices pictures whose pixels were seen before."""
+
+    def __init__(self) -> None:
+        """Has seen nothing."""
+        self._seen: dict[bytes, str] = {}
+        self.pairs: list[list[str]] = []
+
+    def add(self, name: str, pixels: bytes) -> None:
+        """Notes the pixels of one picture, or a digest of them."""
+        first = self._seen.setdefault(hashlib.sha256(pixels).digest(), name)
+        if first != name:
+            self.pairs.append([first, name])
+
+
+def bar(
+    items: Iterable[Any] | None, description: str, total: int, unit: str, *, progress: bool
+) -> tqdm:
+    """A progress bar, on a terminal only."""
+    disable = None if progress else True
+    return tqdm(items, desc=description, total=total, unit=unit, disable=disable)
+
+
+def prepare(
+    plan: Plan,
+    write: Callable[[bool], None],
+    pack: Callable[[bool], None],
+    *,
+    accept_foreign: bool,
+    force: bool,
+) -> Path:
+    """Makes `plan.folder` and `plan.packed` from it, unless they are there already.
+
+    Args:
+        plan: what to make.
+        write: makes the folder of pictures; is told whether it may replace one.
+        pack: makes the packed folder from it, likewise.
+        accept_foreign: whether a folder of pictures that somebody else made will do.
+        force: make both again.
+
+    Returns:
+        The packed folder.
+
+    Raises:
+        DataError: says on one line what is wrong and how to mend it.
+    """
+    with os_errors_explained(plan.data_dir):
+        folders = (plan.folder, plan.packed)
+        if not force and not any(map(was_interrupted, folders)) and _is_ready(plan):
+            return plan.packed
+        with exclusive(plan.data_dir):
+            for folder in folders:
+                recover(folder)
+            # Another process may have finished it while this one waited.
+            if force or not _is_ready(plan):
+                _build(plan, write, pack, accept_foreign=accept_foreign, force=force)
+    return plan.packed
+
+
+def is_prepared(packed: Path) -> bool:
+    """Whether there is a packed folder that no interrupted build has to mend first."""
+    return not is_vacant(packed) and not was_interrupted(packed)
+
+
+def _build(
+    plan: Plan,
+    write: Callable[[bool], None],
+    pack: Callable[[bool], None],
+    *,
+    accept_foreign: bool,
+    force: bool,
+) -> None:
+    marker = read_marker(plan.folder)
+    foreign = marker is None and not is_vacant(plan.folder)
+    if foreign and not accept_foreign:
+        raise DataError(
+            f"`{plan.folder}` was not made by data_prep and is in the way. "
+            "Move it away, or choose another --data_dir."
+        )
+    if marker is not None and not force:
+        _check_settings(plan, plan.folder, marker["settings"])
+    if not foreign and (marker is None or force):
+        write(marker is not None)
+    pack(force)
+
+
+def _is_ready(plan: Plan) -> bool:
+    """Whether the packed folder is there, complete, and made with the same settings.
+
+    The folder of pictures may be missing: once packed, its files can be deleted.
+    """
+    if is_vacant(plan.packed):
+        return False
+    for part in plan.parts:
+        _check_settings(plan, plan.packed, load_packed(plan.packed / part).details)
+    if marker := read_marker(plan.folder):
+        _check_settings(plan, plan.folder, marker["settings"])
+    return True
+
+
+def _check_settings(plan: Plan, folder: Path, found: Mapping[str, Any]) -> None:
+    wanted = plan.settings
+    for key in wanted:
+        if found.get(key) != wanted[key]:
+            raise DataError(
+                f"`{folder}` was prepared with {key}={found.get(key)}, but {key}={wanted[key]} "
+                f"is asked for. Prepare it again with `python -m data_prep {plan.command} --force` "
+                "and the same options, or choose another --data_dir."
+            )

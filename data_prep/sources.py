@@ -1,0 +1,138 @@
+"""Pictures under names, wherever they are kept; here: in a folder."""
+
+import abc
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from data_prep.errors import DataError
+
+_FRESH_COPY = "Fetch a fresh copy of it."
+
+
+def is_picture(name: str, suffixes: Collection[str]) -> bool:
+    """Whether a member is a picture by its suffix, and nothing a system left behind.
+
+    Dotfiles (such as .DS_Store), what lies in a dot folder, and the `__MACOSX` folder
+    that macOS adds to archives are no pictures, whatever their suffix.
+    """
+    parts = PurePosixPath(name).parts
+    if "__MACOSX" in parts or any(part.startswith(".") for part in parts):
+        return False
+    return PurePosixPath(name).suffix.lower() in suffixes
+
+
+class PictureSource(abc.ABC):
+    """Named picture files, wherever they are kept. Usable as a context manager.
+
+    Several threads may read at once.
+
+    Attributes:
+        path: the archive or the folder.
+        names: sorted member names with forward slashes, pictures only (`is_picture`).
+        max_bytes: the largest file that is read.
+    """
+
+    def __init__(self, path: Path, names: list[str], max_bytes: int) -> None:
+        """Keeps what every kind of source has."""
+        self.path = path
+        self.names = sorted(names)
+        self.max_bytes = max_bytes
+
+    def read(self, name: str) -> bytes:
+        """Returns the bytes of one picture.
+
+        Raises:
+            DataError: the file is damaged or larger than `max_bytes`.
+        """
+        size = self._size(name)
+        if size > self.max_bytes:
+            raise DataError(
+                f"{self.where(name)} is {size} bytes long; a picture of this data "
+                f"set has at most {self.max_bytes}. {_FRESH_COPY}"
+            )
+        return self._read(name)
+
+    def where(self, name: str) -> str:
+        """Names a member in an error message."""
+        return f"`{name}` in `{self.path}`"
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Closes the source."""
+        self.close()
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Frees the file handle, if there is one."""
+
+    @abc.abstractmethod
+    def stamp(self, name: str) -> tuple[int, int]:
+        """Two numbers that change when the member does, found without reading it."""
+
+    @abc.abstractmethod
+    def _size(self, name: str) -> int: ...
+
+    @abc.abstractmethod
+    def _read(self, name: str) -> bytes: ...
+
+
+class FolderSource(PictureSource):
+    """The pictures in a folder and the folders below it.
+
+    Symbolic links are followed wherever they point, since people make data sets of
+    them; one that leads back to a folder above itself is passed over.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
+        """Lists the folder."""
+        names = [file.relative_to(path).as_posix() for file in _walk(path, frozenset())]
+        super().__init__(path, [n for n in names if is_picture(n, suffixes)], max_bytes)
+
+    def close(self) -> None:
+        """Does nothing: files are opened one at a time."""
+
+    def stamp(self, name: str) -> tuple[int, int]:
+        """Size and time of the last change."""
+        stat = self._stat(name)
+        return stat.st_size, stat.st_mtime_ns
+
+    def _size(self, name: str) -> int:
+        return self._stat(name).st_size
+
+    def _stat(self, name: str) -> os.stat_result:
+        try:
+            return (self.path / name).stat()
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+
+    def _unreadable(self, name: str, error: OSError) -> DataError:
+        kind = "is a broken symbolic link" if (self.path / name).is_symlink() else "cannot be read"
+        return DataError(f"{self.where(name)} {kind} ({error.strerror}). Mend or remove it.")
+
+
+def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    """Yields the files below a folder; `above` holds the folders on the way to it."""
+    stat = folder.stat()
+    here = (stat.st_dev, stat.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    for entry in found:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(folder / entry.name, above | {here})
+        else:
+            yield folder / entry.name
