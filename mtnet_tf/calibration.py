@@ -55,18 +55,21 @@ def confusion(probabilities, labels, classes, num_classes):
     Args:
       probabilities: [E, m, N].
       labels: [E, m], ints.
-      classes: [E, N], which class each label stands for.
+      classes: [E, N], which class (or group of classes) each label stands for.
       num_classes: C, classes are numbered from 0.
 
     Returns:
       Array [C, C]: row the true class, column the answer; NaN where no episode held both.
     """
-    num_queries = labels.shape[1]
+    episodes = np.arange(len(labels))[:, None]
     truth = np.take_along_axis(classes, labels, 1)  # [E, m]
     answer = np.take_along_axis(classes, probabilities.argmax(-1), 1)
-    taken, chances = np.zeros((2, num_classes, num_classes))
+    taken, (queries, present) = (
+        np.zeros((num_classes,) * 2),
+        np.zeros((2, len(labels), num_classes)),
+    )
     np.add.at(taken, (truth, answer), 1)
-    present = np.repeat(classes[:, None], num_queries, 1)  # [E, m, N]
-    np.add.at(chances, (truth[..., None], present), 1)
+    np.add.at(queries, (episodes, truth), 1)
+    present[episodes, classes] = 1
     with np.errstate(invalid="ignore"):
-        return taken / chances
+        return taken / (queries.T @ present)

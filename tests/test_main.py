@@ -53,6 +53,12 @@ def test_sinusoid_trains_resumes_and_evaluates(tmp_path):
     tested = command("--train=False", f"--run={run}", "--update_lr=0.02", cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr
     assert (run / "test_ubs10_stepsize0.02.png").is_file()
+    assert (run / "test_curves.png").is_file()
+    # The newest evaluation against itself.
+    compared = command("--compare", str(run), str(run), cwd=tmp_path)
+    assert compared.returncode == 0, compared.stderr
+    assert "distinct episodes in common" in compared.stdout
+    assert compared.stdout.splitlines()[-1].split()[3] == "+0.000"
 
 
 def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(tmp_path):
@@ -78,6 +84,7 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(tmp_path):
         (["--nonsense"], "Unknown command line flag 'nonsense'"),
         (["--train=False", "--logdir=none"], "No trained run in none/sinusoid"),
         (["omniglot"], "Expected flags only. Received: ['omniglot']"),
+        (["--compare=runs/a"], "--compare needs two run folders. Received: ['runs/a']"),
     ],
 )
 def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, tmp_path):
@@ -99,6 +106,8 @@ def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, tmp_path)
         ({"synthetic": True}, "--synthetic stands in for Omniglot"),
         ({"meta_lr": float("inf")}, "--meta_lr must be positive"),
         ({"train_update_lr": 0.4}, "--train_update_lr .* goes with --train=False"),
+        ({"num_queries": -1}, "--num_queries must not be negative"),
+        ({"image_size": 0}, "--image_size must be positive"),
         ({"num_train_classes": 0}, "--num_train_classes must be at least 2"),
     ],
 )
