@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from mtnet_tf.intervals import summarize
 
+LONGEST_NAME = 16
+
 
 def _figure(title, num_axes=1, width=6.4, height=4.2):
     figure = Figure(figsize=(width * num_axes, height), layout="constrained")
@@ -89,7 +91,7 @@ def plot_answers(calibration, confusion, names, path, title):
       path: of the PNG.
       title: text above.
     """
-    figure, (left, right) = _figure(title, 2, height=5.4)
+    figure, (left, right) = _figure(title, 2, height=6)
     centres = (calibration.edges[1:] + calibration.edges[:-1]) / 2
     left.plot([0, 1], [0, 1], color="grey", linewidth=1)
     width = 0.9 * np.diff(calibration.edges)
@@ -100,14 +102,23 @@ def plot_answers(calibration, confusion, names, path, title):
     left.set(xlabel="probability of the answer", ylabel="fraction right", xlim=(0, 1))
     left.set_ylim(0, 1.05)
     left.set_title(f"calibration error {calibration.error:.3f} (answers above bars)", fontsize=9)
-    picture = right.imshow(confusion, vmin=0, cmap="Blues")
-    right.grid(False)
-    right.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
-    right.set_yticks(range(len(names)), names, fontsize=6)
-    right.set(xlabel="answer", ylabel="class")
-    right.set_title("rate, where an episode held both", fontsize=9)
-    figure.colorbar(picture, ax=right, shrink=0.8)
+    _draw_confusion(figure, right, confusion, names)
     _write(figure, path)
+
+
+def _draw_confusion(figure, axis, confusion, names):
+    # Beside what is right nearly always, mistakes would be too pale to see.
+    mistakes = np.where(np.eye(len(names), dtype=bool), np.nan, confusion)
+    highest = np.nanmax(mistakes, initial=0.01)
+    picture = axis.imshow(mistakes, vmin=0, vmax=highest, cmap="Blues")
+    axis.grid(False)
+    names = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 2]}.." for n in names]
+    size = max(5, min(9, 200 // len(names)))
+    axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axis.set_yticks(range(len(names)), names, fontsize=size)
+    axis.set(xlabel="answer", ylabel="class")
+    axis.set_title("taken for another, as a rate of the episodes that held both", fontsize=9)
+    figure.colorbar(picture, ax=axis, shrink=0.8)
 
 
 def plot_regression(curves, path, title):
