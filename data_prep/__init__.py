@@ -1,8 +1,9 @@
 """Turns published picture archives into one array file that trains fast.
 
-Every data set goes the same way: archive or folder -> the folder layout of the
-original MAML code -> one packed array (see `packed`). NumPy and Pillow only;
-nothing here imports TensorFlow or another package of this project.
+Omniglot and MiniImagenet go the same way: archive or folder -> the folder layout of
+the original MAML code -> packed arrays (see `packed`). A user's own folder is packed
+directly. NumPy and Pillow only; nothing here imports TensorFlow or another package of
+this project.
 
     from data_prep import load_packed, prepare_omniglot
 
@@ -10,7 +11,9 @@ nothing here imports TensorFlow or another package of this project.
     pictures.images.shape  # (32460, 28, 28, 1)
 """
 
+from data_prep.checks import Overlap, find_overlap
 from data_prep.errors import DataError
+from data_prep.folder import default_packed_dir, ensure_folder, prepare_folder
 from data_prep.miniimagenet import (
     ensure_miniimagenet,
     prepare_miniimagenet,
@@ -23,11 +26,16 @@ from data_prep.pictures import load_picture
 
 __all__ = [
     "DataError",
+    "Overlap",
     "PackedImages",
+    "default_packed_dir",
+    "ensure_folder",
     "ensure_miniimagenet",
     "ensure_omniglot",
+    "find_overlap",
     "load_packed",
     "load_picture",
+    "prepare_folder",
     "prepare_miniimagenet",
     "prepare_omniglot",
     "prepare_synthetic_miniimagenet",

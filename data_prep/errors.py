@@ -29,5 +29,5 @@ def os_errors_explained(data_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"Cannot read or write `{error.filename or data_dir}`: "
-            f"{error.strerror or error}. Free or unlock it, or choose another --data_dir."
+            f"{error.strerror or error}. Free or unlock it, or choose another place for results."
         ) from error

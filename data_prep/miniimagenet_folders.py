@@ -14,13 +14,12 @@ from data_prep.errors import DataError
 from data_prep.parallel import in_parallel
 from data_prep.pictures import MAX_BYTES, decode, fit
 from data_prep.preparation import Plan, bar, read_marker, write_marker
-from data_prep.splits import SPLITS, check_disjoint, write_splits
+from data_prep.splits import SPLITS, check_disjoint, count, fill_splits, holds_splits
 
 IMAGE_SHAPE = (84, 84, 3)
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 # Pillow's default, which the original code takes.
 _QUALITY = 75
-_AWAY = "away to have it made again"
 
 # Returns the JPEG file of (split, class, file name).
 Encode = Callable[[tuple[str, str, str]], bytes]
@@ -65,10 +64,9 @@ def write_folder(
         progress: whether to show a bar on a terminal.
         replace: whether the folder is ours and may be replaced.
     """
-    total = sum(len(names) for classes in splits.values() for names in classes.values())
     with (
         resuming(plan.folder, identity, replace=replace) as partial,
-        bar(None, f"Writing {plan.dataset}", total, "picture", progress=progress) as shown,
+        bar(None, f"Writing {plan.dataset}", count(splits), "picture", progress=progress) as shown,
     ):
         for split, classes in splits.items():
             for class_name, names in classes.items():
@@ -108,18 +106,18 @@ def pack_folder(plan: Plan, *, workers: int, progress: bool, replace: bool) -> N
         counts = {s: {c: len(names) for c, names in cs.items()} for s, cs in splits.items()}
         if marker.get("counts", counts) != counts:
             raise DataError(f"`{plan.folder}` must hold what was written there; files have gone.")
-        write_splits(
-            plan.packed,
-            splits,
-            lambda name: fit(decode(source.read(name), source.where(name)), IMAGE_SHAPE),
-            image_shape=IMAGE_SHAPE,
-            dataset=plan.dataset,
-            synthetic=plan.synthetic,
-            details={**plan.settings, "duplicates": marker.get("duplicates", [])},
-            workers=workers,
-            progress=progress,
-            replace=replace,
-        )
+        with building(plan.packed, replace=replace and holds_splits(plan.packed)) as build:
+            fill_splits(
+                build,
+                splits,
+                lambda name: fit(decode(source.read(name), source.where(name)), IMAGE_SHAPE),
+                image_shape=IMAGE_SHAPE,
+                dataset=plan.dataset,
+                synthetic=plan.synthetic,
+                details={**plan.settings, "duplicates": marker.get("duplicates", [])},
+                workers=workers,
+                progress=progress,
+            )
     except DataError as error:
         raise DataError(f"{error} Or move `{plan.folder}` away to have it made again.") from error
 

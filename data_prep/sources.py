@@ -17,10 +17,16 @@ def is_picture(name: str, suffixes: Collection[str]) -> bool:
     Dotfiles (such as .DS_Store), what lies in a dot folder, and the `__MACOSX` folder
     that macOS adds to archives are no pictures, whatever their suffix.
     """
+    return PurePosixPath(name).suffix.lower() in suffixes and not _is_junk(name)
+
+
+def _is_junk(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    if "__MACOSX" in parts or any(part.startswith(".") for part in parts):
-        return False
-    return PurePosixPath(name).suffix.lower() in suffixes
+    return (
+        "__MACOSX" in parts
+        or any(part.startswith(".") for part in parts)
+        or parts[-1].lower() in ("thumbs.db", "desktop.ini")
+    )
 
 
 class PictureSource(abc.ABC):
@@ -86,12 +92,18 @@ class FolderSource(PictureSource):
 
     Symbolic links are followed wherever they point, since people make data sets of
     them; one that leads back to a folder above itself is passed over.
+
+    Attributes:
+        others: names of files that are neither pictures nor left behind by a system.
     """
 
     def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
         """Lists the folder."""
-        names = [file.relative_to(path).as_posix() for file in _walk(path, frozenset())]
-        super().__init__(path, [n for n in names if is_picture(n, suffixes)], max_bytes)
+        found = [file.relative_to(path).as_posix() for file in _walk(path, frozenset())]
+        names = [name for name in found if is_picture(name, suffixes)]
+        super().__init__(path, names, max_bytes)
+        pictures = set(names)
+        self.others = sorted(n for n in found if n not in pictures and not _is_junk(n))
 
     def close(self) -> None:
         """Does nothing: files are opened one at a time."""

@@ -1,12 +1,12 @@
 """Three packed arrays side by side: training, validation and test classes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from data_prep.atomic import building
 from data_prep.errors import DataError
 from data_prep.packed import is_packed
 from data_prep.packing import write_packed
@@ -45,7 +45,7 @@ def listed(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + rest
 
 
-def write_splits(
+def fill_splits(
     folder: Path,
     splits: Members,
     read: Callable[[str], np.ndarray],
@@ -56,12 +56,11 @@ def write_splits(
     details: Mapping[str, Any],
     workers: int,
     progress: bool,
-    replace: bool,
 ) -> None:
-    """Writes `folder/train`, `folder/val` and `folder/test`, all complete or none.
+    """Writes the packed folders `folder/train`, `folder/val` and `folder/test`.
 
     Args:
-        folder: where to write.
+        folder: where to write; the caller puts it in place when it is complete.
         splits: member names by class, by split; written in sorted order.
         read: makes a member's picture, uint8 [H, W, C]; called from several threads.
         image_shape: this and the rest as in `write_packed`.
@@ -70,30 +69,34 @@ def write_splits(
         details: see there; the name of the split is added.
         workers: how many pictures to read at once.
         progress: whether to show a bar on a terminal.
-        replace: see there.
     """
-    total = sum(len(names) for classes in splits.values() for names in classes.values())
-    ours = all(is_packed(folder / split) for split in splits)
-    with (
-        bar(None, f"Packing {dataset}", total, "picture", progress=progress) as shown,
-        building(folder, replace=replace and ours) as build,
-    ):
-        for split, classes in splits.items():
-            classes = dict(sorted(classes.items()))
-            names = [sorted(members) for members in classes.values()]
-
-            def pictures(names: list[list[str]] = names) -> Any:
-                for picture in in_parallel(read, [m for c in names for m in c], workers):
-                    shown.update()
-                    yield picture
-
+    with bar(None, f"Packing {dataset}", count(splits), "picture", progress=progress) as shown:
+        for split in SPLITS:
+            classes = {name: sorted(splits[split][name]) for name in sorted(splits[split])}
+            members = [member for names in classes.values() for member in names]
             write_packed(
-                build / split,
-                pictures(),
+                folder / split,
+                _counted(in_parallel(read, members, workers), shown),
                 class_names=list(classes),
-                file_names=[[m.rsplit("/", 1)[-1] for m in members] for members in names],
+                file_names=[[m.rsplit("/", 1)[-1] for m in names] for names in classes.values()],
                 image_shape=image_shape,
                 dataset=dataset,
                 synthetic=synthetic,
                 details={**details, "split": split},
             )
+
+
+def count(splits: Members) -> int:
+    """Returns the number of pictures."""
+    return sum(len(names) for classes in splits.values() for names in classes.values())
+
+
+def holds_splits(folder: Path) -> bool:
+    """Whether `folder` was filled by `fill_splits`, in whatever condition it is."""
+    return all(is_packed(folder / split) for split in SPLITS)
+
+
+def _counted(pictures: Iterable[np.ndarray], shown: tqdm) -> Iterator[np.ndarray]:
+    for picture in pictures:
+        shown.update()
+        yield picture

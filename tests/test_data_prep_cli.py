@@ -3,6 +3,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from data_prep_archives import write_folder
+from data_prep_jpegs import encode, photo
 
 from data_prep.__main__ import main
 
@@ -24,6 +26,10 @@ def test_the_command_line_prints_where_the_result_is(tmp_path, capsys):
         (["omniglot", "--num_classes", "5"], "--num_classes needs --synthetic"),
         (["omniglot", "--seed", "5"], "--seed needs --synthetic"),
         (["omniglot", "--resampling", "cubic"], "invalid choice"),
+        (["miniimagenet", "--source", "x", "--synthetic"], "exclude each other"),
+        (["miniimagenet", "--per_class", "5"], "--per_class needs --synthetic"),
+        (["folder", "--source", "x"], "--image_size"),
+        (["folder", "--source", "x", "--image_size", "8", "--grey", "--colour"], "not allowed"),
         ([], "required"),
     ],
 )
@@ -34,13 +40,34 @@ def test_contradicting_options_are_refused(arguments, says, capsys):
     assert says in capsys.readouterr().err
 
 
-def test_help_names_every_option(capsys):
+OPTIONS = {
+    "omniglot": "source data_dir resampling synthetic num_classes seed force",
+    "miniimagenet": "source csv_dir data_dir force workers allow_missing report synthetic "
+    "num_classes per_class seed",
+    "folder": "source image_size grey colour seed packed_dir force workers",
+}
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_names_every_option(command, capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["omniglot", "--help"])
+        main([command, "--help"])
     assert caught.value.code == 0
     said = capsys.readouterr().out
-    for option in ("source", "data_dir", "resampling", "synthetic", "num_classes", "seed", "force"):
+    for option in OPTIONS[command].split():
         assert f"--{option}" in said
+
+
+def test_a_summary_has_a_line_for_each_split(tmp_path, capsys):
+    write_folder(
+        tmp_path / "pets",
+        {f"{k}/{n}.png": encode(photo(n, (9, 7)), "PNG") for k in "abc" for n in range(2)},
+    )
+    arguments = ["folder", "--source", str(tmp_path / "pets"), "--image_size", "8"]
+    assert main([*arguments, "--packed_dir", str(tmp_path / "cache")]) == 0
+    said = capsys.readouterr().out
+    assert said.count("1 classes, 2 pictures of shape (8, 8, 3).") == 3
+    assert "same pixels, all kept: b/0.png = a/0.png" in said
 
 
 def test_no_tensorflow_and_no_package_above_is_imported():

@@ -1,0 +1,123 @@
+"""Looks for what would make a test score a lie: classes and pictures in two splits."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from data_prep.errors import DataError
+from data_prep.packed import PackedImages
+from data_prep.parallel import checked_workers, in_parallel
+from data_prep.splits import listed
+
+
+class Twins(NamedTuple):
+    """Two pictures with the same pixels, each named by its split and <class>/<file>."""
+
+    first_split: str
+    first: str
+    second_split: str
+    second: str
+
+    def __str__(self) -> str:
+        """Both names, with their splits where they differ."""
+        if self.first_split == self.second_split:
+            return f"{self.second} = {self.first}"
+        return f"{self.second} ({self.second_split}) = {self.first} ({self.first_split})"
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What splits have in common.
+
+    Attributes:
+        classes: (class name, split, other split) of classes in two splits.
+        across: pictures with the same pixels in two splits.
+        within: pictures with the same pixels in one split.
+    """
+
+    classes: tuple[tuple[str, str, str], ...]
+    across: tuple[Twins, ...]
+    within: tuple[Twins, ...]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether anything is in two splits; duplicates within one are harmless to a score."""
+        return bool(self.classes or self.across)
+
+    def lines(self) -> list[str]:
+        """One sentence per kind of finding, with a few of the names."""
+        shared = [f"{name} ({split}, {other})" for name, split, other in self.classes]
+        found = (
+            ("classes are in two splits", shared),
+            ("pictures of two splits have the same pixels", list(map(str, self.across))),
+            ("pictures of one split have the same pixels", list(map(str, self.within))),
+        )
+        return [f"{len(n):,} {kind}: {listed(n)}." for kind, n in found if n]
+
+
+def find_overlap(splits: Mapping[str, tuple[PackedImages, Sequence[int]]]) -> Overlap:
+    """Finds classes and pictures that several splits share, and duplicates within each.
+
+        overlap = find_overlap({"train": (packed, [0, 1, 2]), "test": (packed, [3, 4])})
+
+    Pictures are compared bit by bit as they are packed, which is what a network sees.
+    It reads every picture once: seconds for Omniglot and for MiniImagenet.
+
+    Args:
+        splits: by name, the data set and the numbers of the classes the split uses.
+
+    Returns:
+        What was found, in the order of the splits.
+
+    Raises:
+        DataError: there is no class of such a number.
+    """
+    for split, (packed, numbers) in splits.items():
+        if any(not 0 <= k < len(packed.class_names) for k in numbers):
+            raise DataError(
+                f"Class numbers of the {split} split must be below {len(packed.class_names)}. "
+                f"Received: {listed([str(k) for k in sorted(numbers, reverse=True)])}."
+            )
+    across, within = [], []
+    for first, second in _twins(splits):
+        (within if first[0] == second[0] else across).append(Twins(*first, *second))
+    return Overlap(tuple(_shared_classes(splits)), tuple(across), tuple(within))
+
+
+def _shared_classes(
+    splits: Mapping[str, tuple[PackedImages, Sequence[int]]],
+) -> list[tuple[str, str, str]]:
+    homes: dict[str, str] = {}
+    shared = []
+    for split, (packed, numbers) in splits.items():
+        for name in dict.fromkeys(packed.class_names[k] for k in numbers):
+            if name in homes:
+                shared.append((name, homes[name], split))
+            homes.setdefault(name, split)
+    return shared
+
+
+def _twins(
+    splits: Mapping[str, tuple[PackedImages, Sequence[int]]],
+) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """Returns pairs of (split, name): each picture with the first one of the same pixels."""
+    classes = [(s, packed, int(k)) for s, (packed, numbers) in splits.items() for k in numbers]
+    # Keyed by shape too: pictures of other shapes are other pictures.
+    seen: dict[tuple[tuple[int, ...], bytes], tuple[str, str]] = {}
+    pairs = []
+    digests = in_parallel(lambda c: _digests(c[1], c[2]), classes, checked_workers(None))
+    for (split, packed, k), rows in zip(classes, digests, strict=True):
+        for file_name, digest in zip(packed.file_names[k], rows, strict=True):
+            here = (split, f"{packed.class_names[k]}/{file_name}")
+            first = seen.setdefault((packed.images.shape[1:], digest), here)
+            if first != here:
+                pairs.append((first, here))
+    return pairs
+
+
+def _digests(packed: PackedImages, k: int) -> list[bytes]:
+    rows = packed.images[packed.offsets[k] : packed.offsets[k + 1]]
+    return [hashlib.blake2b(np.ascontiguousarray(row), digest_size=16).digest() for row in rows]

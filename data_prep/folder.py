@@ -1,0 +1,218 @@
+"""Prepares a user's own pictures: a folder of class folders, of any size and kind."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data_prep.atomic import building, exclusive, recover
+from data_prep.errors import DataError, os_errors_explained
+from data_prep.folder_layout import Layout, read_layout
+from data_prep.packed import load_packed
+from data_prep.parallel import checked_workers, in_parallel
+from data_prep.pictures import MAX_BYTES, SUFFIXES, check_shape, decode, fit
+from data_prep.preparation import DuplicateFinder, bar, is_prepared
+from data_prep.sources import FolderSource
+from data_prep.splits import SPLITS, count, fill_splits, holds_splits, listed
+
+# Part of what a packed folder is recognised by: raise it whenever the same files give
+# other pictures or splits.
+_VERSION = 1
+
+
+def prepare_folder(
+    source: str | Path,
+    packed_dir: str | Path,
+    image_size: int | tuple[int, int],
+    grey: bool | None = None,
+    *,
+    seed: int = 0,
+    split: tuple[float, float, float] = (0.64, 0.16, 0.20),
+    min_per_class: int = 2,
+    force: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Packs a folder of class folders, or of train, val and test folders of them.
+
+    Every picture is brought to the size as `load_picture` does it: turned upright by
+    its EXIF orientation, stretched with a Lanczos filter, neither cropped nor padded.
+    A class is a folder that holds pictures; its name is the path to it.
+
+    Nothing is written into `source`. The result lies in `packed_dir` under a name that
+    changes with the files (names, sizes, times) and with the options, so that a changed
+    folder is packed anew and an unchanged one not again.
+
+    Args:
+        source: the folder. Dotfiles and what systems leave behind are ignored,
+            symbolic links followed.
+        packed_dir: where results are kept; outside of `source`.
+        image_size: side of the packed squares, or (height, width).
+        grey: whether to pack one channel instead of RGB; None: when all pictures are grey.
+        seed: decides which classes go to which split where `source` does not say.
+        split: the proportions of classes in training, validation and test.
+        min_per_class: the fewest pictures a class may have; an episode needs two.
+        force: pack again.
+        workers: how many pictures to work on at once; all cores by default.
+        progress: whether to show bars on a terminal.
+
+    Returns:
+        The folder that holds one packed folder per split: train, val and test.
+
+    Raises:
+        DataError: says on one line what is wrong and how to mend it.
+    """
+    source, packed_dir = Path(source), Path(packed_dir)
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    check_shape((height, width, 3))
+    workers = checked_workers(workers)
+    options = {
+        "image_size": [height, width],
+        "grey": grey,
+        "seed": seed,
+        "split_sizes": list(split),
+        "min_per_class": min_per_class,
+        "version": _VERSION,
+    }
+    _check_places(source, packed_dir)
+    with os_errors_explained(packed_dir):
+        layout = read_layout(source, seed=seed, sizes=split, min_per_class=min_per_class)
+        packed = packed_dir / _name(layout.source, options)
+        if force or not _is_ready(packed):
+            with exclusive(packed_dir):
+                recover(packed)
+                if force or not _is_ready(packed):  # another process may have made it
+                    _pack(layout, packed, options, workers=workers, progress=progress)
+    return packed
+
+
+def ensure_folder(
+    source: str | Path,
+    image_size: int | tuple[int, int],
+    grey: bool | None = None,
+    *,
+    packed_dir: str | Path | None = None,
+    seed: int = 0,
+) -> Path:
+    """The packed form of a user's folder: as it was prepared, else prepared now.
+
+    Args:
+        source: this and the rest as in `prepare_folder`.
+        image_size: see there.
+        grey: see there.
+        packed_dir: see there; `default_packed_dir()` by default.
+        seed: see there.
+
+    Returns:
+        The folder that holds one packed folder per split.
+
+    Raises:
+        DataError: says on one line what is wrong and how to mend it.
+    """
+    return prepare_folder(source, packed_dir or default_packed_dir(), image_size, grey, seed=seed)
+
+
+def default_packed_dir() -> Path:
+    """Where packed folders are kept unless somebody says otherwise: the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "mtnet_tf"
+
+
+def _check_places(source: Path, packed_dir: Path) -> None:
+    if not source.is_dir():
+        received = "a file" if source.exists() else "nothing there"
+        raise DataError(f"`{source}` must be a folder of class folders. Received: {received}.")
+    if packed_dir.resolve().is_relative_to(source.resolve()):
+        raise DataError(
+            f"`{packed_dir}` lies in `{source}`, where nothing is to be written. Choose a place "
+            "outside of it with --packed_dir."
+        )
+
+
+def _is_ready(packed: Path) -> bool:
+    if not is_prepared(packed):
+        return False
+    for split in SPLITS:
+        load_packed(packed / split)
+    return True
+
+
+def _name(source: FolderSource, options: Mapping[str, Any]) -> str:
+    """Returns a name that changes with the files and the options."""
+    content = [options, [[name, *source.stamp(name)] for name in source.names]]
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    readable = re.sub(r"[^\w-]+", "_", source.path.resolve().name, flags=re.ASCII)[:40]
+    return f"{readable}-{digest[:16]}"
+
+
+def _pack(
+    layout: Layout, packed: Path, options: Mapping[str, Any], *, workers: int, progress: bool
+) -> None:
+    source = layout.source
+    if source.others:
+        _warn("Left out, no pictures by their names: %s.", source.others)
+    height, width = options["image_size"]
+    is_grey, duplicates = _examine(layout, (height, width, 3), workers, progress)
+    channels = 1 if (is_grey if options["grey"] is None else options["grey"]) else 3
+    shape = (height, width, channels)
+    if duplicates:
+        pairs = [f"{second} = {first}" for first, second in duplicates]
+        _warn("Pictures with the same pixels, all kept: %s.", pairs)
+    with building(packed, replace=holds_splits(packed)) as build:
+        fill_splits(
+            build,
+            layout.splits,
+            lambda name: fit(decode(source.read(name), source.where(name)), shape),
+            image_shape=shape,
+            dataset=source.path.resolve().name,
+            synthetic=False,
+            details={**options, "split_given": layout.given, "duplicates": duplicates},
+            workers=workers,
+            progress=progress,
+        )
+        if _name(FolderSource(source.path, MAX_BYTES, SUFFIXES), options) != packed.name:
+            raise DataError(f"`{source.path}` changed while it was packed. Pack it again.")
+
+
+def _examine(
+    layout: Layout, shape: tuple[int, int, int], workers: int, progress: bool
+) -> tuple[bool, list[list[str]]]:
+    """Decodes all pictures; returns whether all are grey, and pairs with the same pixels.
+
+    Raises:
+        DataError: pictures cannot be read; names the first ones.
+    """
+    source, finder = layout.source, DuplicateFinder()
+    all_grey, faults = True, []
+
+    def look(name: str) -> tuple[bool, bytes, str]:
+        try:
+            pixels = fit(decode(source.read(name), source.where(name)), shape)
+        except DataError as error:
+            return True, b"", str(error)
+        is_grey = bool((pixels == pixels[..., :1]).all())
+        return is_grey, hashlib.sha256(pixels).digest(), ""
+
+    looks = in_parallel(look, source.names, workers)
+    looks = bar(looks, "Checking pictures", count(layout.splits), "picture", progress=progress)
+    for name, (is_grey, digest, fault) in zip(source.names, looks, strict=True):
+        all_grey &= is_grey
+        if fault:
+            faults.append(fault)
+        else:
+            finder.add(name, digest)
+    if len(faults) > 1:
+        raise DataError(
+            f"{len(faults):,} pictures of {len(source.names):,} cannot be used. {listed(faults, 3)}"
+        )
+    if faults:
+        raise DataError(faults[0])
+    return all_grey, finder.pairs
+
+
+def _warn(message: str, names: list[str]) -> None:
+    logging.getLogger(__name__).warning(message, listed(names))

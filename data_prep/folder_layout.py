@@ -1,0 +1,132 @@
+"""Understands a user's folder: which folders are classes, and which split each is in."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import DataError
+from data_prep.pictures import MAX_BYTES, SUFFIXES
+from data_prep.sources import FolderSource
+from data_prep.splits import SPLITS, check_disjoint, listed
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder holds.
+
+    Attributes:
+        source: the folder.
+        splits: member names by class, by split.
+        given: whether the folder itself says which class is in which split.
+    """
+
+    source: FolderSource
+    splits: Mapping[str, Mapping[str, list[str]]]
+    given: bool
+
+
+def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_class: int) -> Layout:
+    """Lists a folder of class folders, or of train, val and test folders of them.
+
+    Args:
+        folder: where the pictures are.
+        seed: decides which classes go to which split where the folder does not say.
+        sizes: the proportions of the three splits.
+        min_per_class: the fewest pictures a class may have.
+
+    Raises:
+        DataError: there are no pictures, or no classes, or too few of either.
+    """
+    if len(sizes) != len(SPLITS) or not all(0 < s < math.inf for s in sizes) or seed < 0:
+        raise DataError(
+            "`split` must be three positive proportions and `seed` not negative. "
+            f"Received: split={tuple(sizes)}, seed={seed}."
+        )
+    source = FolderSource(folder, MAX_BYTES, SUFFIXES)
+    if not source.names:
+        raise DataError(
+            f"`{folder}` must hold class folders of pictures ({', '.join(sorted(SUFFIXES))}). "
+            f"Received: {f'{len(source.others):,} other files' if source.others else 'none'}."
+        )
+    if loose := [name for name in source.names if "/" not in name]:
+        raise DataError(
+            f"Pictures must lie in class folders, but {len(loose):,} lie in `{folder}` itself "
+            f"({listed(loose)}). Move them into folders named after their classes."
+        )
+    given = _given_splits(source)
+    splits = given or _draw_splits(_group(source.names), folder, seed, sizes)
+    _check_sizes(splits, folder, min_per_class)
+    return Layout(source, splits, given is not None)
+
+
+def _group(names: Sequence[str]) -> dict[str, list[str]]:
+    classes: dict[str, list[str]] = {}
+    for name in names:
+        classes.setdefault(name.rsplit("/", 1)[0], []).append(name)
+    return classes
+
+
+def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | None:
+    """Returns the classes of train, val and test folders, if these hold class folders."""
+    tops: dict[str, list[str]] = {}
+    for name in source.names:
+        tops.setdefault(name.split("/", 1)[0], []).append(name)
+    if not any(all(n.count("/") > 1 for n in tops.get(split, [""])) for split in SPLITS):
+        return None
+    if set(tops) != set(SPLITS):
+        raise DataError(
+            f"`{source.path}` must hold pictures in train, val and test, or else class folders "
+            f"alone. Received: {listed(sorted(tops))}. Add or rename folders."
+        )
+    splits = {}
+    for split in SPLITS:
+        if loose := [name for name in tops[split] if name.count("/") == 1]:
+            raise DataError(
+                f"Pictures must lie in class folders, but {len(loose):,} lie in `{split}` of "
+                f"`{source.path}` itself ({listed(loose)}). Move them into class folders."
+            )
+        classes = _group(tops[split])
+        splits[split] = {name.split("/", 1)[1]: members for name, members in classes.items()}
+    check_disjoint(splits, f"`{source.path}`")
+    return splits
+
+
+def _draw_splits(
+    classes: dict[str, list[str]], folder: Path, seed: int, sizes: Sequence[float]
+) -> dict[str, dict[str, list[str]]]:
+    """Splits by class: validation and test get their shares, training what remains."""
+    if len(classes) < len(SPLITS):
+        raise DataError(
+            f"`{folder}` must hold at least three classes, one for each of {', '.join(SPLITS)}. "
+            f"Received: {len(classes)} ({listed(sorted(classes))}). Add classes."
+        )
+    num_val, num_test = (max(1, round(len(classes) * s / sum(sizes))) for s in sizes[1:])
+    while num_val + num_test >= len(classes):
+        num_val, num_test = max(1, num_val - 1), max(1, num_test - 1)
+    names = sorted(classes)
+    drawn = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
+    ends = np.cumsum([len(names) - num_val - num_test, num_val])
+    parts = (drawn[: ends[0]], drawn[ends[0] : ends[1]], drawn[ends[1] :])
+    return {
+        split: {name: classes[name] for name in sorted(part)}
+        for split, part in zip(SPLITS, parts, strict=True)
+    }
+
+
+def _check_sizes(
+    splits: Mapping[str, Mapping[str, list[str]]], folder: Path, min_per_class: int
+) -> None:
+    small = [
+        f"`{name}` has {len(members)}"
+        for classes in splits.values()
+        for name, members in classes.items()
+        if len(members) < min_per_class
+    ]
+    if small:
+        raise DataError(
+            f"Every class in `{folder}` must have at least {min_per_class} pictures. Received: "
+            f"{listed(small)}. Add pictures, or remove these folders."
+        )

@@ -1,0 +1,94 @@
+import time
+
+import numpy as np
+import pytest
+
+from data_prep import DataError, find_overlap, load_packed, prepare_omniglot, write_packed
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), np.uint8)
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """Function: (name, class names, two pictures of each) -> `PackedImages`."""
+
+    def make(name, class_names, pictures):
+        write_packed(
+            tmp_path / name,
+            pictures,
+            class_names=class_names,
+            file_names=[["a.png", "b.png"] for _ in class_names],
+            image_shape=pictures.shape[1:],
+            dataset=name,
+        )
+        return load_packed(tmp_path / name)
+
+    return make
+
+
+def test_separate_splits_have_nothing_in_common(pack):
+    packed = pack("pets", ["cat", "dog", "emu"], PICTURES)
+    overlap = find_overlap({"train": (packed, [0, 2]), "test": (packed, [1])})
+    assert (overlap.classes, overlap.across, overlap.within) == ((), (), ())
+    assert not overlap.leaks
+    assert overlap.lines() == []
+
+
+def test_a_class_in_two_splits_is_a_leak(pack):
+    packed = pack("pets", ["cat", "dog", "emu"], PICTURES)
+    overlap = find_overlap({"train": (packed, [0, 1]), "test": (packed, [1, 2])})
+    assert overlap.classes == (("dog", "train", "test"),)
+    assert overlap.leaks
+    assert "dog (train, test)" in overlap.lines()[0]
+
+
+def test_classes_of_the_same_name_in_two_data_sets_are_found(pack):
+    train, test = pack("a", ["cat"], PICTURES[:2]), pack("b", ["cat"], PICTURES[2:4])
+    overlap = find_overlap({"train": (train, [0]), "test": (test, [0])})
+    assert overlap.classes == (("cat", "train", "test"),)
+
+
+def test_equal_pictures_are_named_across_and_within_splits(pack):
+    pictures = PICTURES.copy()
+    pictures[3] = pictures[2]  # within dog
+    pictures[5] = pictures[0]  # cat and emu
+    packed = pack("pets", ["cat", "dog", "emu"], pictures)
+    overlap = find_overlap({"train": (packed, [0, 1]), "test": (packed, [2])})
+    assert overlap.within == (("train", "dog/a.png", "train", "dog/b.png"),)
+    assert overlap.across == (("train", "cat/a.png", "test", "emu/b.png"),)
+    assert overlap.leaks
+    assert "emu/b.png (test) = cat/a.png (train)" in overlap.lines()[0]
+
+
+def test_duplicates_within_a_split_are_no_leak(pack):
+    packed = pack("pets", ["cat", "dog"], np.concatenate([PICTURES[:2], PICTURES[:2]]))
+    overlap = find_overlap({"train": (packed, [0, 1])})
+    assert len(overlap.within) == 2
+    assert not overlap.leaks
+
+
+def test_equal_bytes_of_another_shape_are_another_picture(pack):
+    flat = pack("a", ["cat"], np.zeros((2, 2, 8, 1), np.uint8))
+    tall = pack("b", ["dog"], np.zeros((2, 8, 2, 1), np.uint8))
+    assert find_overlap({"train": (flat, [0]), "test": (tall, [0])}).across == ()
+
+
+def test_class_numbers_that_do_not_exist_are_refused(pack):
+    packed = pack("pets", ["cat"], PICTURES[:2])
+    with pytest.raises(DataError, match="test split must be below 1. Received: 4"):
+        find_overlap({"test": (packed, [4])})
+
+
+@pytest.mark.data
+def test_the_one_duplicate_drawing_of_omniglot_is_found(tmp_path, shared):
+    packed = load_packed(prepare_omniglot(tmp_path, [shared / "data" / "omniglot"]))
+    numbers = np.arange(len(packed.class_names))
+    start = time.perf_counter()
+    overlap = find_overlap({"train": (packed, numbers[:1200]), "test": (packed, numbers[1200:])})
+    assert time.perf_counter() - start < 10
+    # At 28x28 a few more drawings coincide, but one pair was equal from the start.
+    (pair,) = packed.details["duplicates"]
+    assert ("train", pair[0], "train", pair[1]) in overlap.within
+    assert all(name.startswith("Braille/character01/") for name in pair)
+    assert len(overlap.within) < 10
+    assert overlap.across == ()
