@@ -18,7 +18,7 @@ from absl import app, flags
 from mtnet_tf import evaluation_report, plots, reports, runs, training
 from mtnet_tf.analysis import active_fraction, regression_curves
 from mtnet_tf.comparison import compare
-from mtnet_tf.datasets import load_pictures, load_tasks
+from mtnet_tf.datasets import find_leaks, load_pictures, load_tasks
 from mtnet_tf.evaluation import evaluate
 from mtnet_tf.experiment import build_learner, compile_learner
 from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run, resolve
@@ -102,6 +102,7 @@ def test(settings, run):
     names = None
     if settings["datasource"] in IMAGES:
         names = load_pictures(settings, split).packed.class_names
+        extras["leaks"] = check_leaks(settings, split)
     else:
         curves = regression_curves(learner, load_tasks(settings, split, curves=True))
         plots.plot_regression(curves, run.path / f"{split}_curves.png", reports.title(settings))
@@ -111,6 +112,23 @@ def test(settings, run):
         )
     )
     say(f"Fraction of the weights that a task may change: {extras['active_fraction']:.3f}")
+
+
+def check_leaks(settings, split):
+    """Says what the splits share; returns it, a list of sentences."""
+    overlap = find_leaks(settings)
+    shared = [name for name, *splits in overlap.classes if split in splits]
+    shared += [
+        twins for twins in overlap.across if split in (twins.first_split, twins.second_split)
+    ]
+    verdict = f"Checked: no class and no picture of the {split} split is in another split."
+    if shared:
+        verdict = (
+            f"WARNING: {len(shared)} classes or pictures of the {split} split are in another split "
+            "too; what a network has seen in training it need not learn from a few examples."
+        )
+    say("\n".join([verdict, *overlap.lines()]))
+    return [verdict, *overlap.lines()]
 
 
 def compare_runs(paths):

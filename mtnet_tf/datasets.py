@@ -10,6 +10,7 @@ from data_prep import (
     ensure_folder,
     ensure_miniimagenet,
     ensure_omniglot,
+    find_overlap,
     load_packed,
 )
 from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
@@ -95,9 +96,17 @@ def _prepared(settings):
     """The folder that holds a packed folder for each split."""
     if settings["datasource"] == "miniimagenet":
         return ensure_miniimagenet(settings["data_dir"], settings["synthetic"])
-    return ensure_folder(
-        settings["data_dir"], settings["packed_dir"], image_size=settings["image_size"]
-    )
+    options = {"packed_dir": settings["packed_dir"]}
+    return ensure_folder(settings["data_dir"], settings["image_size"], **options)
+
+
+def find_leaks(settings):
+    """What the splits share that they must not: classes, and pictures of the same pixels.
+
+    Returns:
+      `data_prep.Overlap`.
+    """
+    return find_overlap({split: load_pictures(settings, split) for split in SPLITS})
 
 
 def _num_queries(settings, split, counts):

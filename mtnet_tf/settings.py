@@ -47,7 +47,10 @@ OURS = {
     "recipe": ("authors", "'authors': their experiment scripts; 'none': their bare defaults"),
     "seed": (0, "of initial values, tasks and masks"),
     "data_dir": ("data", "folder of the data sets; with --datasource=folder, of the pictures"),
-    "packed_dir": ("data", "folder for prepared copies of --datasource=folder"),
+    "packed_dir": (
+        None,
+        "folder for packed copies of --datasource=folder; default: the user's cache",
+    ),
     "image_size": (84, "height and width of --datasource=folder"),
     "synthetic": (False, "procedurally drawn pictures instead of Omniglot or MiniImagenet"),
     "class_split": ("maml", "'original' tests on the 100 classes, validates on the 423"),
