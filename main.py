@@ -105,7 +105,8 @@ def test(settings, run):
         extras["leaks"] = check_leaks(settings, split)
     else:
         curves = regression_curves(learner, load_tasks(settings, split, curves=True))
-        plots.plot_regression(curves, run.path / f"{split}_curves.png", reports.title(settings))
+        heading = f"{reports.title(settings)}; a task may change {extras['active_fraction']:.0%}"
+        plots.plot_regression(curves, run.path / f"{split}_curves.png", f"{heading} of W and b")
     say(
         evaluation_report.write(
             run, evaluation, settings, split, iteration, class_names=names, extras=extras

@@ -55,6 +55,11 @@ def load_tasks(settings, split, *, curves=False):
             return Polynomials(settings["poly_order"], **options)
         return Sinusoids(oracle=settings["baseline"] == "oracle", **options)
     packed, classes = load_pictures(settings, split)
+    if len(classes) < settings["num_classes"]:
+        raise ValueError(
+            f"--num_classes must not exceed the {len(classes)} classes of the {split} split. "
+            f"Received: {settings['num_classes']}. Ask for fewer ways, or bring more classes."
+        )
     return ImageClasses(
         packed.images,
         packed.counts,

@@ -9,6 +9,9 @@ from mtnet_tf.reports import title
 
 # More classes than a heat map can name are grouped by their folder (Omniglot's alphabets).
 MOST_NAMED_CLASSES = 40
+INDUCTIVE_NOTE = """\
+* normalised by the support set alone: each query is answered by itself. The other columns are
+  transductive, as in the paper: normalised by all queries together."""
 
 
 def write(run, evaluation, settings, split, iteration, *, class_names=None, extras=None):
@@ -106,30 +109,23 @@ def _confusion(evaluation, step, class_names):
 
 
 def _table(evaluation, heading):
-    scale, unit = (100, "%") if evaluation.metric == "accuracy" else (1, "")
+    show = _percent if evaluation.metric == "accuracy" else "{:.3g}".format
     support, query = summarize(evaluation.support), summarize(evaluation.query)
-    inductive = evaluation.inductive
-    lines = [
-        f"{heading}, {evaluation.metric}, {len(evaluation.fingerprints)} distinct episodes",
-        f"{'':>24}{'mean':>10}{'std':>10}{'95 % interval':>16}"
-        + (f"{'inductive*':>14}" if inductive is not None else ""),
-    ]
     names = ["before, support set", "before, query set"]
     names += [f"after {i} step{'s' * (i > 1)}" for i in range(1, len(query.mean))]
-    values = [tuple(map(float, support)), *zip(*query, strict=True)]
-    beside = [""] * len(values)
-    if inductive is not None:
-        found = summarize(inductive)
-        pairs = zip(scale * found.mean, scale * found.ci95, strict=True)
-        beside[1:] = [f"{mean:>8.2f} ± {ci95:.2f}" for mean, ci95 in pairs]
-    for name, (mean, std, ci95), more in zip(names, values, beside, strict=True):
-        mean, std, ci95 = mean * scale, std * scale, ci95 * scale
-        lines.append(
-            f"{name:>24}{mean:>9.3f}{unit:1}{std:>9.3f}{unit:1}{'±':>7} {ci95:.3f}{unit:1} {more}"
-        )
-    if inductive is not None:
-        lines.append(
-            "* normalised by the support set alone: each query is answered by itself. The other "
-            "columns are\n  transductive, as in the paper: normalised by all queries together."
-        )
-    return "\n".join(lines)
+    rows = [support, *zip(*query, strict=True)]
+    lines = [f"{heading}, {evaluation.metric}, {len(evaluation.fingerprints)} distinct episodes"]
+    lines.append(f"{'':>22}{'mean':>10}{'std':>10}{'95 % interval':>16}")
+    for name, (mean, std, ci95) in zip(names, rows, strict=True):
+        lines.append(f"{name:>22}{show(mean):>10}{show(std):>10}{'± ' + show(ci95):>16}")
+    if evaluation.inductive is None:
+        return "\n".join(lines)
+    found = summarize(evaluation.inductive)
+    lines[1] += f"{'inductive*':>22}"
+    for i, (mean, ci95) in enumerate(zip(found.mean, found.ci95, strict=True), start=3):
+        lines[i] += f"{show(mean) + ' ± ' + show(ci95):>22}"
+    return "\n".join([*lines, INDUCTIVE_NOTE])
+
+
+def _percent(value):
+    return f"{100 * value:.2f} %"

@@ -12,11 +12,11 @@ from mtnet_tf.intervals import summarize
 LONGEST_NAME = 16
 
 
-def _figure(title, num_axes=1, width=6.4, height=4.2):
+def _figure(title, num_axes=1, width=6.4, height=4.2, sharey=False):
     figure = Figure(figsize=(width * num_axes, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
-    axes = figure.subplots(1, num_axes, squeeze=False)[0]
+    axes = figure.subplots(1, num_axes, squeeze=False, sharey=sharey)[0]
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
@@ -129,7 +129,7 @@ def plot_regression(curves, path, title):
       path: of the PNG.
       title: text above.
     """
-    figure, axes = _figure(title, len(curves.x), width=4.2)
+    figure, axes = _figure(title, len(curves.x), width=4.2, sharey=True)
     shades = np.linspace(0.75, 0.0, len(curves.steps))
     for task, axis in enumerate(axes):
         axis.plot(curves.x[task], curves.y[task], color="tab:red", label="task")

@@ -55,6 +55,8 @@ def title(settings):
     source = settings["datasource"]
     if settings["datasource"] in IMAGES:
         source = f"{source} {settings['num_classes']}-way"
+    if settings["datasource"] == "polynomial":
+        source = f"polynomials of order {settings['poly_order']}"
     if settings["synthetic"]:
         source = f"SYNTHETIC {source}"
     return f"{method_name(settings)}, {source}, {settings['update_batch_size']}-shot"

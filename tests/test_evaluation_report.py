@@ -44,8 +44,8 @@ def test_both_normalisations_stand_beside_each_other(run):
     evaluation = classification()
     table, record = write(run, evaluation, list("abcdef"))
     row = next(line for line in table.splitlines() if "after 1 step" in line)
-    assert f"{100 * evaluation.query[:, 1].mean():.3f}%" in row
-    assert f"{100 * evaluation.inductive[:, 1].mean():.2f} ±" in row
+    assert f"{100 * evaluation.query[:, 1].mean():.2f} %" in row
+    assert f"{100 * evaluation.inductive[:, 1].mean():.2f} % ±" in row
     after = record["inductive_query_after_step"]
     np.testing.assert_allclose(after["mean"], evaluation.inductive.mean(0))
     assert after["bootstrap95_low"][1] <= after["mean"][1] <= after["bootstrap95_high"][1]
