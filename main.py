@@ -4,6 +4,7 @@ A thin shell: flags become settings, settings become arguments of the library. T
 keep their names; this is the one place that translates them.
 """
 
+import math
 import os
 import shlex
 import sys
@@ -24,6 +25,7 @@ from mtnet_tf.experiment import build_learner, compile_learner
 from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run, resolve
 
 FLAGS = flags.FLAGS
+VALIDATION_EPISODES = 100
 
 
 def define_flags():
@@ -67,6 +69,8 @@ def train(settings, run):
     options = {
         "meta_batch_size": settings["meta_batch_size"],
         "validate_every": settings["validate_every"] or training.default_interval(total),
+        # The best of fifty checkpoints is chosen on these: enough to tell them apart.
+        "num_validation_batches": math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"]),
         "max_steps_per_execution": 1 if settings["datasource"] in IMAGES else 100,
         "title": reports.title(settings),
         "summaries": settings["log"],
