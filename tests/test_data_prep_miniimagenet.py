@@ -168,11 +168,14 @@ def test_what_was_found_is_logged_and_reported_by_name(source, data_dir, caplog)
     )
     said, report = caplog.text, (source / "report.txt").read_text()
     for words in (
-        ("1 missing", "train/n03/n0300000001.jpg"),
-        ("1 unreadable", "n0300000002.jpg", "is empty"),
-        ("1 the same file at several places", "n0100000003.jpg"),
-        ("1 not listed", "n9900000001.jpg"),
-        ("1 same pixels", "n0100000002.jpg = train/n01/n0100000001.jpg"),
+        ("missing: 1", "train/n03/n0300000001.jpg"),
+        ("unreadable: 1", "n0300000002.jpg", "is empty"),
+        ("the same file at several places, taken once: 1", "n0100000003.jpg"),
+        ("not listed in the CSV files, left out: 1", "n9900000001.jpg"),
+        (
+            "same pixels under different names, kept: 1",
+            "n0100000002.jpg = train/n01/n0100000001.jpg",
+        ),
     ):
         assert all(word in said for word in words), said
         assert all(word in report for word in words[1:])
