@@ -116,8 +116,9 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     except _READ_ERRORS as error:
         with path.open("rb") as file:
             cut_off = file.read(2) == b"PK"
-        found = "is a truncated or damaged zip archive" if cut_off else "is no zip or tar archive"
-        raise DataError(f"`{path}` {found} ({error}). {_FRESH_COPY}") from error
+        found = f"is a truncated or damaged zip archive ({error})"
+        found = found if cut_off else "is no zip or tar archive"
+        raise DataError(f"`{path}` {found}. {_FRESH_COPY}") from error
 
 
 def _open_tar(path: Path) -> BinaryIO:
@@ -149,14 +150,23 @@ def _tar_members(path: Path, file: BinaryIO) -> list[tarfile.TarInfo]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             members = archive.getmembers()
-    except (*_READ_ERRORS, OSError) as error:
+    except _READ_ERRORS as error:
         raise _damaged_tar(path, error) from error
+    # tarfile takes a torn header for the end; a whole archive ends with zeros.
+    file.seek(max((_end(member) for member in members), default=0))
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise _damaged_tar(path, "its end is missing")
     for member in members:
         _check_name(path, member.name)
         if not (member.isreg() or member.isdir()) or member.issparse():
             kind = "a symbolic link" if member.issym() else "no plain file"
             raise _refused(path, member.name, f"is {kind}")
     return [member for member in members if member.isreg()]
+
+
+def _end(member: tarfile.TarInfo) -> int:
+    num_blocks = -(-member.size // tarfile.BLOCKSIZE)
+    return member.offset_data + num_blocks * tarfile.BLOCKSIZE
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -180,13 +190,10 @@ def _check_distinct(path: Path, names: list[str]) -> None:
 
 
 def _refused(path: Path, name: str, fault: str) -> DataError:
-    return DataError(
-        f"`{path}` is refused: its member `{name}` {fault}, which no sound archive of pictures "
-        f"has. {_FRESH_COPY}"
-    )
+    return DataError(f"`{path}` is refused, since its member `{name}` {fault}. {_FRESH_COPY}")
 
 
-def _damaged_tar(path: Path, error: Exception) -> DataError:
+def _damaged_tar(path: Path, error: object) -> DataError:
     return DataError(f"`{path}` is a truncated or damaged tar archive ({error}). {_FRESH_COPY}")
 
 
