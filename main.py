@@ -70,7 +70,9 @@ def train(settings, run):
         "meta_batch_size": settings["meta_batch_size"],
         "validate_every": settings["validate_every"] or training.default_interval(total),
         # The best of fifty checkpoints is chosen on these: enough to tell them apart.
-        "num_validation_batches": math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"]),
+        "num_validation_batches": max(
+            5, math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"])
+        ),
         "max_steps_per_execution": 1 if settings["datasource"] in IMAGES else 100,
         "title": reports.title(settings),
         "summaries": settings["log"],
