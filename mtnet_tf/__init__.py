@@ -1,15 +1,20 @@
 """MT-nets and T-nets (Lee & Choi, ICML 2018) as Keras layers and a Keras trainer."""
 
+from mtnet_tf.convert import to_mtnet
 from mtnet_tf.evaluation import Evaluation, evaluate
+from mtnet_tf.folding import fold
 from mtnet_tf.inner_loop import adapt
 from mtnet_tf.intervals import bootstrap_interval, summarize
 from mtnet_tf.layers import (
     BlockMaxPooling2D,
+    ExampleGroupNormalization,
     ExampleLayerNormalization,
     MaskLogits,
     TaskBatchNormalization,
+    TWConv1D,
     TWConv2D,
     TWDense,
+    TWDepthwiseConv2D,
     TWLayer,
 )
 from mtnet_tf.learner import MetaLearner
@@ -23,6 +28,7 @@ __all__ = [
     "BlockMaxPooling2D",
     "Episode",
     "Evaluation",
+    "ExampleGroupNormalization",
     "ExampleLayerNormalization",
     "FewShotCrossentropy",
     "ImageClasses",
@@ -30,8 +36,10 @@ __all__ = [
     "MetaLearner",
     "Polynomials",
     "Sinusoids",
+    "TWConv1D",
     "TWConv2D",
     "TWDense",
+    "TWDepthwiseConv2D",
     "TWLayer",
     "TaskBatchNormalization",
     "TaskDistribution",
@@ -40,6 +48,8 @@ __all__ = [
     "convolutional_network",
     "dense_image_network",
     "evaluate",
+    "fold",
     "regression_network",
     "summarize",
+    "to_mtnet",
 ]

@@ -22,7 +22,7 @@ def active_fraction(model):
       float in [0, 1].
     """
     total = active = 0.0
-    for variable, mask_logits in find_task_weights(model):
+    for variable, mask_logits, _ in find_task_weights(model):
         size = np.prod(variable.shape)
         probability = 1.0 if mask_logits is None else np.mean(mask_logits.active_probability())
         total, active = total + size, active + size * float(probability)

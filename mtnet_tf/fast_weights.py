@@ -44,6 +44,11 @@ class SetStatistics:
         self.recorded = [] if recorded is None else recorded
         self._replayed = None if recorded is None else iter(recorded)
 
+    @property
+    def replays(self):
+        """True if it puts recorded statistics in place, False if it records."""
+        return self._replayed is not None
+
     def replay(self):
         """The same statistics, for one more pass."""
         return SetStatistics(self.recorded)
@@ -54,7 +59,7 @@ class SetStatistics:
         Args:
           found: tensors that the set at hand gives.
         """
-        if self._replayed is not None:
+        if self.replays:
             return next(self._replayed)
         self.recorded.append(found)
         return found

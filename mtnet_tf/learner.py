@@ -12,6 +12,7 @@ from mtnet_tf.meta_step import (
     meta_gradients,
     meta_loss,
 )
+from mtnet_tf.task_weights import find_layer
 from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution
 
 _WRONG_TO_SECOND_ORDER = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
@@ -38,6 +39,7 @@ class MetaLearner(keras.Model):
         *,
         first_order=False,
         redraw_masks=False,
+        adapt_layers=None,
         seed=0,
         **kwargs,
     ):
@@ -49,6 +51,9 @@ class MetaLearner(keras.Model):
           num_inner_steps: gradient steps within a task, int >= 0.
           first_order: leaves second derivatives out (the authors' `stop_grad`).
           redraw_masks: new masks at each inner step instead of once per task.
+          adapt_layers: None to adapt the TW layers; or the layers to adapt, or their names, which
+            may be of any class (an LSTM, one of your own): all their weights adapt, by MAML. The
+            model is then called task by task and without XLA, slower for the same numbers.
           seed: run seed of tasks and masks.
           **kwargs: Keras' `name`.
 
@@ -72,10 +77,13 @@ class MetaLearner(keras.Model):
         self.num_inner_steps = num_inner_steps
         self.first_order = first_order
         self.redraw_masks = redraw_masks
+        self.adapt_layers = None
+        if adapt_layers is not None:
+            self.adapt_layers = [find_layer(model, layer).name for layer in adapt_layers]
         self.seed = seed
         self._support_loss = keras.metrics.Mean(name="support_loss")
         self._sampled = {}
-        find_task_weights(model)
+        find_task_weights(model, self.adapt_layers)
         self.built = True
 
     @property
@@ -86,7 +94,7 @@ class MetaLearner(keras.Model):
     @property
     def task_weights(self):
         """What the inner loop changes, a list of `TaskWeight`."""
-        return find_task_weights(self.model)
+        return find_task_weights(self.model, self.adapt_layers)
 
     def call(self, inputs, training=None):
         """Predictions of the initial, not adapted, weights."""
@@ -99,7 +107,8 @@ class MetaLearner(keras.Model):
           optimizer: of the meta-step.
           loss: per-example loss of a task, see `task_losses`; both of support and query.
           metrics: Keras metrics of the predictions on query sets after adaptation.
-          jit_compile: compiles the meta-step with XLA; several times faster.
+          jit_compile: compiles the meta-step with XLA; several times faster. Not where tasks
+            are taken one by one (`adapt_layers`): XLA has no gradient of such a loop.
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
@@ -110,6 +119,7 @@ class MetaLearner(keras.Model):
                 "`loss` must be a Keras loss, its name, or a function. Received: loss=None."
             )
         self.task_loss = keras.losses.get(loss)
+        jit_compile = jit_compile and all(w.folded for w in self.task_weights)
         super().compile(
             optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs
         )
@@ -259,6 +269,7 @@ class MetaLearner(keras.Model):
             "num_inner_steps": self.num_inner_steps,
             "first_order": self.first_order,
             "redraw_masks": self.redraw_masks,
+            "adapt_layers": self.adapt_layers and list(self.adapt_layers),
             "seed": self.seed,
         }
 
@@ -276,6 +287,7 @@ def _refuse_stock_normalization(model, first_order):
         if mixes_tasks or (isinstance(layer, _WRONG_TO_SECOND_ORDER) and not first_order):
             raise ValueError(
                 f"`model` must not hold {type(layer).__name__} ({layer.name}): TensorFlow's second "
-                "derivative of it is wrong, or it mixes tasks. Use TaskBatchNormalization or "
-                "ExampleLayerNormalization of mtnet_tf in its place."
+                "derivative of it is wrong, or it mixes tasks. `mtnet_tf.to_mtnet(model)` puts "
+                "TaskBatchNormalization, ExampleLayerNormalization or ExampleGroupNormalization "
+                "in its place."
             )

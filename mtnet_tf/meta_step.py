@@ -13,8 +13,22 @@ import tensorflow as tf
 from mtnet_tf import seeds
 from mtnet_tf.fast_weights import fast_weights
 from mtnet_tf.inner_loop import Adaptation, adapt, initial_fast_weights
-from mtnet_tf.layers import TWLayer
 from mtnet_tf.losses import task_losses
+from mtnet_tf.mapped import predict_mapped
+from mtnet_tf.task_weights import find_task_weights
+
+__all__ = [
+    "MaskSampler",
+    "MetaLoss",
+    "adapt_to_support",
+    "align_masks",
+    "count_tasks",
+    "find_task_weights",
+    "fold_tasks",
+    "meta_gradients",
+    "meta_loss",
+    "predict",
+]
 
 
 class MetaLoss(NamedTuple):
@@ -33,25 +47,6 @@ class MetaLoss(NamedTuple):
     adaptation: Adaptation
 
 
-def find_task_weights(model):
-    """The task weights of every trainable `TWLayer` in a model, nested models included.
-
-    Returns:
-      List of `TaskWeight`.
-
-    Raises:
-      ValueError: if there is none.
-    """
-    cells = [x for x in model._flatten_layers() if isinstance(x, TWLayer) and x.trainable]
-    task_weights = [weight for cell in cells if cell.built for weight in cell.task_weights()]
-    if not task_weights:
-        raise ValueError(
-            "The model must hold at least one built, trainable TWDense or TWConv2D layer, since "
-            f"the inner loop adapts their weights. Received: {model.name}."
-        )
-    return task_weights
-
-
 def fold_tasks(x):
     """[B, n, ...] -> [B*n, ...]."""
     return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
@@ -65,6 +60,9 @@ def count_tasks(x):
 def predict(model, task_weights, weights, x, training=True, statistics=None):
     """Predictions of each task's own network.
 
+    All tasks at once, folded into the batch, if every task weight sits in a TW layer; else one
+    task after another (`predict_mapped`), with the same numbers.
+
     Args:
       model: Keras model, [n, ...] -> [n, ...].
       task_weights: list of `TaskWeight`.
@@ -76,6 +74,8 @@ def predict(model, task_weights, weights, x, training=True, statistics=None):
     Returns:
       Tensor [B*n, ...], folded.
     """
+    if not all(w.folded for w in task_weights):
+        return fold_tasks(predict_mapped(model, task_weights, weights, x, training, statistics))
     num_tasks = count_tasks(x)
     values = zip([w.variable for w in task_weights], weights, strict=True)
     with fast_weights(values, num_tasks, statistics):
@@ -216,7 +216,7 @@ def align_masks(task_weights, drawn):
       List with, for each weight, a mask of its rank plus one, or None.
     """
     aligned = []
-    for variable, mask_logits in task_weights:
+    for variable, mask_logits, _ in task_weights:
         mask = drawn[id(mask_logits)] if mask_logits else None
         if mask is not None and len(mask_logits.shape) < len(variable.shape):
             ones = [1] * (len(variable.shape) - 1)

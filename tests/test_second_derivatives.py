@@ -14,10 +14,28 @@ LAYERS = {
         lambda: layers.TWConv2D(3, 3, strides=2, padding="same", dtype="float64"),
         (5, 5, 2),
     ),
+    "TWConv1D": (lambda: layers.TWConv1D(3, 2, padding="causal", dtype="float64"), (5, 2)),
+    "TWDepthwiseConv2D": (lambda: layers.TWDepthwiseConv2D(2, dtype="float64"), (3, 3, 2)),
     "TaskBatchNormalization": (lambda: layers.TaskBatchNormalization(dtype="float64"), (3, 3, 2)),
     "ExampleLayerNormalization": (
         lambda: layers.ExampleLayerNormalization(dtype="float64"),
         (3, 3, 2),
+    ),
+    "TaskBatchNormalization frozen": (
+        lambda: layers.TaskBatchNormalization(frozen=True, scale=True, dtype="float64"),
+        (3, 2),
+    ),
+    "TaskBatchNormalization of another axis": (
+        lambda: layers.TaskBatchNormalization(axis=1, scale=True, dtype="float64"),
+        (2, 3),
+    ),
+    "ExampleLayerNormalization of one axis": (
+        lambda: layers.ExampleLayerNormalization(axis=-1, epsilon=1e-3, dtype="float64"),
+        (3, 4),
+    ),
+    "ExampleGroupNormalization": (
+        lambda: layers.ExampleGroupNormalization(2, dtype="float64"),
+        (3, 4),
     ),
     "BlockMaxPooling2D": (lambda: layers.BlockMaxPooling2D(dtype="float64"), (4, 4, 2)),
 }

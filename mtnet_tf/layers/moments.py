@@ -1,4 +1,4 @@
-"""Mean and variance whose every derivative is right, which `tf.nn.moments` does not give."""
+"""Normalisation whose every derivative is right, which that of `tf.nn.moments` is not."""
 
 import tensorflow as tf
 
@@ -24,3 +24,29 @@ def standardize(x, mean, variance, epsilon):
     centred = tf.cast(x, mean.dtype) - mean
     scale = tf.math.rsqrt(variance + tf.constant(epsilon, variance.dtype))
     return tf.cast(centred * scale, x.dtype)
+
+
+def normalize(x, mean, variance, epsilon, gamma=None, beta=None):
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, multiplied out as Keras does.
+
+    The order of the operations is that of Keras' own layers, so that a layer that takes the place
+    of one of them gives the same bits.
+
+    Args:
+      x: tensor.
+      mean: at least float32; like the following ones, broadcasts against `x`.
+      variance: of the dtype of `mean`.
+      epsilon: float.
+      gamma: of the dtype of `mean`, or None.
+      beta: of the dtype of `mean`, or None.
+
+    Returns:
+      Tensor like `x`.
+    """
+    scale = tf.math.rsqrt(variance + tf.constant(epsilon, variance.dtype))
+    if gamma is not None:
+        scale *= gamma
+    offset = -mean * scale
+    if beta is not None:
+        offset += beta
+    return tf.cast(tf.cast(x, mean.dtype) * scale + offset, x.dtype)

@@ -1,7 +1,6 @@
 """`TWDense`: the dense cell of T-nets and MT-nets."""
 
 import keras
-import tensorflow as tf
 
 from mtnet_tf.layers.tw_layer import TWLayer
 
@@ -44,7 +43,7 @@ class TWDense(TWLayer):
         return (input_shape[-1], self.units)
 
     def _linear(self, inputs):
-        return tf.convert_to_tensor(inputs) @ tf.convert_to_tensor(self.kernel)
+        return keras.ops.matmul(inputs, self.kernel)
 
     def _rows(self, inputs):
         return inputs

@@ -1,6 +1,7 @@
-"""What `TWDense` and `TWConv2D` share: a cell `(x W + b) T` with masked task weights."""
+"""What the TW layers share: a cell `(x W + b) T` with masked task weights."""
 
 import abc
+import math
 from typing import NamedTuple
 
 import keras
@@ -13,10 +14,18 @@ MASK_KINDS = ("unit", "weight", None)
 
 
 class TaskWeight(NamedTuple):
-    """A variable that the inner loop adapts, and the mask of its gradient (None: no mask)."""
+    """A variable that the inner loop adapts.
+
+    Attributes:
+      variable: the Keras variable.
+      mask_logits: of the mask of its gradient; None: no mask.
+      folded: its layer computes for all tasks at once inside a fast-weight scope. Where one layer
+        does not, the model is run task by task.
+    """
 
     variable: keras.Variable
     mask_logits: MaskLogits | None
+    folded: bool = True
 
 
 class TWLayer(keras.layers.Layer, abc.ABC):
@@ -147,8 +156,8 @@ class TWLayer(keras.layers.Layer, abc.ABC):
 
     def _folded(self, inputs, scope):
         rows = self._rows(inputs)  # [B*n, ..., D]
-        depth = rows.shape[-1]
-        kernel = self._task_value(self.kernel, scope, (depth, self.units))  # [B or 1, D, U]
+        fan_in = math.prod(self.kernel.shape) // self.units  # D, if every input meets every unit
+        kernel = self._task_value(self.kernel, scope, (fan_in, self.units))  # [B or 1, D, U]
         bias = transform = None
         if self.use_bias:
             bias = self._task_value(self.bias, scope, (1, self.units))  # [B or 1, 1, U]
@@ -156,8 +165,12 @@ class TWLayer(keras.layers.Layer, abc.ABC):
             transform = tf.cast(self.transform.value, self.compute_dtype)
         shared = kernel.shape[0] == 1 and (bias is None or bias.shape[0] == 1)
         groups = 1 if shared else scope.num_tasks
-        outputs = cell(tf.reshape(rows, [groups, -1, depth]), kernel, bias, transform)
+        rows_of_tasks = tf.reshape(rows, [groups, -1, rows.shape[-1]])
+        outputs = self._cell(rows_of_tasks, kernel, bias, transform)
         return tf.reshape(outputs, tf.concat([tf.shape(rows)[:-1], [self.units]], 0))
+
+    def _cell(self, rows, kernel, bias, transform):
+        return cell(rows, kernel, bias, transform)
 
     def _task_value(self, variable, scope, shape):
         value = scope.get(variable)
@@ -204,7 +217,7 @@ def cell(rows, kernel, bias, transform):
 
     Args:
       rows: [G, m, D], the rows of G tasks.
-      kernel: [G, D, U].
+      kernel: [G, D, U]; None where the rows are products already, [G, m, U].
       bias: [G or 1, 1, U] or None.
       transform: [U, U] or None.
 
@@ -212,11 +225,12 @@ def cell(rows, kernel, bias, transform):
       Tensor [G, m, U].
     """
     num_rows, depth = rows.shape[1], rows.shape[2]
-    if transform is not None and num_rows is not None and depth < num_rows:
+    first = kernel is not None and num_rows is not None and depth < num_rows
+    if transform is not None and first:
         kernel = kernel @ transform
         bias = None if bias is None else bias @ transform
         transform = None
-    outputs = rows @ kernel  # [G, m, U]
+    outputs = rows if kernel is None else rows @ kernel  # [G, m, U]
     if bias is not None:
         outputs += bias
     return outputs if transform is None else outputs @ transform

@@ -1,0 +1,92 @@
+"""What the convolutional cells share: the geometry of a convolution of any rank."""
+
+import abc
+
+import keras
+
+from mtnet_tf.layers.patches import geometry, patches
+from mtnet_tf.layers.tw_layer import TWLayer
+
+
+class TWConv(TWLayer, abc.ABC):
+    """Abstract convolutional cell, channels last.
+
+    Under the meta-step every task has its own kernel, and the convolution is a matrix product
+    over shifted slices: exact in every derivative, and compiled by XLA on any device. A subclass
+    says its `rank`, the number of spatial axes, and the `paddings` it knows.
+    """
+
+    rank = 2
+    paddings = ("valid", "same")
+
+    def __init__(self, units, kernel_size, *, strides, padding, dilation_rate, **kwargs):
+        """Validates and stores the arguments; see the subclasses."""
+        super().__init__(units, **kwargs)
+        self.kernel_size = self._sizes("kernel_size", kernel_size)
+        self.strides = self._sizes("strides", strides)
+        self.dilation_rate = self._sizes("dilation_rate", dilation_rate)
+        self.padding = str(padding).lower()
+        if self.padding not in self.paddings:
+            choices = " or ".join(repr(p) for p in self.paddings)
+            raise ValueError(f"`padding` must be {choices}. Received: padding={padding!r}.")
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                "`strides` and `dilation_rate` cannot both be above 1. Received: "
+                f"strides={self.strides}, dilation_rate={self.dilation_rate}."
+            )
+        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
+
+    def _sizes(self, name, value):
+        sizes = (value,) * self.rank if isinstance(value, int) else tuple(value)
+        if len(sizes) != self.rank or any(not isinstance(v, int) or v <= 0 for v in sizes):
+            several = " or a pair of them" if self.rank == 2 else ""
+            raise ValueError(
+                f"`{name}` must be a positive integer{several}. Received: {name}={value}."
+            )
+        return sizes
+
+    def _channels(self, input_shape):
+        if input_shape[-1] is None:
+            raise ValueError(
+                f"The channel axis (last) of the inputs of `{type(self).__name__}` must be known. "
+                f"Received: input_shape={tuple(input_shape)}."
+            )
+        return input_shape[-1]
+
+    def _kernel_shape(self, input_shape):
+        return (*self.kernel_size, self._channels(input_shape), self.units)
+
+    def _linear(self, inputs):
+        padding = self.padding
+        if padding == "causal":
+            before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
+            inputs, padding = keras.ops.pad(inputs, [(0, 0), (before, 0), (0, 0)]), "valid"
+        return keras.ops.conv(
+            inputs,
+            self.kernel,
+            strides=list(self.strides),
+            padding=padding,
+            data_format="channels_last",
+            dilation_rate=self.dilation_rate,
+        )
+
+    def _rows(self, inputs):
+        return patches(inputs, self.kernel_size, self.strides, self.padding, self.dilation_rate)
+
+    def compute_output_shape(self, input_shape):
+        """[n, *S, C] becomes [n, *S', U]."""
+        axes = zip(
+            input_shape[1:-1], self.kernel_size, self.strides, self.dilation_rate, strict=True
+        )
+        spatial = [None if a[0] is None else geometry(*a, self.padding)[0] for a in axes]
+        return (input_shape[0], *spatial, self.units)
+
+    def get_config(self):
+        """Arguments to create the layer again."""
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate,
+        }

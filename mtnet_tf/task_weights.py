@@ -1,0 +1,63 @@
+"""Which variables of a model the inner loop adapts."""
+
+from mtnet_tf.layers import TaskWeight, TWLayer
+
+
+def find_task_weights(model, layers=None):
+    """The task weights of a model, nested models included.
+
+    Args:
+      model: Keras model.
+      layers: None for W and b of every trainable TW layer; or a list of layers, or of their names:
+        then these adapt and no others, TW layers by W and b, any other layer by all its trainable
+        weights, without masks.
+
+    Returns:
+      List of `TaskWeight`.
+
+    Raises:
+      ValueError: if there is none, or no such layer.
+    """
+    if layers is not None:
+        found = [w for layer in layers for w in _weights_of(find_layer(model, layer))]
+        unique = {id(weight.variable): weight for weight in found}
+        if unique:
+            return list(unique.values())
+        raise ValueError(
+            f"The layers to adapt must have trainable weights. Received: {list(layers)}."
+        )
+    cells = [x for x in model._flatten_layers() if isinstance(x, TWLayer) and x.trainable]
+    task_weights = [weight for cell in cells if cell.built for weight in cell.task_weights()]
+    if not task_weights:
+        raise ValueError(
+            "The model must hold at least one built, trainable TWDense or TWConv2D layer, since "
+            f"the inner loop adapts their weights. Received: {model.name}. Build it from them, "
+            "convert it with `to_mtnet`, or name the layers to adapt."
+        )
+    return task_weights
+
+
+def find_layer(model, layer):
+    """The layer of a model that is `layer`, or has this name.
+
+    Raises:
+      ValueError: if there is none, or more than one.
+    """
+    inside = list(model._flatten_layers(include_self=False))
+    found = [x for x in inside if x is layer or x.name == layer]
+    if len(found) != 1:
+        names = ", ".join(dict.fromkeys(x.name for x in inside if x.weights))
+        problem = "more than one layer has this name" if found else f"its layers are {names}"
+        received = layer if isinstance(layer, str) else f"{type(layer).__name__} ({layer.name})"
+        raise ValueError(
+            f"The layer must be one of the model {model.name}. Received: {received}; {problem}."
+        )
+    return found[0]
+
+
+def _weights_of(layer):
+    cells = [x for x in layer._flatten_layers() if isinstance(x, TWLayer) and x.trainable]
+    in_cells = {id(variable) for cell in cells for variable in cell.variables}
+    others = [v for v in layer.trainable_variables if id(v) not in in_cells]
+    weights = [weight for cell in cells for weight in cell.task_weights()]
+    return weights + [TaskWeight(v, None, folded=False) for v in others]

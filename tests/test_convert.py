@@ -1,0 +1,295 @@
+"""A converted model is the model; folded back, it is the model again."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtnet_tf import MetaLearner, fold, layers, to_mtnet
+from mtnet_tf.fast_weights import fast_weights
+
+K = keras.layers
+
+
+def dense_network():
+    return keras.Sequential(
+        [
+            keras.Input((12,)),
+            K.Dense(8, activation="gelu"),
+            K.LayerNormalization(),
+            K.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def sequence_network():
+    return keras.Sequential(
+        [
+            keras.Input((16, 3)),
+            K.Conv1D(6, 3, padding="causal", dilation_rate=2, activation="relu"),
+            K.Conv1D(6, 3, strides=2, padding="same", use_bias=False),
+            K.GroupNormalization(3),
+            K.Dense(5),
+            K.GlobalAveragePooling1D(),
+            K.Dense(2),
+        ]
+    )
+
+
+def separable_network():
+    """Functional, with operations, a nested model and layers called twice."""
+    pictures = keras.Input((16, 16, 3))
+    block = keras.Sequential([K.Conv2D(6, 3, padding="same"), K.BatchNormalization(), K.ReLU()])
+    x = K.SeparableConv2D(6, 3, padding="same", depth_multiplier=2, activation="relu")(pictures)
+    x = block(x) + K.Conv2D(6, 1)(x)
+    x = K.MaxPooling2D()(block(x))
+    x = K.DepthwiseConv2D(3, depth_multiplier=2, activation="relu")(x)
+    x = K.LayerNormalization(axis=[1, 2])(x)
+    dense = K.Dense(4, activation="tanh")
+    x = dense(dense(K.Dense(4)(K.Flatten()(x))))
+    return keras.Model(pictures, K.Dense(3, activation="softmax")(x))
+
+
+def application(name, **options):
+    def make():
+        network = getattr(keras.applications, name)
+        return network(
+            input_shape=(32, 32, 3),
+            weights=None,
+            classes=5,
+            classifier_activation=None,
+            **options,
+        )
+
+    return make
+
+
+slow = pytest.mark.slow
+MODELS = {
+    "dense": dense_network,
+    "sequence": sequence_network,
+    "separable": separable_network,
+    "MobileNetV2": application("MobileNetV2", alpha=0.35),
+    "ResNet50": application("ResNet50"),
+    "MobileNetV3Small": application("MobileNetV3Small"),
+    "EfficientNetB0": application("EfficientNetB0"),
+    "DenseNet121": application("DenseNet121"),
+}
+SMALL = ("dense", "sequence", "separable")
+LIGHT = (*SMALL, "MobileNetV2")
+each_model = pytest.mark.parametrize(
+    "name", [n if n in LIGHT else pytest.param(n, marks=slow) for n in MODELS]
+)
+
+
+@pytest.fixture
+def policy():
+    """Function: sets the dtype of the layers that are made next."""
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)
+
+
+def randomize(model, seed=0):
+    """Random weights and moving statistics of a size that keeps the signal alive."""
+    random = np.random.default_rng(seed)
+    for variable in model.variables:
+        shape = variable.shape
+        if not variable.dtype.startswith("float"):
+            continue
+        if len(shape) == 1:
+            variable.assign(random.uniform(0.5, 1.5, size=shape))
+        else:
+            variable.assign(random.normal(size=shape) / np.sqrt(np.prod(shape[:-1])))
+    return model
+
+
+def trained(name, dtype, policy):
+    policy(dtype)
+    model = randomize(MODELS[name]())
+    x = np.random.default_rng(1).normal(size=(3, *model.input_shape[1:])).astype(dtype)
+    return model, tf.constant(x)
+
+
+def change_transforms(model, seed=2):
+    """As if the transforms had been meta-trained."""
+    random = np.random.default_rng(seed)
+    for layer in model._flatten_layers():
+        if isinstance(layer, layers.TWLayer) and layer.transform is not None:
+            noise = random.normal(size=layer.transform.shape) / layer.units
+            layer.transform.assign(layer.transform + noise)
+    return model
+
+
+@each_model
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 0.0), ("float32", 1e-5)])
+def test_converted_and_folded_model_give_the_same_outputs(name, dtype, tolerance, policy):
+    model, x = trained(name, dtype, policy)
+    expected = model(x).numpy()
+    assert np.std(expected) > 1e-3
+    converted = to_mtnet(model)
+    np.testing.assert_allclose(converted(x), expected, rtol=tolerance, atol=tolerance)
+    assert not any(isinstance(x, K.Dense | K.Conv2D) for x in converted._flatten_layers())
+    folded = fold(converted)
+    np.testing.assert_allclose(folded(x), expected, rtol=tolerance, atol=tolerance)
+    assert not any(type(x).__module__.startswith("mtnet_tf") for x in folded._flatten_layers())
+
+
+@pytest.mark.parametrize("name", [*SMALL, pytest.param("MobileNetV2", marks=slow)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
+def test_folding_merges_any_transform(name, dtype, tolerance, policy):
+    model, x = trained(name, dtype, policy)
+    converted = change_transforms(to_mtnet(model))
+    expected = converted(x).numpy()
+    assert np.max(np.abs(expected - model(x))) > 1e-3
+    scale = np.max(np.abs(expected))
+    np.testing.assert_allclose(fold(converted)(x), expected, rtol=0, atol=tolerance * max(1, scale))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_weights_of_converted_and_folded_models_are_their_own(name, policy):
+    model, x = trained(name, "float32", policy)
+    converted = to_mtnet(model)
+    folded, expected = fold(converted), model(x).numpy()
+    for variable in [*converted.variables, *folded.variables]:
+        variable.assign(keras.ops.zeros_like(variable))
+    np.testing.assert_array_equal(model(x), expected)
+
+
+def test_converted_model_is_saved_and_loaded(policy, tmp_path):
+    model, x = trained("separable", "float32", policy)
+    converted = change_transforms(to_mtnet(model, mask="weight"))
+    converted.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "model.keras")(x), converted(x)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "num_transforms", "num_masked"),
+    [
+        ({}, 2, 2),
+        ({"mask": None}, 2, 0),
+        ({"transform": False}, 0, 2),
+        ({"transform": False, "mask": None}, 0, 0),
+    ],
+)
+def test_options_choose_the_method(options, num_transforms, num_masked):
+    cells = [
+        x for x in to_mtnet(dense_network(), **options).layers if isinstance(x, layers.TWLayer)
+    ]
+    assert sum(x.transform is not None for x in cells) == num_transforms
+    assert sum(x.kernel_mask is not None for x in cells) == num_masked
+
+
+def test_layers_chosen_by_name_instance_or_predicate_adapt_and_no_others():
+    model = dense_network()
+    head = model.layers[-1]
+    for chosen in ([head.name], [head], lambda layer: layer is head):
+        converted = to_mtnet(model, layers=chosen)
+        kinds = [type(x) for x in converted.layers]
+        assert kinds == [K.Dense, layers.ExampleLayerNormalization, layers.TWDense]
+
+
+def test_nested_model_stands_for_its_layers():
+    inner = keras.Sequential([keras.Input((4,)), K.Dense(3), K.Dense(3)], name="inner")
+    model = keras.Sequential([keras.Input((4,)), inner, K.Dense(2)])
+    converted = to_mtnet(model, layers=["inner"])
+    kinds = [type(x) for x in [*converted.layers[0].layers, converted.layers[1]]]
+    assert kinds == [layers.TWDense, layers.TWDense, K.Dense]
+
+
+def test_statistics_of_a_converted_batch_normalisation(rng):
+    """Moving statistics by itself, the task's own within tasks, unless they are frozen."""
+    model = randomize(keras.Sequential([keras.Input((4,)), K.BatchNormalization(), K.Dense(2)]))
+    x = tf.constant(rng.normal(size=(6, 4)), tf.float32)
+    expected = model(x)
+    free, frozen = to_mtnet(model), to_mtnet(model, frozen_statistics=True)
+    model.layers[0].trainable = False
+    was_frozen = to_mtnet(model)
+    with fast_weights([], num_tasks=2):
+        for converted in (frozen, was_frozen):
+            np.testing.assert_allclose(converted(x), expected, rtol=1e-5, atol=1e-5)
+        assert np.max(np.abs(free(x) - expected)) > 0.1
+    np.testing.assert_allclose(free(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_converted_model_is_meta_trained(rng):
+    stock = [K.DepthwiseConv2D(3), K.BatchNormalization(), K.ReLU(), K.Flatten(), K.Dense(3)]
+    model = to_mtnet(keras.Sequential([keras.Input((5, 5, 2)), *stock]))
+    learner = MetaLearner(model, step_size=0.05)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=False)
+    x = rng.normal(size=(2, 2, 6, 5, 5, 2)).astype("float32")
+    y = np.tile(np.arange(6) % 3, (2, 2, 1))
+    episodes = tf.data.Dataset.from_tensors(((x[0], y[0]), (x[1], y[1]))).repeat(2)
+    before = model.get_weights()
+    learner.fit(episodes, verbose=0)
+    for variable, start in zip(model.variables, before, strict=True):
+        assert np.any(variable.numpy() != start) == variable.trainable, variable.path
+
+
+class Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+def convolution(**options):
+    return keras.Sequential([keras.Input((8, 8, 4)), K.Conv2D(4, 3, name="conv", **options)])
+
+
+def quantized():
+    model = keras.Sequential([keras.Input((4,)), K.Dense(3)])
+    model.layers[0].quantize("int8")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Subclassed, "must be a Sequential or functional .* Received: .* Subclassed"),
+        (lambda: keras.Sequential([K.Dense(3)]), "must be built. Received: .*keras.Input"),
+        (lambda: convolution(groups=2), "(conv), which convolves groups of channels; leave"),
+        (lambda: convolution(data_format="channels_first"), "which has its channels first"),
+        (lambda: convolution(kernel_constraint="unit_norm"), "has a kernel_constraint; leave"),
+        (lambda: convolution(strides=1, dilation_rate=1, lora_rank=2), "carries LoRA weights"),
+        (quantized, "which is quantised"),
+    ],
+)
+def test_what_cannot_be_converted_is_said_in_one_sentence(make, message):
+    with pytest.raises(ValueError, match=message.replace("(conv)", r"\(conv\)")):
+        to_mtnet(make())
+
+
+def test_what_cannot_become_a_cell_may_stay_as_it_is(rng):
+    model = keras.Sequential([*convolution(groups=2).layers, K.Flatten(), K.Dense(2, name="head")])
+    x = rng.normal(size=(2, 8, 8, 4)).astype("float32")
+    model(x)
+    np.testing.assert_allclose(to_mtnet(model, layers=["head"])(x), model(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (["nobody"], "must be one of the model .* Received: nobody; its layers are"),
+        (["memory"], "must name Dense, .* Received: memory of class LSTM; .*adapt_layers"),
+        (lambda layer: False, "must choose at least one layer"),
+    ],
+)
+def test_wrong_choices_of_layers(chosen, message):
+    model = keras.Sequential([keras.Input((4, 2)), K.LSTM(3, name="memory"), K.Dense(2)])
+    with pytest.raises(ValueError, match=message):
+        to_mtnet(model, layers=chosen)
+
+
+def test_batch_statistics_cannot_be_folded():
+    model = keras.Sequential([keras.Input((4,)), layers.TaskBatchNormalization(name="norm")])
+    with pytest.raises(ValueError, match="must have fixed statistics .* Received: norm, which"):
+        fold(model)
+
+
+def test_the_authors_layer_normalisation_is_folded_into_a_stock_one(rng):
+    model = keras.Sequential([keras.Input((5, 4, 3)), layers.ExampleLayerNormalization()])
+    randomize(model)
+    x = rng.normal(size=(2, 5, 4, 3)).astype("float32")
+    np.testing.assert_allclose(fold(model)(x), model(x), rtol=1e-5, atol=1e-5)
