@@ -36,12 +36,13 @@ class SetStatistics:
 
     A new one records what every normalisation finds; `replay` of it puts the same, in the same
     order, in place of what another set would give: a query set is then normalised by its support
-    set (inductive) and not by itself (transductive).
+    set (inductive) and not by itself (transductive). `layers` are those that recorded.
     """
 
     def __init__(self, recorded=None):
         """Creates a recorder, or with a list of recorded statistics a replay."""
         self.recorded = [] if recorded is None else recorded
+        self.layers = []
         self._replayed = None if recorded is None else iter(recorded)
 
     @property
@@ -53,15 +54,17 @@ class SetStatistics:
         """The same statistics, for one more pass."""
         return SetStatistics(self.recorded)
 
-    def choose(self, found):
+    def choose(self, found, layer):
         """What to normalise with: `found` (recorded), or what was recorded before.
 
         Args:
           found: tensors that the set at hand gives.
+          layer: that asks.
         """
         if self.replays:
             return next(self._replayed)
         self.recorded.append(found)
+        self.layers.append(layer)
         return found
 
 

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
+from mtnet_tf.adapted_model import adapted_model
+from mtnet_tf.export import export
 from mtnet_tf.meta_step import (
     MaskSampler,
     count_tasks,
@@ -13,7 +15,7 @@ from mtnet_tf.meta_step import (
     meta_loss,
 )
 from mtnet_tf.task_weights import find_layer
-from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution
+from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution, episode_batches
 
 _WRONG_TO_SECOND_ORDER = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
 
@@ -100,7 +102,16 @@ class MetaLearner(keras.Model):
         """Predictions of the initial, not adapted, weights."""
         return self.model(inputs, training=training)
 
-    def compile(self, optimizer="adam", loss=None, metrics=None, *, jit_compile=True, **kwargs):
+    def compile(
+        self,
+        optimizer="adam",
+        loss=None,
+        metrics=None,
+        *,
+        jit_compile=True,
+        run_eagerly=False,
+        **kwargs,
+    ):
         """Configures meta-training.
 
         Args:
@@ -109,6 +120,7 @@ class MetaLearner(keras.Model):
           metrics: Keras metrics of the predictions on query sets after adaptation.
           jit_compile: compiles the meta-step with XLA; several times faster. Not where tasks
             are taken one by one (`adapt_layers`): XLA has no gradient of such a loop.
+          run_eagerly: compiles nothing, to step through.
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
@@ -121,13 +133,20 @@ class MetaLearner(keras.Model):
         self.task_loss = keras.losses.get(loss)
         jit_compile = jit_compile and all(w.folded for w in self.task_weights)
         super().compile(
-            optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile, **kwargs
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            jit_compile=jit_compile and not run_eagerly,
+            run_eagerly=run_eagerly,
+            **kwargs,
         )
+        # A learner saved before its first step is then loaded like any other.
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
         """Compiles a loaded learner, with room for the optimizer's state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def masks(self, num_tasks, seed, *, most_probable=False):
         """The masks of one episode batch, see `MaskSampler`."""
@@ -218,9 +237,10 @@ class MetaLearner(keras.Model):
         """Meta-trains with `keras.Model.fit`.
 
         Args:
-          x: a `TaskDistribution`; or a `tf.data.Dataset` of episode batches, `Episode` or
-            ((support_x, support_y), (query_x, query_y)).
-          batch_size: tasks per meta-step, for a `TaskDistribution` (with `steps_per_epoch`).
+          x: a `TaskDistribution`; or episodes ((support_x, support_y), (query_x, query_y)):
+            batches of them in a `tf.data.Dataset` or a generator, or arrays of all the tasks.
+          batch_size: tasks per meta-step, for a `TaskDistribution` (with `steps_per_epoch`) and
+            for arrays.
           validation_data: as `x`; needs `validation_steps` if it is a `TaskDistribution`.
           validation_steps: batches of `batch_size` episodes, the same ones at every validation.
           **kwargs: further arguments of `keras.Model.fit`.
@@ -231,8 +251,10 @@ class MetaLearner(keras.Model):
         Raises:
           ValueError: if a `TaskDistribution` comes without batch size or steps.
         """
+        x = episode_batches(x, batch_size)
         data = self._stream(x, "train", batch_size, kwargs.get("steps_per_epoch"))
         if validation_data is not None:
+            validation_data = episode_batches(validation_data, batch_size)
             validation_data = self._stream(validation_data, "test", batch_size, validation_steps)
         kwargs = {"shuffle": False, **kwargs}  # order is the stream's business
         return super().fit(
@@ -241,7 +263,8 @@ class MetaLearner(keras.Model):
 
     def evaluate(self, x=None, *, batch_size=None, steps=None, **kwargs):
         """Post-adaptation loss and metrics, with `keras.Model.evaluate`; `x` as for `fit`."""
-        return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
+        data = self._stream(episode_batches(x, batch_size), "test", batch_size, steps)
+        return super().evaluate(data, steps=steps, **kwargs)
 
     def _stream(self, x, role, batch_size, steps):
         """What Keras iterates over; for a task distribution, batches to sample or sampled."""
@@ -259,6 +282,43 @@ class MetaLearner(keras.Model):
             setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
         self._sampled[role] = sampled
         return sampled.stream if sampled else x
+
+    def adapt(self, support_x, support_y, **options):
+        """Adapts to one task; the learner itself does not change.
+
+        Example:
+        >>> model = learner.adapt(support_x, support_y)
+        >>> model.predict(query_x)
+
+        Args:
+          support_x: [n, ...], any number of examples.
+          support_y: [n, ...], class numbers or targets; classes may have unequal shots.
+          **options: `num_inner_steps` (as trained), `masks` ("most_probable", or a seed),
+            `statistics` ("support", or "query" as in the paper), `num_ways`; see `Adapter`.
+
+        Returns:
+          Keras model, [n, ...] -> [n, ...], with weights of its own. With "support" it answers
+          each example by itself, since its normalisation is fixed to the support set's.
+
+        Raises:
+          ValueError: before `compile`, or for a support set that doesn't fit the model.
+        """
+        return adapted_model(self, support_x, support_y, **options)
+
+    def export(self, filepath, **options):
+        """Writes a SavedModel that adapts and predicts without this package, see `export.py`.
+
+        Args:
+          filepath: folder; TensorFlow Serving wants a number as its last part, `models/1`.
+          **options: `classification`, `preparation` of `export.export`; those of `adapt`.
+
+        Returns:
+          Path of the folder.
+
+        Raises:
+          ValueError: where the folder holds something else.
+        """
+        return export(self, filepath, **options)
 
     def get_config(self):
         """Arguments to create the learner again."""

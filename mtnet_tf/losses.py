@@ -17,7 +17,7 @@ class FewShotCrossentropy(keras.losses.Loss):
         """Creates the loss.
 
         Args:
-          num_shots: K, labelled examples per class.
+          num_shots: K, labelled examples per class; or a tensor [n], the K of each example.
           name: of the loss.
           **kwargs: Keras' `dtype`.
         """
@@ -33,6 +33,21 @@ class FewShotCrossentropy(keras.losses.Loss):
     def get_config(self):
         """Arguments to create the loss again."""
         return {**super().get_config(), "num_shots": self.num_shots}
+
+
+class FirstLogits(keras.losses.Loss):
+    """A loss of the first `num_ways` logits: the others take no part in the softmax."""
+
+    def __init__(self, loss, num_ways):
+        """Wraps a loss, a `keras.losses.Loss` or a function."""
+        is_object = isinstance(loss, keras.losses.Loss)
+        super().__init__(reduction=loss.reduction if is_object else "sum_over_batch_size")
+        self._examples = loss.call if is_object else loss
+        self._num_ways = num_ways
+
+    def call(self, y_true, y_pred):
+        """Per-example values of the wrapped loss."""
+        return self._examples(y_true, y_pred[..., : self._num_ways])
 
 
 def task_losses(loss, labels, predictions, num_tasks):
@@ -65,3 +80,27 @@ def task_losses(loss, labels, predictions, num_tasks):
     if is_object and loss.reduction == "sum":
         return tf.reduce_sum(examples, 1)
     return tf.reduce_mean(examples, 1)
+
+
+def output_kind(loss):
+    """What a model that minimises `loss` gives, and what its labels are.
+
+    Args:
+      loss: Keras loss or function.
+
+    Returns:
+      Pair ("logits", "probabilities" or "predictions", whether labels are class numbers).
+    """
+    if isinstance(loss, FewShotCrossentropy):
+        return "logits", True
+    sparse = (
+        keras.losses.SparseCategoricalCrossentropy,
+        keras.losses.sparse_categorical_crossentropy,
+    )
+    dense = keras.losses.CategoricalCrossentropy, keras.losses.categorical_crossentropy
+    for (kind, function), class_numbers in ((sparse, True), (dense, False)):
+        if isinstance(loss, kind):
+            return "logits" if loss.get_config()["from_logits"] else "probabilities", class_numbers
+        if loss is function:  # by its name, and with its default
+            return "probabilities", class_numbers
+    return "predictions", False

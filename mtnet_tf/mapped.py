@@ -32,7 +32,7 @@ def predict_mapped(model, task_weights, weights, x, training=True, statistics=No
         lent += [g.state for g in generators]
         values += [_task_seeds(g, tf.shape(x)[0]) for g in generators]
     replays = statistics is not None and statistics.replays
-    recorded = statistics.recorded if replays else []
+    recorded, layers = (statistics.recorded if replays else []), []
 
     def one_task(values, x, recorded):
         own = SetStatistics(tf.nest.map_structure(lambda t: t[None], recorded) if replays else None)
@@ -41,11 +41,13 @@ def predict_mapped(model, task_weights, weights, x, training=True, statistics=No
             fast_weights([], num_tasks=1, statistics=own),
         ):
             predictions = model(x, training=training)
+        layers[:] = own.layers  # the same whenever this is traced
         return predictions, [] if replays else own.recorded
 
     predictions, found = _map(one_task, [values, x, recorded])
     if statistics is not None and not replays:
         statistics.recorded += tf.nest.map_structure(lambda t: tf.squeeze(t, 1), found)
+        statistics.layers += layers
     return predictions
 
 

@@ -89,7 +89,7 @@ class TaskBatchNormalization(ExactNormalization):
         x = tf.reshape(inputs, [num_tasks, -1, inputs.shape[-1]])  # [B, n*H*W, C]
         statistics = moments(x, axis=1)  # [B, 1, C] each
         if scope is not None and scope.statistics is not None:
-            statistics = scope.statistics.choose(statistics)
+            statistics = scope.statistics.choose(statistics, self)
         x = standardize(x, *statistics, self.epsilon)
         gamma, beta = self._scale_and_offset(x.dtype, [-1])
         x = x if gamma is None else x * gamma

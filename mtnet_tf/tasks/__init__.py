@@ -1,6 +1,7 @@
 """Distributions of tasks, sampled in-graph: `sample(seed, num_tasks) -> Episode`."""
 
 from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode_batches import episode_batches
 from mtnet_tf.tasks.image_classes import ImageClasses
 from mtnet_tf.tasks.regression import Polynomials, Sinusoids
 from mtnet_tf.tasks.sampled_batches import SampledBatches
@@ -14,5 +15,6 @@ __all__ = [
     "Sinusoids",
     "Split",
     "TaskDistribution",
+    "episode_batches",
     "split_classes",
 ]

@@ -1,0 +1,112 @@
+"""The contact sheet of a prediction: support set on the left, queries with answers on the right."""
+
+import math
+import os
+import warnings
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+_CELL = 1.15  # inches of a picture and its caption
+_MOST_SHOTS = 6
+_MOST_QUERIES = 60
+_LABEL_WIDTH = 1.5
+_HEADING_WIDTH = 2.9
+_INK, _FAINT, _SURE, _UNSURE = "#222222", "#777777", "#2a7f4f", "#b5651d"
+
+
+def write_contact_sheet(path, title, support, queries):
+    """Draws a contact sheet.
+
+    Args:
+      path: of the PNG.
+      title: text above.
+      support: dict from a label to its pictures, a list of arrays [H, W, C] in [0, 1].
+      queries: list of (picture, name, label, probability).
+    """
+    left = _LABEL_WIDTH + _CELL * min(_MOST_SHOTS, max(map(len, support.values())))
+    shown = queries[:_MOST_QUERIES]
+    rows = max(len(support), math.ceil(math.sqrt(len(shown))))
+    columns = math.ceil(len(shown) / rows)
+    width = left + 0.5 + max(columns * _CELL, _HEADING_WIDTH)
+    height = rows * _CELL + 1.0
+    sheet = _Sheet(width, height)
+    sheet.text(0.15, height - 0.3, title, size=11, weight="bold")
+    sheet.text(0.15, height - 0.72, "Support set, as the network sees it", color=_FAINT)
+    sheet.text(left + 0.5, height - 0.72, _queries_heading(len(queries)), color=_FAINT)
+    sheet.separator(left + 0.22, height - 0.9)
+    for row, (label, pictures) in enumerate(support.items()):
+        top = height - 0.95 - row * _CELL
+        sheet.text(0.15, top - 0.45, _short(label, 17), size=10)
+        sheet.text(0.15, top - 0.65, _count(len(pictures)), size=7, color=_FAINT)
+        for column, picture in enumerate(pictures[:_MOST_SHOTS]):
+            sheet.picture(_LABEL_WIDTH + column * _CELL, top, picture)
+    for i, (picture, name, label, probability) in enumerate(shown):
+        x, top = left + 0.5 + (i % columns) * _CELL, height - 0.95 - (i // columns) * _CELL
+        sheet.picture(x, top, picture)
+        color = _SURE if probability >= 0.5 else _UNSURE
+        answer = f"{_short(label, 11)} {probability:.0%}"
+        sheet.text(x, top - 0.87, answer, size=7.5, color=color, weight="bold")
+        sheet.text(x, top - 1.0, _short(name, 18), size=5.5, color=_FAINT)
+    sheet.save(path)
+
+
+def _queries_heading(count):
+    heading = "Queries and answers; orange is below 50%"
+    return heading if count <= _MOST_QUERIES else f"{heading} (first {_MOST_QUERIES} of {count})"
+
+
+def _count(shots):
+    text = "1 picture" if shots == 1 else f"{shots} pictures"
+    return text if shots <= _MOST_SHOTS else f"{text}, {_MOST_SHOTS} shown"
+
+
+def _short(text, length):
+    text = str(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+class _Sheet:
+    """A figure that is drawn on in inches from its lower left corner."""
+
+    def __init__(self, width, height):
+        self._size = width, height
+        self._figure = Figure(figsize=self._size, facecolor="white")
+        FigureCanvasAgg(self._figure)
+
+    def text(self, x, y, text, size=8.5, color=_INK, weight="normal"):
+        """Writes literally: a label may hold a dollar sign."""
+        width, height = self._size
+        self._figure.text(
+            x / width, y / height, text, fontsize=size, color=color, weight=weight,
+            parse_math=False, va="baseline",
+        )  # fmt: skip
+
+    def separator(self, x, top):
+        """Draws a thin line from the bottom up to `top`."""
+        width, height = self._size
+        axes = self._figure.add_axes([x / width, 0.1 / height, 0.01 / width, top / height])
+        axes.set(xticks=[], yticks=[], facecolor="#dddddd")
+        axes.spines[:].set_visible(False)
+
+    def picture(self, x, top, picture):
+        """Draws a picture below `top`."""
+        side = _CELL - 0.4
+        width, height = self._size
+        axes = self._figure.add_axes(
+            [x / width, (top - side) / height, side / width, side / height]
+        )
+        grey = picture.shape[-1] == 1
+        axes.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=1)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color("#bbbbbb")
+
+    def save(self, path):
+        """Writes beside and renames."""
+        partial = Path(path).with_suffix(".partial.png")
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a label in a script without a font
+            self._figure.savefig(partial, dpi=130)
+        os.replace(partial, path)

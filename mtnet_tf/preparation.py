@@ -1,0 +1,105 @@
+"""A user's own pictures, brought to a network's input as its training pictures were."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from data_prep import load_picture
+
+# A drawing with about as much ink as paper does not say which of them is which.
+_PAPER_SHARE = 0.6
+INVERT = ("auto", True, False)
+
+
+class Preparation(NamedTuple):
+    """How the training pictures of a network were prepared.
+
+    Attributes:
+      image_shape: (H, W, C).
+      drawings: True: strictly black and white, ink 1 on paper 0, as Omniglot; False: as
+        MiniImagenet and folders of pictures, grey or colour as they are.
+    """
+
+    image_shape: tuple
+    drawings: bool = False
+
+    @classmethod
+    def of_run(cls, settings, image_shape):
+        """The preparation of a run, from its settings.
+
+        Raises:
+          ValueError: if the run wasn't trained on pictures.
+        """
+        if len(image_shape) != 3:
+            raise ValueError(
+                "The run must have been trained on pictures. "
+                f"Received: a run with --datasource={settings['datasource']}."
+            )
+        return cls(tuple(image_shape), settings["datasource"] == "omniglot")
+
+    def load(self, pictures, invert=False):
+        """Reads pictures.
+
+        Args:
+          pictures: paths, or uint8 arrays [H, W] or [H, W, C] of any size.
+          invert: exchanges light and dark.
+
+        Returns:
+          float32 [n, *image_shape], in [0, 1].
+
+        Raises:
+          ValueError: where there is none, or one can't be read.
+        """
+        if isinstance(pictures, str) or len(pictures) == 0:
+            raise ValueError(
+                f"`pictures` must be a list of at least one path or array. Received: {pictures!r}."
+            )
+        resampling = "nearest" if self.drawings else "lanczos"
+        loaded = [
+            load_picture(p, self.image_shape, invert=invert, resampling=resampling)
+            for p in pictures
+        ]
+        return np.stack(loaded).astype("float32") / 255.0
+
+    def inverts(self, pictures):
+        """Whether drawings must be inverted: paper, which covers more than ink, is light.
+
+        Args:
+          pictures: as for `load`.
+
+        Returns:
+          Pair (bool, a sentence that says what was found).
+
+        Raises:
+          ValueError: where a picture doesn't say, or pictures disagree.
+        """
+        if not self.drawings:
+            return False, "Pictures are taken as they are."
+        light = self.load(pictures).mean((1, 2, 3))  # the share of light pixels
+        for inverts, ink, agree in (
+            (True, "dark ink on light paper: they are inverted", light >= _PAPER_SHARE),
+            (
+                False,
+                "light ink on dark paper: they are taken as they are",
+                light <= 1 - _PAPER_SHARE,
+            ),
+        ):
+            if agree.all():
+                return inverts, (
+                    f"All {len(light)} support pictures show {ink}, so that ink is 1 on 0 as in "
+                    f"training. Give invert={inverts} to settle it."
+                )
+        raise ValueError(
+            "`invert` must be True (dark ink on light paper) or False (light ink on dark paper): "
+            f"the pictures don't agree or don't say. Received: invert='auto', {len(light)} "
+            f"pictures whose light parts cover {light.min():.0%} to {light.max():.0%}."
+        )
+
+    def describe(self):
+        """A JSON-like dict, for the metadata of an export."""
+        return {
+            "image_shape": list(self.image_shape),
+            "range": [0.0, 1.0],
+            "resampling": "nearest" if self.drawings else "lanczos",
+            "ink": "1 on paper 0" if self.drawings else None,
+        }

@@ -1,0 +1,36 @@
+"""The examples run as their readers run them, and stay short."""
+
+import fresh_process
+import pytest
+
+EXAMPLES = fresh_process.ROOT / "examples"
+SHORT = {
+    "layers_in_a_keras_model": "main()",
+    "sinusoid_adaptation": "main(sys.argv[1], num_iterations=100)",
+    "convert_and_meta_train": "main(num_iterations=5)",
+    "serve_saved_model": "main(num_iterations=100)",
+}
+SAYS = {
+    "layers_in_a_keras_model": "sequential/tw_dense/transform: (40, 40)",
+    "sinusoid_adaptation": "After 10 inner steps: mean squared error",
+    "convert_and_meta_train": "Accuracy on new classes after one step:",
+    "serve_saved_model": "Task 1: mean squared error",
+}
+
+
+def test_every_example_is_short_and_run():
+    files = {path.stem: path.read_text() for path in EXAMPLES.glob("*.py")}
+    assert set(files) == set(SHORT)
+    for name, text in files.items():
+        assert len(text.splitlines()) < 60, name
+        assert f"`{name}.py`" in (EXAMPLES / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT)
+def test_example_runs(name, tmp_path):
+    program = f"import sys; sys.path.insert(0, {str(EXAMPLES)!r})\nfrom {name} import main\n"
+    said = fresh_process.run(program + SHORT[name], tmp_path / "picture.png", with_package=True)
+    assert SAYS[name] in said
+    if name == "sinusoid_adaptation":
+        assert (tmp_path / "picture.png").stat().st_size > 10_000

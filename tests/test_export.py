@@ -1,0 +1,165 @@
+import json
+import subprocess
+import sys
+
+import fresh_process
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
+from mtnet_tf.adaptation import Adapter
+from mtnet_tf.export import read_metadata
+from mtnet_tf.losses import output_kind
+
+SHAPE, WAYS = (8, 8, 1), 3
+
+# In a process that cannot import this package: every signature, by name only.
+SERVE = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+found = {}
+for kind, output in (("pictures", "probabilities"), ("sines", "predictions")):
+    data = {k: tf.constant(v) for k, v in np.load(f"{kind}.npz").items()}
+    support = {k: data[k] for k in ("support_x", "support_y")}
+    signatures = tf.saved_model.load(kind).signatures
+    learned = signatures["adapt"](**support)
+    answers = {
+        "predict": signatures["predict"](query_x=data["query_x"], **learned),
+        "adapt_and_predict": signatures["adapt_and_predict"](query_x=data["query_x"], **support),
+        "serving_default": signatures["serving_default"](query_x=data["query_x"], **support),
+        "predict_initial": signatures["predict_initial"](query_x=data["query_x"]),
+    }
+    found |= {f"{kind}/{name}": answer[output].numpy() for name, answer in answers.items()}
+np.savez("found.npz", **found)
+try:
+    import mtnet_tf
+except ImportError:
+    print("served without the package")
+"""
+
+
+def image_learner(num_inner_steps=1, **compile_options):
+    cells = {"mask_initializer": "random_normal"}
+    model = networks.convolutional_network(SHAPE, WAYS, num_filters=2, cell_options=cells)
+    learner = MetaLearner(model, 0.3, num_inner_steps)
+    learner.compile("adam", FewShotCrossentropy(1), jit_compile=False)
+    return learner
+
+
+def regression_learner(loss="mean_squared_error"):
+    learner = MetaLearner(networks.regression_network(dim_hidden=(5,)), 0.1, 3)
+    learner.compile("adam", loss, jit_compile=False)
+    return learner
+
+
+def expected_outputs(learner, data, activation, **options):
+    adapter = Adapter(learner, **options)
+    support_x, support_y, query_x = (tf.constant(data[n]) for n in data)
+    adapted = adapter.predict(adapter.adapt(support_x, support_y), query_x)
+    return activation(adapted), activation(adapter.predict_initial(query_x))
+
+
+def test_a_process_without_the_package_serves_what_python_computes(tmp_path, rng):
+    pictures = {
+        "support_x": rng.random((2, 7, *SHAPE)).astype("float32"),  # uneven shots, two tasks
+        "support_y": np.array([[0, 0, 0, 1, 1, 2, 2], [2, 1, 0, 2, 1, 0, 2]], "int32"),
+        "query_x": rng.random((2, 4, *SHAPE)).astype("float32"),
+    }
+    x = rng.normal(size=(3, 9, 1)).astype("float32")
+    sines = {"support_x": x[:, :5], "support_y": np.sin(x[:, :5]), "query_x": x[:, 5:]}
+    learners = {"pictures": image_learner(), "sines": regression_learner()}
+    data = {"pictures": pictures, "sines": sines}
+    for kind, learner in learners.items():
+        learner.export(tmp_path / kind)
+        np.savez(tmp_path / f"{kind}.npz", **data[kind])
+    said = fresh_process.run(SERVE, tmp_path, with_package=False)
+    assert "served without the package" in said
+    found = np.load(tmp_path / "found.npz")
+    for kind, activation in (("pictures", tf.nn.softmax), ("sines", tf.identity)):
+        adapted, initial = expected_outputs(learners[kind], data[kind], activation)
+        for name in ("predict", "adapt_and_predict", "serving_default"):
+            np.testing.assert_allclose(found[f"{kind}/{name}"], adapted, atol=1e-5)
+        np.testing.assert_allclose(found[f"{kind}/predict_initial"], initial, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A regression learner, and its export with a draw of masks and statistics of the query."""
+    learner = regression_learner()
+    options = {"masks": 7, "statistics": "query", "num_inner_steps": 2}
+    path = tmp_path_factory.mktemp("exports") / "models" / "1"
+    return learner, learner.export(path, preparation={"unit": "radians"}, **options), options
+
+
+def test_number_of_steps_and_sampled_masks_are_fixed_at_export(exported, rng):
+    learner, path, options = exported
+    x = rng.normal(size=(2, 6, 1)).astype("float32")
+    data = {"support_x": x[:, :4], "support_y": x[:, :4] ** 2, "query_x": x[:, 4:]}
+    serve = tf.saved_model.load(path).signatures["adapt_and_predict"]
+    answers = [serve(**{k: tf.constant(v) for k, v in data.items()})["predictions"]] * 2
+    np.testing.assert_array_equal(*answers)
+    expected, _ = expected_outputs(learner, data, tf.identity, **options)
+    np.testing.assert_allclose(answers[0], expected, atol=1e-5)
+
+
+def test_an_export_says_what_it_is(exported):
+    learner, path, _ = exported
+    metadata = read_metadata(path)
+    assert metadata["task"] == "regression" and metadata["input_shape"] == [1]
+    assert (metadata["num_inner_steps"], metadata["masks"]) == (2, 7)
+    assert metadata["preparation"] == {"unit": "radians"}
+    assert {"tensorflow", "keras", "mtnet_tf"} <= set(metadata["versions"])
+    predict = metadata["signatures"]["predict"]
+    weights = set(metadata["signatures"]["adapt"]["outputs"])
+    assert set(predict["inputs"]) == weights | {"query_x"}
+    assert len(weights) == len(learner.task_weights)
+
+
+def test_an_export_replaces_an_older_one_and_nothing_else(exported, tmp_path):
+    learner, path, _ = exported
+    learner.export(path, statistics="query", num_inner_steps=0, masks=7)
+    assert read_metadata(path)["num_inner_steps"] == 0
+    assert [p.name for p in path.parent.iterdir()] == ["1"]
+    (tmp_path / "precious.txt").write_text("")
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "mtnet_tf.json").write_text(json.dumps(["not ours"]))
+    for taken in (tmp_path, tmp_path / "precious.txt"):
+        with pytest.raises(ValueError, match="is not a SavedModel that|must be a folder to write"):
+            learner.export(taken)
+    assert (tmp_path / "precious.txt").exists()
+
+
+def test_what_a_loss_says_of_outputs_and_labels():
+    losses = keras.losses
+    assert output_kind(FewShotCrossentropy(1)) == ("logits", True)
+    assert output_kind(losses.SparseCategoricalCrossentropy(from_logits=True)) == ("logits", True)
+    assert output_kind(losses.SparseCategoricalCrossentropy()) == ("probabilities", True)
+    named = losses.get("categorical_crossentropy")
+    assert output_kind(named) == ("probabilities", False)
+    assert output_kind(losses.get("mse")) == ("predictions", False)
+
+
+def test_models_with_two_inputs_are_refused():
+    inputs = [keras.Input((1,)), keras.Input((1,))]
+    outputs = TWDense(1)(keras.layers.Concatenate()(inputs))
+    learner = MetaLearner(keras.Model(inputs, outputs), 0.1)
+    learner.compile("adam", "mse")
+    with pytest.raises(ValueError, match="one input and one output. Received: 2 inputs"):
+        learner.export("nowhere")
+
+
+@pytest.mark.slow
+def test_saved_model_cli_shows_named_inputs_and_outputs(exported):
+    command = "from tensorflow.python.tools.saved_model_cli import main; main()"
+    shown = subprocess.run(
+        [sys.executable, "-c", command, "show", "--dir", str(exported[1]), "--all"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in ("adapt", "predict", "adapt_and_predict", "predict_initial", "serving_default"):
+        assert f"signature_def['{name}']" in shown
+    for text in ("inputs['support_x']", "inputs['support_y']", "outputs['predictions']"):
+        assert text in shown

@@ -1,0 +1,173 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from mtnet_tf import FewShotCrossentropy, MetaLearner, networks, runs
+from mtnet_tf.few_shot_classifier import FewShotClassifier
+from mtnet_tf.prediction import predict_pictures
+from mtnet_tf.preparation import Preparation
+
+SHAPE, WAYS = (12, 12, 1), 4
+LABELS = ["column", "row", "stairs"]
+
+
+def draw(label, side=30, shift=0, ink=(0, 0, 0), paper=(255, 255, 255)):
+    """A drawing of any size and colours, uint8 [side, side, 3]."""
+    y, x = np.mgrid[:side, :side] / side - shift / side
+    on = {"column": abs(x - 0.5) < 0.1, "row": abs(y - 0.5) < 0.1, "stairs": abs(x - y) < 0.12}
+    return np.where(on[label][..., None], ink, paper).astype("uint8")
+
+
+def new_learner():
+    """Untrained: with many inner steps it learns these drawings all the same."""
+    model = networks.dense_image_network(SHAPE, WAYS, norm="None", cell_options={"mask": None})
+    for weight in model.weights:
+        if weight.name == "kernel":
+            weight.assign(keras.initializers.GlorotUniform(1)(weight.shape))
+    learner = MetaLearner(model, 0.1, 12)
+    learner.compile("adam", FewShotCrossentropy(1), run_eagerly=True)
+    return learner
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    run = runs.Run(tmp_path_factory.mktemp("runs") / "run")
+    run.start({"datasource": "omniglot"}, "main.py")
+    run.save(new_learner())
+    return run.path
+
+
+@pytest.fixture(scope="module")
+def fitted(run_folder):
+    pictures = [draw(label, shift=s) for label in LABELS for s in (0, 2)][:-1]
+    labels = [label for label in LABELS for _ in range(2)][:-1]  # uneven shots
+    return FewShotClassifier(run_folder, invert=True).fit(pictures, labels)
+
+
+def test_learns_string_labels_from_a_few_drawings(fitted):
+    assert fitted.classes_.tolist() == LABELS
+    queries = [draw(label, side, 1, (40, 0, 90)) for label in LABELS for side in (12, 57, 100)]
+    truth = np.repeat(LABELS, 3)
+    assert fitted.score(queries, truth) == 1.0
+    assert fitted.predict(queries).tolist() == truth.tolist()
+
+
+def test_probabilities_of_fewer_ways_than_the_models_sum_to_one(fitted):
+    probabilities = fitted.predict_proba([draw("row"), draw("column")])
+    assert probabilities.shape == (2, 3)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
+
+
+def test_files_of_any_mode_give_what_arrays_give(fitted, tmp_path):
+    pixels = draw("stairs")
+    modes = ("1", "L", "RGB", "RGBA", "P")
+    for mode in modes:
+        Image.fromarray(pixels).convert(mode).save(tmp_path / f"{mode}.png")
+    found = fitted.predict_proba([tmp_path / f"{mode}.png" for mode in modes])
+    np.testing.assert_allclose(found, fitted.predict_proba([pixels] * len(modes)), rtol=1e-6)
+
+
+def test_inversion_is_detected_and_said(run_folder):
+    dark = {"ink": (250, 240, 240), "paper": (10, 10, 30)}
+    found = []
+    for colours, sentence in (({}, "dark ink on light paper"), (dark, "light ink on dark paper")):
+        classifier = FewShotClassifier(run_folder)
+        with pytest.warns(UserWarning, match=f"All 3 support pictures show {sentence}"):
+            classifier.fit([draw(label, **colours) for label in LABELS], LABELS)
+        found.append(classifier.predict_proba([draw("row", **colours)]))
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
+def test_inversion_is_never_guessed(run_folder):
+    disagreeing = [draw("row"), draw("column", ink=(255,) * 3, paper=(0,) * 3)]
+    half = np.zeros((20, 20), "uint8")
+    half[:10] = 255
+    for pictures in (disagreeing, [half, half]):
+        with pytest.raises(ValueError, match="`invert` must be True .* or False"):
+            FewShotClassifier(run_folder).fit(pictures, ["a", "b"])
+
+
+def test_photographs_are_taken_as_they_are(rng):
+    preparation = Preparation((8, 8, 3))
+    assert preparation.inverts([])[0] is False
+    white = np.full((16, 16, 3), 255, "uint8")
+    assert preparation.load([white]).min() == 1.0
+
+
+def test_a_learner_of_ones_own_serves_too():
+    pictures = [draw(label) for label in LABELS]
+    classifier = FewShotClassifier(new_learner(), invert=True, drawings=True)
+    assert classifier.fit(pictures, [7, 8, 9]).predict(pictures).tolist() == [7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "message"),
+    [
+        ([draw("row")] * 2, ["a", "a"], "from 2 to 4 classes.* Received: 1 classes"),
+        ([draw("row")] * 5, list("abcde"), "from 2 to 4 classes.* Received: 5 classes"),
+        ([draw("row")] * 2, ["a"], "`labels` must hold one label for each"),
+        ([], [], "from 2 to 4 classes"),
+        ([np.zeros((4, 4, 2), "uint8")] * 2, ["a", "b"], "An array must be a uint8 picture"),
+        (["nowhere.png"] * 2, ["a", "b"], "Cannot read the picture"),
+    ],
+)
+def test_bad_support_sets_are_one_sentence(run_folder, pictures, labels, message):
+    with pytest.raises(ValueError, match=message):
+        FewShotClassifier(run_folder).fit(pictures, labels)
+
+
+def test_other_bad_arguments_are_one_sentence(run_folder, fitted, tmp_path):
+    for call, message in (
+        (lambda: FewShotClassifier(tmp_path / "none"), "No trained run in .*: train it first"),
+        (lambda: FewShotClassifier(run_folder, invert="yes"), "`invert` must be one of"),
+        (lambda: FewShotClassifier(run_folder).predict([draw("row")]), "call `fit`"),
+        (lambda: fitted.predict([]), "at least one path or array"),
+        (lambda: fitted.predict("query.png"), "must be a list"),
+        (lambda: fitted.score([draw("row")], ["circle"]), "unknown among them: .'circle'"),
+        (lambda: Preparation.of_run({"datasource": "sinusoid"}, (1,)), "trained on pictures"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for label in LABELS:
+        (tmp_path / "support" / label).mkdir(parents=True)
+        for shift in (0, 2):
+            Image.fromarray(draw(label, shift=shift)).save(
+                tmp_path / "support" / label / f"{shift}.png"
+            )
+    (tmp_path / "query").mkdir()
+    for label in LABELS:
+        Image.fromarray(draw(label, 64)).save(tmp_path / "query" / f"{label}.jpg")
+    return tmp_path
+
+
+def test_folders_give_a_table_and_a_contact_sheet(run_folder, folders):
+    support, query, sheet = folders / "support", folders / "query", folders / "out" / "sheet.png"
+    found, text = predict_pictures(run_folder, support, query, sheet=sheet)
+    assert [(p.path.stem, p.label) for p in found] == [(label, label) for label in LABELS]
+    assert "dark ink on light paper" in text and f"{found[0].probability:.1%}" in text
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    assert [p.name for p in sheet.parent.iterdir()] == ["sheet.png"]
+    one, _ = predict_pictures(run_folder, support, query / "row.jpg", sheet=sheet, invert=True)
+    assert [p.label for p in one] == ["row"]
+
+
+def test_bad_folders_are_one_sentence(run_folder, folders):
+    support, query = folders / "support", folders / "query"
+    (folders / "empty").mkdir()
+    for s, q, message in (
+        (folders / "none", query, "--support must be a folder"),
+        (folders / "empty", query, "a folder of pictures for each label"),
+        (folders, query, "--support must hold pictures. Received: .*empty"),
+        (support, folders / "none", "--query must be a folder"),
+        (support, folders / "empty", "--query must hold pictures"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            predict_pictures(run_folder, s, q)
+    (query / "row.jpg").write_bytes(b"\xff\xd8 broken")
+    with pytest.raises(ValueError, match="row.jpg. is not a complete picture"):
+        predict_pictures(run_folder, support, query)
