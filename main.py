@@ -4,6 +4,7 @@ A thin shell: flags become settings, settings become arguments of the library. T
 keep their names; this is the one place that translates them.
 """
 
+import math
 import os
 import shlex
 import sys
@@ -12,26 +13,25 @@ from pathlib import Path
 # TensorFlow's C++ side greets every process with notes on devices it doesn't find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import tensorflow as tf
 from absl import app, flags
 
-from data_prep import ensure_omniglot, load_packed
-from mtnet_tf import reports, runs, training
+from mtnet_tf import evaluation_report, plots, reports, runs, training
+from mtnet_tf.analysis import active_fraction, regression_curves
+from mtnet_tf.comparison import compare
+from mtnet_tf.datasets import find_leaks, load_pictures, load_tasks
 from mtnet_tf.evaluation import evaluate
-from mtnet_tf.learner import MetaLearner
-from mtnet_tf.losses import FewShotCrossentropy
-from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
-from mtnet_tf.settings import AUTHORS, DEFAULTS, OURS, check_same_run, resolve
-from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
+from mtnet_tf.experiment import build_learner, compile_learner
+from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run, resolve
 
 FLAGS = flags.FLAGS
+VALIDATION_EPISODES = 100
 
 
 def define_flags():
     """Defines a flag for every setting. What is not given (None) comes from the recipe."""
     kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
-    for name, (default, text) in {**AUTHORS, **OURS}.items():
+    for name, (default, text) in {**AUTHORS, **OURS, **ACTIONS}.items():
         kinds.get(type(default), flags.DEFINE_string)(name, None, text)
 
 
@@ -51,93 +51,10 @@ def read_settings():
     return settings, run
 
 
-def build_tasks(settings, split):
-    """The task distribution of a split: "train", "val" or "test"."""
-    num_shots = settings["update_batch_size"]
-    options = {"num_shots": num_shots, "task_definition": settings["task_definition"]}
-    if settings["datasource"] == "sinusoid":
-        return Sinusoids(oracle=settings["baseline"] == "oracle", **options)
-    if settings["datasource"] == "polynomial":
-        return Polynomials(settings["poly_order"], **options)
-    if settings["datasource"] != "omniglot":
-        raise ValueError(
-            "--datasource must be sinusoid, polynomial or omniglot: miniimagenet has a network "
-            f"and a recipe, but no data preparation yet. Received: {settings['datasource']!r}."
-        )
-    packed = load_packed(ensure_omniglot(settings["data_dir"], settings["synthetic"]))
-    classes = split_classes(
-        len(packed.counts),
-        class_split=settings["class_split"],
-        num_train_classes=settings["num_train_classes"],
-    )
-    return ImageClasses.of_classes(
-        packed.images,
-        packed.counts,
-        getattr(classes, split),
-        num_ways=settings["num_classes"],
-        num_shots=num_shots,
-        num_queries=num_shots,
-        rotations=True,
-    )
-
-
-def build_network(settings, tasks):
-    """The paper's network for these tasks."""
-    mask = ("unit" if settings["share_M"] else "weight") if settings["use_M"] else None
-    cells = {"transform": settings["use_T"], "mask": mask, "temperature": settings["temp"]}
-    cells["hard_mask"] = not settings["soft_masks"]
-    if mask == "unit":
-        cells["mask_initializer"] = {
-            "class_name": "Constant",
-            "config": {"value": settings["logit_init"]},
-        }
-    options = {"norm": settings["norm"], "cell_options": cells, "seed": settings["seed"]}
-    if not isinstance(tasks, ImageClasses):
-        hidden = (settings["dim_hidden"],) * 2
-        return regression_network(tasks.num_inputs, 1, dim_hidden=hidden, **options)
-    if not settings["conv"]:
-        return dense_image_network(tasks.image_shape, settings["num_classes"], **options)
-    return convolutional_network(
-        tasks.image_shape,
-        settings["num_classes"],
-        num_filters=settings["num_filters"],
-        max_pool=settings["max_pool"],
-        flatten=settings["datasource"] == "miniimagenet",
-        **options,
-    )
-
-
-def compile_learner(learner, settings, optimizer=None):
-    """(Re)compiles with the authors' optimizer, or a given one, and losses in their unit."""
-    is_image = settings["datasource"] in ("omniglot", "miniimagenet")
-    clip = 10.0 if settings["datasource"] == "miniimagenet" else None
-    learner.compile(
-        optimizer or keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, clipvalue=clip),
-        FewShotCrossentropy(settings["update_batch_size"]) if is_image else "mean_squared_error",
-        metrics=["accuracy"] if is_image else None,
-        jit_compile=settings["jit_compile"] and not settings["debug"],
-        run_eagerly=settings["debug"],
-    )
-    return learner
-
-
-def build_learner(settings, tasks):
-    """A new learner, compiled."""
-    learner = MetaLearner(
-        build_network(settings, tasks),
-        settings["update_lr"],
-        settings["num_updates"],
-        first_order=settings["stop_grad"],
-        redraw_masks=settings["redraw_masks"],
-        seed=settings["seed"],
-    )
-    return compile_learner(learner, settings)
-
-
 def train(settings, run):
     """Trains to the end, from the newest checkpoint where there is one."""
     latest = run.latest() if settings["resume"] else None
-    tasks, validation_tasks = build_tasks(settings, "train"), build_tasks(settings, "val")
+    tasks, validation_tasks = load_tasks(settings, "train"), load_tasks(settings, "val")
     if latest:
         learner = runs.load_learner(latest)
         compile_learner(learner, settings, learner.optimizer)
@@ -152,7 +69,11 @@ def train(settings, run):
     options = {
         "meta_batch_size": settings["meta_batch_size"],
         "validate_every": settings["validate_every"] or training.default_interval(total),
-        "max_steps_per_execution": 1 if isinstance(tasks, ImageClasses) else 100,
+        # The best of fifty checkpoints is chosen on these: enough to tell them apart.
+        "num_validation_batches": max(
+            5, math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"])
+        ),
+        "max_steps_per_execution": 1 if settings["datasource"] in IMAGES else 100,
         "title": reports.title(settings),
         "summaries": settings["log"],
         "verbose": 1 if sys.stdout.isatty() else 2,
@@ -168,6 +89,7 @@ def train(settings, run):
 def test(settings, run):
     """Evaluates a checkpoint, prints and writes the report."""
     split = "test" if settings["test_set"] else "val"
+    run.refuse_choosing(split, settings["test_iter"])
     checkpoint = run.find(settings["test_iter"])
     learner = runs.load_learner(checkpoint)
     iteration = int(learner.optimizer.iterations)
@@ -176,13 +98,51 @@ def test(settings, run):
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
     evaluation = evaluate(
         learner,
-        build_tasks(settings, split),
+        load_tasks(settings, split),
         num_episodes=settings["num_test_episodes"],
         num_inner_steps=settings["num_test_updates"],
         seed=settings["seed"],
         verbose=1 if sys.stdout.isatty() else 2,
     )
-    say(reports.write(run, evaluation, settings, split, iteration))
+    extras = {"active_fraction": active_fraction(learner.model)}
+    names = None
+    if settings["datasource"] in IMAGES:
+        names = load_pictures(settings, split).packed.class_names
+        extras["leaks"] = check_leaks(settings, split)
+    else:
+        curves = regression_curves(learner, load_tasks(settings, split, curves=True))
+        heading = f"{reports.title(settings)}; a task may change {extras['active_fraction']:.0%}"
+        plots.plot_regression(curves, run.path / f"{split}_curves.png", f"{heading} of W and b")
+    say(
+        evaluation_report.write(
+            run, evaluation, settings, split, iteration, class_names=names, extras=extras
+        )
+    )
+    say(f"Fraction of the weights that a task may change: {extras['active_fraction']:.3f}")
+
+
+def check_leaks(settings, split):
+    """Says what the splits share; returns it, a list of sentences."""
+    overlap = find_leaks(settings)
+    shared = [name for name, *splits in overlap.classes if split in splits]
+    shared += [
+        twins for twins in overlap.across if split in (twins.first_split, twins.second_split)
+    ]
+    verdict = f"Checked: no class and no picture of the {split} split is in another split."
+    if shared:
+        verdict = (
+            f"WARNING: {len(shared)} classes or pictures of the {split} split are in another split "
+            "too; what a network has seen in training it need not learn from a few examples."
+        )
+    say("\n".join([verdict, *overlap.lines()]))
+    return [verdict, *overlap.lines()]
+
+
+def compare_runs(paths):
+    """The paired difference of two run folders, as a table."""
+    if len(paths) != 2:
+        raise ValueError(f"--compare needs two run folders. Received: {paths}.")
+    return compare(*paths, split="val" if FLAGS["test_set"].value is False else "test")
 
 
 def say(text):
@@ -194,6 +154,9 @@ def say(text):
 def main(argv):
     """Runs the command; returns the exit status."""
     try:
+        if FLAGS.compare:
+            say(compare_runs([FLAGS.compare, *argv[1:]]))
+            return 0
         if len(argv) > 1:
             raise ValueError(f"Expected flags only. Received: {argv[1:]}.")
         settings, run = read_settings()

@@ -116,8 +116,9 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     except _READ_ERRORS as error:
         with path.open("rb") as file:
             cut_off = file.read(2) == b"PK"
-        found = "is a truncated or damaged zip archive" if cut_off else "is no zip or tar archive"
-        raise DataError(f"`{path}` {found} ({error}). {_FRESH_COPY}") from error
+        found = f"is a truncated or damaged zip archive ({error})"
+        found = found if cut_off else "is no zip or tar archive"
+        raise DataError(f"`{path}` {found}. {_FRESH_COPY}") from error
 
 
 def _open_tar(path: Path) -> BinaryIO:
@@ -189,10 +190,7 @@ def _check_distinct(path: Path, names: list[str]) -> None:
 
 
 def _refused(path: Path, name: str, fault: str) -> DataError:
-    return DataError(
-        f"`{path}` is refused: its member `{name}` {fault}, which no sound archive of pictures "
-        f"has. {_FRESH_COPY}"
-    )
+    return DataError(f"`{path}` is refused, since its member `{name}` {fault}. {_FRESH_COPY}")
 
 
 def _damaged_tar(path: Path, error: object) -> DataError:

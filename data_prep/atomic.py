@@ -166,7 +166,7 @@ def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False
     _check_replaceable(target, replace)
     folder = _hidden_sibling(target, "partial")
     try:
-        if not is_unfinished(target, identity):
+        if not _is_unfinished(target, identity):
             _discard(folder)
             folder.mkdir(parents=True)
             (folder / IDENTITY_NAME).write_text(_written(identity), encoding="utf-8")
@@ -178,7 +178,7 @@ def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False
         raise
 
 
-def is_unfinished(target: Path, identity: Mapping[str, Any]) -> bool:
+def _is_unfinished(target: Path, identity: Mapping[str, Any]) -> bool:
     """Whether `resuming` would go on with the work of an interrupted build."""
     note = _hidden_sibling(target.resolve(), "partial") / IDENTITY_NAME
     return note.is_file() and note.read_text(encoding="utf-8") == _written(identity)

@@ -26,6 +26,11 @@ def os_errors_explained(data_dir: Path) -> Iterator[None]:
     """
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataError(
+            f"Cannot read or write `{error.filename or data_dir}`: a file lies where a folder is "
+            "needed. Move it away, or choose another place for results."
+        ) from error
     except OSError as error:
         raise DataError(
             f"Cannot read or write `{error.filename or data_dir}`: "

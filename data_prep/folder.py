@@ -187,7 +187,7 @@ def _examine(
         DataError: pictures cannot be read; names the first ones.
     """
     source, finder = layout.source, DuplicateFinder()
-    all_grey, faults = True, []
+    all_grey, faults = True, {}
 
     def look(name: str) -> tuple[bool, bytes, str]:
         try:
@@ -202,15 +202,13 @@ def _examine(
     for name, (is_grey, digest, fault) in zip(source.names, looks, strict=True):
         all_grey &= is_grey
         if fault:
-            faults.append(fault)
+            faults[name] = fault
         else:
             finder.add(name, digest)
-    if len(faults) > 1:
-        raise DataError(
-            f"{len(faults):,} pictures of {len(source.names):,} cannot be used. {listed(faults, 3)}"
-        )
     if faults:
-        raise DataError(faults[0])
+        first, *others = faults
+        more = f" Unusable too are {len(others):,} more of {count(layout.splits):,}: "
+        raise DataError(faults[first] + (f"{more}{listed(others)}." if others else ""))
     return all_grey, finder.pairs
 
 

@@ -66,9 +66,9 @@ def prepare_miniimagenet(
 
     def write(replace: bool) -> None:
         paths = [Path(source) for source in sources] or _default_sources(plan.data_dir)
-        wanted = read_lists(_find_lists(paths, csv_dir))
         with ExitStack() as stack:
             opened = [stack.enter_context(open_source(p, MAX_BYTES, SUFFIXES)) for p in paths]
+            wanted = read_lists(_find_lists(paths, csv_dir))
             places = find_pictures(opened)
             found = audit(wanted, places, workers=workers, progress=progress)
             _tell(found, report, wanted, allow_missing)

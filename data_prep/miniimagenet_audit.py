@@ -21,11 +21,11 @@ Places = Mapping[str, list[tuple[PictureSource, str]]]
 
 @dataclass
 class Audit:
-    """What was found; every list holds names, in order.
+    """What was found; all hold names, in order.
 
     Attributes:
         missing: wanted pictures that are nowhere.
-        unreadable: what is wrong with each picture that cannot be decoded.
+        unreadable: what is wrong with each wanted picture that cannot be decoded.
         differing: wanted names that stand for different files at several places.
         repeated: wanted names that stand for equal files at several places.
         extra: pictures nobody wants.
@@ -35,7 +35,7 @@ class Audit:
     """
 
     missing: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
     differing: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Audit:
         pairs = [f"{second} = {first}" for first, second in self.duplicates]
         for heading, names in (
             ("missing", self.missing),
-            ("unreadable", self.unreadable),
+            ("unreadable", [f"{name}: {fault}" for name, fault in self.unreadable.items()]),
             ("different files of the same name", self.differing),
             ("the same file at several places, taken once", self.repeated),
             ("not listed in the CSV files, left out", self.extra),
@@ -59,7 +59,7 @@ class Audit:
 
     def summary(self) -> list[str]:
         """One line per kind: how many, and a few of the names."""
-        return [f"{len(n):,} {heading}: {listed(n)}." for heading, n in self.sections()]
+        return [f"{heading}: {len(n):,} ({listed(n)})." for heading, n in self.sections()]
 
     def write(self, path: Path) -> None:
         """Writes every name into a text file."""
@@ -77,18 +77,16 @@ class Audit:
                 f"{len(self.differing):,} names stand for different pictures at several places: "
                 f"{listed(self.differing)}. Leave one of each."
             )
-        lacking = [
-            f"{len(names):,} are {kind} ({listed(names)})"
-            for kind, names in (("missing", self.missing), ("unreadable", self.unreadable))
-            if names
-        ]
+        kinds = (("missing", self.missing), ("unreadable", list(self.unreadable)))
+        lacking = [f"{len(names):,} {kind} ({listed(names)})" for kind, names in kinds if names]
         if lacking and not allow_missing:
+            others = f"; {len(self.extra):,} others are there ({listed(self.extra, 1)})"
             total = sum(1 for _ in each(wanted))
-            others = f" (there are {len(self.extra):,} others: {listed(self.extra, 1)})"
+            first = next(iter(self.unreadable.values()), "Add what is missing.")
             raise DataError(
-                f"Of {total:,} pictures listed in the CSV files {' and '.join(lacking)}"
-                f"{others if self.extra else ''}. "
-                "Add them, or use --allow_missing; --report FILE names them all."
+                f"Not all {total:,} pictures of the CSV files can be used: {'; '.join(lacking)}"
+                f"{others if self.extra else ''}. {first} Or go on without with --allow_missing; "
+                "--report FILE names them all."
             )
 
 
@@ -142,7 +140,7 @@ def _look_at_all(
         elif len(places[Path(name).stem]) > 1:
             found.repeated.append(name)
         if look.fault:
-            found.unreadable.append(look.fault)
+            found.unreadable[name] = look.fault
             found.unusable.add(name)
         else:
             finder.add(name, look.pixels)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from data_prep.archives import open_source
 from data_prep.atomic import building, resuming
+from data_prep.drawings import DECODE_ERRORS
 from data_prep.errors import DataError
 from data_prep.parallel import in_parallel
 from data_prep.pictures import MAX_BYTES, decode, fit
@@ -34,11 +35,18 @@ def encode(pixels: np.ndarray) -> bytes:
 
 def shrink(data: bytes, where: str) -> bytes:
     """Returns a picture as an 84x84 RGB JPEG file; one that is that already, unchanged."""
-    image = decode(data, where)
-    # The size before it was turned upright is the same: it is a square.
-    if image.size == (84, 84) and image.mode == "RGB" and data.startswith(b"\xff\xd8"):
-        return data
-    return encode(fit(image, IMAGE_SHAPE))
+    image = decode(data, where)  # refuses what is damaged
+    return data if _is_final(data) else encode(fit(image, IMAGE_SHAPE))
+
+
+def _is_final(data: bytes) -> bool:
+    try:
+        image = Image.open(io.BytesIO(data), formats=["JPEG"])
+        # What others read must be upright without their knowing of EXIF.
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    except DECODE_ERRORS:
+        return False
+    return upright and (image.format, image.mode, image.size) == ("JPEG", "RGB", (84, 84))
 
 
 def write_folder(

@@ -10,6 +10,8 @@ from data_prep.splits import SPLITS, check_disjoint
 
 HOME_PAGE = "https://github.com/twitter-research/meta-learning-lstm"
 _FRESH_COPY = f"Fetch a fresh copy from {HOME_PAGE}."
+# File systems take 255; hidden names beside the final one are longer than it.
+_MAX_NAME_BYTES = 200
 _HEADER = ["filename", "label"]
 _COLUMNS = "must have the columns filename,label"
 
@@ -59,6 +61,8 @@ def _read_list(path: Path) -> dict[str, list[str]]:
             f"`{path}` is missing: MiniImagenet is chosen by train.csv, val.csv and test.csv of "
             f"{HOME_PAGE} (folder data/miniImagenet). Name their folder with --csv_dir."
         ) from None
+    except IsADirectoryError as error:
+        raise _malformed(path, "must be a text file", "a folder") from error
     except UnicodeDecodeError as error:
         raise _malformed(path, "must be UTF-8 text", str(error)) from error
     rows = csv.reader(io.StringIO(text), strict=True)
@@ -83,7 +87,8 @@ def _check_row(path: Path, line: int, row: list[str]) -> tuple[str, str]:
         raise _malformed(path, _COLUMNS, f"line {line}: {','.join(row)[:80]!r}")
     for cell in cells:
         # They become names of files and folders.
-        if cell.startswith(".") or set(cell) & set("/\\:\0\n\r"):
+        long = len(cell.encode("utf-8", "replace")) > _MAX_NAME_BYTES
+        if long or cell.startswith(".") or set(cell) & set("/\\:\0\n\r"):
             raise _malformed(path, "must hold plain names of files", f"line {line}: {cell[:80]!r}")
     return cells[0], cells[1]
 

@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data_prep.drawings import (
     DECODE_ERRORS,
@@ -114,8 +114,12 @@ def decode(data: bytes, where: str) -> Image.Image:
         size = f"{image.width}x{image.height}"
     except DataError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        size = str(error)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        size = "many more"
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{where} is not a complete picture of a known kind ({', '.join(FORMATS)}). {_UNUSABLE}"
+        ) from error
     except DECODE_ERRORS as error:
         raise DataError(f"{where} is not a complete picture ({error}). {_UNUSABLE}") from error
     raise DataError(

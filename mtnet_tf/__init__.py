@@ -1,9 +1,10 @@
 """MT-nets and T-nets (Lee & Choi, ICML 2018) as Keras layers and a Keras trainer."""
 
 from mtnet_tf.convert import to_mtnet
-from mtnet_tf.evaluation import Evaluation, evaluate, summarize
+from mtnet_tf.evaluation import Evaluation, evaluate
 from mtnet_tf.folding import fold
 from mtnet_tf.inner_loop import adapt
+from mtnet_tf.intervals import bootstrap_interval, summarize
 from mtnet_tf.layers import (
     BlockMaxPooling2D,
     ExampleGroupNormalization,
@@ -43,6 +44,7 @@ __all__ = [
     "TaskBatchNormalization",
     "TaskDistribution",
     "adapt",
+    "bootstrap_interval",
     "convolutional_network",
     "dense_image_network",
     "evaluate",

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from mtnet_tf import seeds
+from mtnet_tf.fast_weights import SetStatistics
 from mtnet_tf.losses import task_losses
-from mtnet_tf.meta_step import adapt_to_support, fold_tasks, predict
+from mtnet_tf.meta_step import adapt_to_support, count_tasks, fold_tasks, predict
 
 # Episode e is task e % 20 of draw e // 20, whatever the number of episodes asked for.
 TASKS_PER_DRAW = 20
@@ -20,36 +21,34 @@ TASKS_PER_DRAW = 20
 MAX_REPEATED_DRAWS = 10
 
 
-class Summary(NamedTuple):
-    """Statistics over episodes, each an array [...].
-
-    Attributes:
-      mean: over episodes.
-      std: standard deviation over episodes (of the population, as in the authors' code).
-      ci95: half width of the 95 % interval of the mean, `1.96 * std / sqrt(episodes)`.
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
-    ci95: np.ndarray
-
-
 class Evaluation(NamedTuple):
-    """Scores of E distinct episodes.
+    """Scores of E distinct episodes; S inner steps.
+
+    Query scores come twice: normalised by the statistics of the query set itself (transductive,
+    as in the paper: each prediction depends on the other queries) and by those of the support
+    set (inductive: each query is predicted alone).
 
     Attributes:
-      support_loss: [E], before adaptation.
-      query_loss: [E, num_inner_steps + 1], before adaptation and after each step.
-      support_accuracy: like `support_loss`; None for regression.
-      query_accuracy: like `query_loss`; None for regression.
       fingerprints: E hashes, one per episode.
+      support_loss: [E], before adaptation.
+      query_loss: [E, S+1], before adaptation and after each step.
+      inductive_loss: like `query_loss`; None where no layer normalises over a set.
+      support_accuracy, query_accuracy, inductive_accuracy: likewise; None for regression.
+      probabilities: [E, S+1, m, N] of the (transductive) answers; None for regression.
+      labels: [E, m]; None for regression.
+      classes: [E, N], which class of the data set each label stands for; None where unknown.
     """
 
+    fingerprints: list
     support_loss: np.ndarray
     query_loss: np.ndarray
-    support_accuracy: np.ndarray | None
-    query_accuracy: np.ndarray | None
-    fingerprints: list
+    inductive_loss: np.ndarray | None = None
+    support_accuracy: np.ndarray | None = None
+    query_accuracy: np.ndarray | None = None
+    inductive_accuracy: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    classes: np.ndarray | None = None
 
     @property
     def metric(self):
@@ -58,19 +57,18 @@ class Evaluation(NamedTuple):
 
     @property
     def query(self):
-        """The query scores, [E, num_inner_steps + 1]."""
+        """The query scores, [E, S+1]."""
         return self.query_loss if self.query_accuracy is None else self.query_accuracy
+
+    @property
+    def inductive(self):
+        """The inductive query scores, [E, S+1]; None where they are the same as `query`."""
+        return self.inductive_loss if self.query_accuracy is None else self.inductive_accuracy
 
     @property
     def support(self):
         """The support scores before adaptation, [E]."""
         return self.support_loss if self.query_accuracy is None else self.support_accuracy
-
-
-def summarize(scores):
-    """Mean, standard deviation and interval over the first axis, the episodes."""
-    std = scores.std(0)
-    return Summary(scores.mean(0), std, 1.96 * std / np.sqrt(len(scores)))
 
 
 def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, verbose=1):
@@ -80,7 +78,7 @@ def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, ve
       learner: compiled `MetaLearner`.
       tasks: `TaskDistribution`.
       num_episodes: E.
-      num_inner_steps: steps to go, whatever the learner was trained with.
+      num_inner_steps: S, steps to go, whatever the learner was trained with.
       seed: of the episodes and the masks.
       verbose: 1 for a progress bar.
 
@@ -90,13 +88,15 @@ def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, ve
     Raises:
       ValueError: if the distribution has too few distinct episodes.
     """
-    score = _score_function(learner, tasks, num_inner_steps, seed)
+    sample = _sample_function(tasks, seed)
+    score = _score_function(learner, num_inner_steps, seed)
     bar = keras.utils.Progbar(num_episodes, verbose=verbose, unit_name="episode")
     found, draw, repeated = {}, 0, 0
     while len(found) < num_episodes:
-        episode, scores = score(tf.constant(draw))
-        rows = zip(_fingerprints(episode), *(s.numpy() for s in scores), strict=True)
-        new = {key: row for key, *row in rows if key not in found}
+        number = tf.constant(draw)
+        episode = sample(number)
+        rows = _rows(episode, score(number, episode))
+        new = {key: row for key, row in rows if key not in found}
         found |= dict(list(new.items())[: num_episodes - len(found)])
         draw, repeated = draw + 1, 0 if new else repeated + 1
         if repeated > MAX_REPEATED_DRAWS:
@@ -105,21 +105,27 @@ def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, ve
                 f"here. Received: num_episodes={num_episodes}. Ask for fewer, or add classes."
             )
         bar.update(len(found))
-    columns = [np.stack(column) for column in zip(*found.values(), strict=True)]
-    if len(columns) == 2:
-        columns += [None, None]
-    return Evaluation(*columns, list(found))
+    rows = list(found.values())
+    return Evaluation(list(found), **{name: np.stack([r[name] for r in rows]) for name in rows[0]})
 
 
-def _score_function(learner, tasks, num_inner_steps, seed):
-    """Number of a draw -> its episodes and their scores, task by task; compiled."""
+def _sample_function(tasks, seed):
+    """Number of a draw -> its episodes; apart from scoring, since not all compile with XLA."""
 
-    def score(draw):
+    def sample(draw):
         draw_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, draw)
+        return tasks.sample(draw_seed, TASKS_PER_DRAW)
+
+    return tf.function(sample, autograph=False)
+
+
+def _score_function(learner, num_inner_steps, seed):
+    """(number of a draw, its episodes) -> their scores, task by task; compiled."""
+
+    def score(draw, episode):
         mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, draw)
-        episode = tasks.sample(draw_seed, TASKS_PER_DRAW)
         masks = learner.masks(TASKS_PER_DRAW, mask_seed)
-        return episode, score_episode(learner, episode, num_inner_steps, masks)
+        return score_episode(learner, episode, num_inner_steps, masks)
 
     if learner.run_eagerly:
         return score
@@ -136,8 +142,7 @@ def score_episode(learner, episode, num_inner_steps, masks):
       masks: see `adapt`.
 
     Returns:
-      List: support loss [B], query loss [B, S+1], and for classification (integer labels)
-      support accuracy [B], query accuracy [B, S+1].
+      Dict from names of `Evaluation` to tensors [B, ...], as far as the task has them.
     """
     support = (episode.support_x, episode.support_y)
     trajectory = adapt_to_support(
@@ -151,22 +156,49 @@ def score_episode(learner, episode, num_inner_steps, masks):
         training=False,
     ).trajectory
     before = _scores(learner, trajectory[0], *support)
-    query = [_scores(learner, w, episode.query_x, episode.query_y) for w in trajectory]
-    after = [tf.stack(values, 1) for values in zip(*query, strict=True)]  # [B, S+1]
-    return [scores for pair in zip(before, after, strict=True) for scores in pair]
-
-
-def _scores(learner, weights, x, y):
-    num_tasks = x.shape[0]
-    predictions = predict(learner.model, learner.task_weights, weights, x, training=False)
-    scores = [task_losses(learner.task_loss, fold_tasks(y), predictions, num_tasks)]
-    if y.dtype.is_integer:
-        hits = tf.argmax(predictions, -1, y.dtype) == fold_tasks(y)
-        hits = tf.reshape(tf.cast(hits, tf.float32), [num_tasks, -1])
-        scores.append(tf.reduce_mean(hits, 1))
+    scores = {f"support_{n}": before[n] for n in ("loss", "accuracy") if n in before}
+    steps = [_query_scores(learner, weights, episode) for weights in trajectory]
+    scores |= {name: tf.stack([s[name] for s in steps], 1) for name in steps[0]}  # [B, S+1, ...]
+    if "probabilities" in scores:
+        scores["labels"] = episode.query_y
     return scores
 
 
-def _fingerprints(episode):
+def _query_scores(learner, weights, episode):
+    query = (episode.query_x, episode.query_y)
+    found = _scores(learner, weights, *query)
+    scores = {n if n == "probabilities" else f"query_{n}": v for n, v in found.items()}
+    statistics = SetStatistics()
+    _predict(learner, weights, episode.support_x, statistics)
+    if statistics.recorded:
+        found = _scores(learner, weights, *query, statistics.replay())
+        scores |= {f"inductive_{n}": v for n, v in found.items() if n != "probabilities"}
+    return scores
+
+
+def _predict(learner, weights, x, statistics):
+    return predict(learner.model, learner.task_weights, weights, x, False, statistics)
+
+
+def _scores(learner, weights, x, y, statistics=None):
+    num_tasks = count_tasks(x)
+    predictions = _predict(learner, weights, x, statistics)
+    scores = {"loss": task_losses(learner.task_loss, fold_tasks(y), predictions, num_tasks)}
+    if y.dtype.is_integer:
+        hits = tf.argmax(predictions, -1, y.dtype) == fold_tasks(y)
+        hits = tf.reshape(tf.cast(hits, tf.float32), [num_tasks, -1])
+        scores["accuracy"] = tf.reduce_mean(hits, 1)
+        probabilities = tf.nn.softmax(predictions)
+        scores["probabilities"] = tf.reshape(probabilities, [num_tasks, -1, predictions.shape[-1]])
+    return scores
+
+
+def _rows(episode, scores):
+    """(fingerprint, scores) of each task of a draw."""
+    scores = {name: value.numpy() for name, value in scores.items()}
+    if episode.classes is not None:
+        scores["classes"] = episode.classes.numpy()
     halves = zip(episode.support_x.numpy(), episode.query_x.numpy(), strict=True)
-    return [hashlib.sha256(s.tobytes() + q.tobytes()).hexdigest()[:16] for s, q in halves]
+    for task, (support, query) in enumerate(halves):
+        key = hashlib.sha256(support.tobytes() + query.tobytes()).hexdigest()[:16]
+        yield key, {name: value[task] for name, value in scores.items()}

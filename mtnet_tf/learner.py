@@ -176,7 +176,7 @@ class MetaLearner(keras.Model):
         With `steps_per_execution` above 1 the loop of meta-steps itself is compiled: small
         networks are all overhead otherwise.
         """
-        loops = self._sampled.get("train") and self.steps_per_execution > 1
+        loops = self._samples_in_graph("train") and self.steps_per_execution > 1
         if not loops or self.run_eagerly or (self.train_function and not force):
             return super().make_train_function(force)
 
@@ -195,17 +195,22 @@ class MetaLearner(keras.Model):
     def test_step(self, data):
         """The query loss and metrics after adaptation, of one batch of episodes."""
         # Without numbers of its own, a batch is numbered by those already counted.
-        index = data if self._sampled.get("test") else self._loss_tracker.count
+        index = data if self._samples_in_graph("test") else self._loss_tracker.count
         episode = self._episode(data, "test", seeds.Purpose.VALIDATION_TASKS, index)
         options = self._options(episode, seeds.Purpose.VALIDATION_MASKS, index)
         result = meta_loss(training=False, **options)
         return self._metrics_of(result, episode)
 
-    def _episode(self, data, role, purpose, number):
+    def _samples_in_graph(self, role):
         sampled = self._sampled.get(role)
-        if sampled is None:
+        return sampled is not None and sampled.tasks.in_graph
+
+    def _episode(self, data, role, purpose, number):
+        if not self._samples_in_graph(role):
             return Episode(*tf.nest.flatten(data))
-        return sampled.sample(seeds.stateless_seed(self.seed, purpose, number))
+        sampled = self._sampled[role]
+        seed = seeds.stateless_seed(self.seed, purpose, number)
+        return sampled.tasks.sample(seed, sampled.batch_size)
 
     def _options(self, episode, purpose, number):
         num_tasks = count_tasks(episode.support_x)
@@ -262,17 +267,21 @@ class MetaLearner(keras.Model):
         return super().evaluate(data, steps=steps, **kwargs)
 
     def _stream(self, x, role, batch_size, steps):
-        """What Keras iterates over; for a task distribution, numbers of batches to sample."""
+        """What Keras iterates over; for a task distribution, batches to sample or sampled."""
         known = self._sampled.get(role)
-        if known is not None and x is known.numbers:
+        if known is not None and x is known.stream:
             return x  # Keras' `fit` validates through `evaluate`, with what it was given
         sampled = None
         if isinstance(x, TaskDistribution):
-            sampled = SampledBatches.of(x, batch_size, steps, endless=role == "train")
+            purpose, numbers = seeds.Purpose.VALIDATION_TASKS, range(steps or 0)
+            if role == "train":  # an endless stream that goes on where an earlier `fit` stopped
+                purpose, start = seeds.Purpose.TRAIN_TASKS, int(self.optimizer.iterations)
+                numbers = range(start, start + 2**40)
+            sampled = SampledBatches.of(x, batch_size, steps, numbers, self.seed, purpose)
         if (known and known[:2]) != (sampled and sampled[:2]):
             setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
         self._sampled[role] = sampled
-        return sampled.numbers if sampled else x
+        return sampled.stream if sampled else x
 
     def adapt(self, support_x, support_y, **options):
         """Adapts to one task; the learner itself does not change.

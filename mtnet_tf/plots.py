@@ -3,15 +3,20 @@
 import os
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mtnet_tf.intervals import summarize
 
-def _figure(title, num_axes=1):
-    figure = Figure(figsize=(6.4 * num_axes, 4.2), layout="constrained")
+LONGEST_NAME = 16
+
+
+def _figure(title, num_axes=1, width=6.4, height=4.2, sharey=False):
+    figure = Figure(figsize=(width * num_axes, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
-    axes = figure.subplots(1, num_axes, squeeze=False)[0]
+    axes = figure.subplots(1, num_axes, squeeze=False, sharey=sharey)[0]
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
@@ -54,17 +59,86 @@ def plot_training(rows, path, title):
     _write(figure, path)
 
 
-def plot_adaptation(summary, path, title, metric):
+def plot_adaptation(evaluation, path, title):
     """Draws the mean query score after each inner step with its 95 % interval.
 
     Args:
-      summary: `Summary` of scores [E, S+1].
+      evaluation: `Evaluation`.
       path: of the PNG.
       title: text above.
-      metric: name of the score.
     """
     figure, (axis,) = _figure(title)
-    steps = range(len(summary.mean))
-    axis.errorbar(steps, summary.mean, yerr=summary.ci95, marker="o", capsize=3)
-    axis.set(xlabel="inner steps", ylabel=f"query {metric}", xticks=list(steps))
+    curves = {"transductive, as in the paper": evaluation.query}
+    if evaluation.inductive is not None:
+        curves["inductive: each query by itself"] = evaluation.inductive
+    for label, scores in curves.items():
+        summary = summarize(scores)
+        steps = range(len(summary.mean))
+        axis.errorbar(steps, summary.mean, summary.ci95, marker="o", capsize=3, label=label)
+    if len(curves) > 1:
+        axis.legend(frameon=False, fontsize=9)
+    axis.set(xlabel="inner steps", ylabel=f"query {evaluation.metric}", xticks=list(steps))
+    _write(figure, path)
+
+
+def plot_answers(calibration, confusion, names, path, title):
+    """Draws confidence against accuracy, and which classes are taken for which.
+
+    Args:
+      calibration: `Calibration`.
+      confusion: [C, C], rates; NaN where unknown.
+      names: of the C rows.
+      path: of the PNG.
+      title: text above.
+    """
+    figure, (left, right) = _figure(title, 2, height=6)
+    centres = (calibration.edges[1:] + calibration.edges[:-1]) / 2
+    left.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    width = 0.9 * np.diff(calibration.edges)
+    left.bar(centres, np.nan_to_num(calibration.accuracy), width, alpha=0.8)
+    for x, accuracy, count in zip(centres, calibration.accuracy, calibration.count, strict=True):
+        if count:
+            left.text(x, accuracy + 0.01, f"{count:,}", ha="center", fontsize=7)
+    left.set(xlabel="probability of the answer", ylabel="fraction right", xlim=(0, 1))
+    left.set_ylim(0, 1.05)
+    left.set_title(f"calibration error {calibration.error:.3f} (answers above bars)", fontsize=9)
+    _draw_confusion(figure, right, confusion, names)
+    _write(figure, path)
+
+
+def _draw_confusion(figure, axis, confusion, names):
+    # Beside what is right nearly always, mistakes would be too pale to see.
+    mistakes = np.where(np.eye(len(names), dtype=bool), np.nan, confusion)
+    highest = np.nanmax(mistakes, initial=0.01)
+    picture = axis.imshow(mistakes, vmin=0, vmax=highest, cmap="Blues")
+    axis.grid(False)
+    names = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 2]}.." for n in names]
+    size = max(5, min(9, 200 // len(names)))
+    axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axis.set_yticks(range(len(names)), names, fontsize=size)
+    axis.set(xlabel="answer", ylabel="class")
+    axis.set_title("taken for another, as a rate of the episodes that held both", fontsize=9)
+    figure.colorbar(picture, ax=axis, shrink=0.8)
+
+
+def plot_regression(curves, path, title):
+    """Draws what a network predicts before and after some inner steps (Figure 4, appendix C).
+
+    Args:
+      curves: `RegressionCurves`.
+      path: of the PNG.
+      title: text above.
+    """
+    figure, axes = _figure(title, len(curves.x), width=4.2, sharey=True)
+    shades = np.linspace(0.75, 0.0, len(curves.steps))
+    for task, axis in enumerate(axes):
+        axis.plot(curves.x[task], curves.y[task], color="tab:red", label="task")
+        for step, shade, y in zip(curves.steps, shades, curves.predictions, strict=True):
+            label = f"after {step} step{'s' * (step > 1)}" if step else "before"
+            style = {"color": str(shade), "linestyle": "-" if step else ":", "linewidth": 1.2}
+            axis.plot(curves.x[task], y[task], label=label, **style)
+        points = (curves.support_x[task], curves.support_y[task])
+        axis.scatter(*points, s=18, color="tab:red", zorder=3, label="support")
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside right center", frameon=False, fontsize=9)
     _write(figure, path)

@@ -32,7 +32,7 @@ def recipe(datasource, num_classes=5):
     """What the authors' scripts set for a data source.
 
     Args:
-      datasource: "sinusoid", "polynomial", "omniglot" or "miniimagenet".
+      datasource: "sinusoid", "polynomial", "omniglot", "miniimagenet" or "folder".
       num_classes: N, for Omniglot, whose 20-way runs differ.
 
     Returns:
@@ -49,6 +49,7 @@ def recipe(datasource, num_classes=5):
         "polynomial": _REGRESSION,
         "omniglot": omniglot,
         "miniimagenet": _MINIIMAGENET,
+        "folder": _MINIIMAGENET,  # the authors' choice for photographs
     }
     if datasource not in recipes:
         raise ValueError(

@@ -150,6 +150,28 @@ class Run:
             )
         return path
 
+    def refuse_choosing(self, split, iteration):
+        """Refuses a second checkpoint on the test split: the best of several is no fair estimate.
+
+        Args:
+          split: "test" or "val".
+          iteration: the checkpoint that the user names; -1 for the best on validation.
+
+        Raises:
+          ValueError: if another named checkpoint was evaluated on the test split before.
+        """
+        if split != "test" or iteration < 0:
+            return
+        for path in self.path.glob("test_*.json"):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record["settings"]["test_iter"] >= 0 and record["iteration"] != iteration:
+                raise ValueError(
+                    f"--test_iter={iteration} would be the second checkpoint of {self.path} on "
+                    f"the test split, after {record['iteration']}, and the better of two is no "
+                    "fair estimate. Choose on the validation split (--test_set=False), or leave "
+                    "--test_iter out for the best one on it."
+                )
+
     def rows(self):
         """The rows of metrics.csv, dicts of floats."""
         path = self.path / "metrics.csv"

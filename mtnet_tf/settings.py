@@ -6,7 +6,10 @@ from mtnet_tf import recipes
 
 # name -> (bare default of the authors' command line, help)
 AUTHORS = {
-    "datasource": ("sinusoid", "sinusoid, polynomial or omniglot"),
+    "datasource": (
+        "sinusoid",
+        "sinusoid, polynomial, omniglot, miniimagenet or folder",
+    ),
     "num_classes": (5, "number of ways, N"),
     "num_train_classes": (-1, "training classes to use, -1 for all"),
     "baseline": (None, "'oracle': joint training on sinusoids, with the task's identity as input"),
@@ -43,21 +46,32 @@ AUTHORS = {
 OURS = {
     "recipe": ("authors", "'authors': their experiment scripts; 'none': their bare defaults"),
     "seed": (0, "of initial values, tasks and masks"),
-    "data_dir": ("data", "folder of the data sets"),
-    "synthetic": (False, "procedurally drawn characters instead of Omniglot"),
+    "data_dir": ("data", "folder of the data sets; with --datasource=folder, of the pictures"),
+    "packed_dir": (
+        None,
+        "folder for packed copies of --datasource=folder; default: the user's cache",
+    ),
+    "image_size": (84, "height and width of --datasource=folder"),
+    "synthetic": (False, "procedurally drawn pictures instead of Omniglot or MiniImagenet"),
     "class_split": ("maml", "'original' tests on the 100 classes, validates on the 423"),
     "task_definition": ("original", "regression tasks as in the authors' code, or the 'paper'"),
     "soft_masks": (False, "soft masks, eq. 11 as written, instead of straight-through ones"),
     "redraw_masks": (False, "new masks at each inner step"),
     "validate_every": (0, "meta-iterations between validations, 0 for about fifty in a long run"),
+    "num_queries": (0, "query examples per class, 0 for as many as in the original"),
     "num_test_episodes": (600, "distinct episodes to evaluate"),
     "num_test_updates": (10, "inner steps to evaluate"),
     "jit_compile": (True, "compile the meta-step with XLA"),
     "tf32": (False, "let an NVIDIA GPU round products to TF32; meta-gradients are off by percents"),
     "run": (None, "run folder; default: a name in --logdir that says the settings"),
 }
+# What to do instead of training and evaluating; not part of a run's settings.
+ACTIONS = {
+    "compare": (None, "RUN_A RUN_B: paired difference of two evaluated run folders"),
+}
 DEFAULTS = {name: default for name, (default, _) in {**AUTHORS, **OURS}.items()}
 
+IMAGES = ("omniglot", "miniimagenet", "folder")
 _CHOICES = {
     "recipe": ("authors", "none"),
     "baseline": (None, "oracle"),
@@ -67,6 +81,7 @@ _CHOICES = {
 }
 _POSITIVE = (
     "num_classes",
+    "image_size",
     "meta_batch_size",
     "meta_lr",
     "update_batch_size",
@@ -84,6 +99,7 @@ _NOT_NEGATIVE = (
     "seed",
     "validate_every",
     "num_test_updates",
+    "num_queries",
 )
 
 
@@ -125,7 +141,7 @@ def check(settings):
         )
     if settings["baseline"] == "oracle" and settings["datasource"] != "sinusoid":
         raise ValueError("--baseline=oracle needs --datasource=sinusoid, as in the original.")
-    if settings["datasource"] in ("omniglot", "miniimagenet") and settings["num_classes"] < 2:
+    if settings["datasource"] in IMAGES and settings["num_classes"] < 2:
         raise ValueError("--num_classes must be at least 2. Received: 1.")
     for name in ("train_update_lr", "train_update_batch_size"):
         if settings["train"] and settings[name] > 0:
@@ -133,18 +149,22 @@ def check(settings):
                 f"--{name} says how a run was trained and goes with --train=False; to train with "
                 f"it, give --{name.removeprefix('train_')}."
             )
-    if settings["synthetic"] and settings["datasource"] != "omniglot":
-        raise ValueError("--synthetic stands in for Omniglot: add --datasource=omniglot.")
+    if settings["synthetic"] and settings["datasource"] not in ("omniglot", "miniimagenet"):
+        raise ValueError(
+            "--synthetic stands in for Omniglot or MiniImagenet: add --datasource=omniglot."
+        )
 
 
 # What may change from one command on a run folder to the next, and what evaluation may change.
 _FREE = {
     *("train", "resume", "run", "logdir", "log", "debug", "jit_compile", "tf32", "data_dir"),
     *("recipe", "metatrain_iterations", "pretrain_iterations", "validate_every"),
-    *("test_iter", "test_set", "num_test_episodes", "num_test_updates"),
+    *("packed_dir", "test_iter", "test_set", "num_test_episodes", "num_test_updates"),
     *("train_update_lr", "train_update_batch_size"),
 }
-_FREE_IN_EVALUATION = {"update_lr", "update_batch_size", "seed", "num_updates", "meta_batch_size"}
+_FREE_IN_EVALUATION = {
+    *("update_lr", "update_batch_size", "num_queries", "seed", "num_updates", "meta_batch_size"),
+}
 
 
 def check_same_run(settings, trained):

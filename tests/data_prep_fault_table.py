@@ -110,10 +110,10 @@ OMNIGLOT = {
     "something else where results go": (stranger("omniglot_resized"), "in the way"),
 }
 MINIIMAGENET = {
-    "picture missing": (remove(JPEG), "Of 24 .* 1 are missing .train/n01/n0100000001.jpg"),
+    "picture missing": (remove(JPEG), "Not all 24 .* 1 missing .train/n01/n0100000001.jpg"),
     "pictures under ImageNet's names": (
         lambda place: [remove("images")(place), add({"n01_247.JPEG": N01})(place)],
-        "24 are missing.*there are 1 others: `n01_247.JPEG`",
+        "24 missing.*1 others are there .`n01_247.JPEG`",
     ),
     "different pictures of one name": (
         add({"other/n0100000001.jpg": encode(photo(5))}),
@@ -125,7 +125,7 @@ MINIIMAGENET = {
     "CSV file missing": (remove("val.csv"), "val.csv. is missing.*--csv_dir"),
     "CSV file is a folder": (
         lambda place: [remove("val.csv")(place), (place.source / "val.csv").mkdir()],
-        "Cannot read or write .*val.csv.: Is a directory",
+        "val.csv. must be a text file. Received: a folder",
     ),
     "zero-byte CSV file": (with_csv(b""), "columns filename,label. Received: an empty file"),
     "CSV file with a header alone": (with_csv(b"filename,label\n"), "must list pictures"),
@@ -159,7 +159,7 @@ MINIIMAGENET = {
         "A class must be in one split only.*`n01` in train and val",
     ),
     "class with a unicode name": (rename_a_class("n04 \u00e9\u4e2d"), None),
-    "class with a very long name": (rename_a_class(LONG), "File name too long"),
+    "class with a very long name": (rename_a_class(LONG), "must hold plain names.*line 2: 'nnn"),
     "absolute name in an archive": (tar_of(tarfile.TarInfo("/etc/x.jpg")), "points outside"),
     "`..` in an archive": (tar_of(tarfile.TarInfo("../../x.jpg")), "points outside"),
     "symbolic link in an archive": (tar_of(tar_link(tarfile.SYMTYPE)), "is a symbolic link"),
@@ -170,8 +170,8 @@ MINIIMAGENET = {
     "truncated compressed archive": (tar_of(cut=-500, mode="w:gz"), "truncated or damaged tar"),
     "zero-byte archive": (tar_of(cut=0), "is no zip or tar archive"),
     "empty folder": (empty, "train.csv. is missing"),
-    "no such folder": (no_source, "train.csv. is missing|does not exist"),
-    "text file in place of a folder": (file_as_source, "train.csv. is missing|is no zip"),
+    "no such folder": (no_source, "does not exist"),
+    "text file in place of a folder": (file_as_source, "is no zip or tar archive"),
     "files of the system": (add(JUNK), None),
     "linked picture": (link_to_file(JPEG), None),
     "linked folder": (link_to_folder("images/0"), None),
@@ -225,7 +225,7 @@ FOLDER = {
     "broken link": (broken_link(PET), "is a broken symbolic link"),
     "many bad pictures": (
         add({f"{c}/0.png": b"" for c in ("cat", "dog", "emu")}),
-        "3 pictures of 6 cannot be used. `cat/0.png`",
+        "`cat/0.png`.* is empty.*Unusable too are 2 more of 6: dog/0.png, emu/0.png",
     ),
 }
 RESULTS = {

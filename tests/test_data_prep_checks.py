@@ -1,9 +1,7 @@
-import time
-
 import numpy as np
 import pytest
 
-from data_prep import DataError, find_overlap, load_packed, prepare_omniglot, write_packed
+from data_prep import DataError, find_overlap, load_packed, write_packed
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), np.uint8)
 
@@ -77,18 +75,3 @@ def test_class_numbers_that_do_not_exist_are_refused(pack):
     packed = pack("pets", ["cat"], PICTURES[:2])
     with pytest.raises(DataError, match="test split must be below 1. Received: 4"):
         find_overlap({"test": (packed, [4])})
-
-
-@pytest.mark.data
-def test_the_one_duplicate_drawing_of_omniglot_is_found(tmp_path, shared):
-    packed = load_packed(prepare_omniglot(tmp_path, [shared / "data" / "omniglot"]))
-    numbers = np.arange(len(packed.class_names))
-    start = time.perf_counter()
-    overlap = find_overlap({"train": (packed, numbers[:1200]), "test": (packed, numbers[1200:])})
-    assert time.perf_counter() - start < 10
-    # At 28x28 a few more drawings coincide, but one pair was equal from the start.
-    (pair,) = packed.details["duplicates"]
-    assert ("train", pair[0], "train", pair[1]) in overlap.within
-    assert all(name.startswith("Braille/character01/") for name in pair)
-    assert len(overlap.within) < 10
-    assert overlap.across == ()

@@ -1,6 +1,7 @@
 """Folders are complete or absent whenever the process is killed."""
 
 import multiprocessing
+import os
 import resource
 import subprocess
 import sys
@@ -8,8 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_prep_archives import write_folder
+from data_prep_faults import pets
 
-from data_prep import DataError, load_packed, prepare_synthetic_omniglot
+from data_prep import (
+    DataError,
+    load_packed,
+    prepare_synthetic_miniimagenet,
+    prepare_synthetic_omniglot,
+    textures,
+)
 from data_prep.atomic import building, exclusive
 
 ROOT = Path(__file__).parents[1]
@@ -31,16 +40,6 @@ def trap(*args, **kwargs):
 setattr(owner, name, trap)
 sys.exit(main(["omniglot", "--synthetic", "--num_classes", "3", *sys.argv[5:]]))
 """
-MOMENTS = {
-    "first picture": ("folders", "resize", 1),
-    "while resizing": ("folders", "resize", 33),
-    "before the note": ("Path", "write_text", 1),
-    "before the resized folder is in place": ("Path", "rename", 1),
-    "first packed picture": ("folders", "ink", 1),
-    "while packing": ("folders", "ink", 33),
-    "before the index": ("Path", "write_text", 2),
-    "before the packed folder is in place": ("Path", "rename", 2),
-}
 FORCED_MOMENTS = {f"rename {nth}": ("Path", "rename", nth) for nth in (1, 2, 3, 4)}
 
 
@@ -65,15 +64,6 @@ def assert_complete_or_absent(data_dir):
     assert not packed.exists() or len(load_packed(packed, verify=True).images) == 60
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_kill_leaves_no_half_written_folder_and_the_next_run_succeeds(tmp_path, moment):
-    assert run_and_stop(tmp_path, MOMENTS[moment], "SIGKILL").returncode == -9
-    assert_complete_or_absent(tmp_path)
-    assert not (tmp_path / "omniglot_synthetic_packed").exists()
-    assert_whole(tmp_path)
-    assert not list(tmp_path.glob(".*.data_prep_*"))
-
-
 @pytest.mark.parametrize("moment", FORCED_MOMENTS)
 def test_a_kill_while_replacing_leaves_no_half_written_folder(tmp_path, moment):
     prepare_synthetic_omniglot(tmp_path, num_classes=3)
@@ -91,11 +81,21 @@ def test_control_c_ends_with_one_sentence_and_no_leftovers(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".data_prep.lock"]
 
 
-def test_a_write_the_system_refuses_ends_with_one_sentence(tmp_path):
-    limit = 20_000  # bytes a file may have: enough for PNG files, not for the array
+FULL = {
+    "omniglot": "--synthetic --num_classes 3 --data_dir {}",
+    "miniimagenet": "--synthetic --num_classes 1 1 1 --per_class 2 --data_dir {}",
+    "folder": "--source PETS --image_size 84 --packed_dir {}",
+}
+
+
+@pytest.mark.parametrize("command", FULL)
+def test_a_write_the_system_refuses_ends_with_one_sentence(tmp_path, command):
+    limit = 20_000  # bytes a file may have: enough for pictures, not for the array
+    write_folder(tmp_path / "pets", pets())
+    results = tmp_path / "results"
+    options = FULL[command].replace("PETS", str(tmp_path / "pets")).replace("{}", str(results))
     done = subprocess.run(
-        [sys.executable, "-m", "data_prep", "omniglot", "--synthetic", "--num_classes", "3"]
-        + ["--data_dir", str(tmp_path)],
+        [sys.executable, "-m", "data_prep", command, *options.split()],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -104,7 +104,9 @@ def test_a_write_the_system_refuses_ends_with_one_sentence(tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "File too large" in done.stderr
-    assert_complete_or_absent(tmp_path)
+    assert not list(results.glob("*_packed"))
+    assert not list(results.glob("pets*"))
+    assert not list(results.glob(".*.data_prep*"))
 
 
 def test_a_data_dir_that_cannot_be_made_is_said_so(tmp_path):
@@ -143,3 +145,71 @@ def test_two_processes_do_not_build_at_once(tmp_path):
     other.join(timeout=30)
     assert other.exitcode == 0
     assert np.all(load_packed(tmp_path / "omniglot_synthetic_packed").counts == 20)
+
+
+# Every how many operations, how many pictures, options. A step of 1 is passed by all
+# three, but takes a minute.
+EVERYWHERE = {
+    "omniglot": ("8", "40", "--synthetic --num_classes 2 --data_dir {}"),
+    "miniimagenet": ("3", "4", "--synthetic --num_classes 2 1 1 --per_class 1 --data_dir {}"),
+    "folder": ("2", "6", "--source PETS --image_size 4 --packed_dir {}"),
+}
+
+
+@pytest.mark.parametrize("command", EVERYWHERE)
+def test_a_kill_at_any_file_operation_leaves_whole_folders(tmp_path, command):
+    step, num_pictures, options = EVERYWHERE[command]
+    write_folder(tmp_path / "pets", pets())
+    options = options.replace("PETS", str(tmp_path / "pets")).split()
+    script = [str(ROOT / "tests" / "data_prep_kill_points.py"), str(tmp_path), step, num_pictures]
+    done = subprocess.run(
+        [sys.executable, *script, command, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr.split()[-1]) > 8
+
+
+def test_an_interrupted_preparation_goes_on_where_it_was(tmp_path, monkeypatch):
+    asked = {"num_classes": (2, 1, 1), "per_class": 2, "workers": 1, "progress": False}
+    draw, drawn, faulty = textures.draw_texture, [], [(2, 2)]
+
+    def draw_or_stop(seed, k, number):
+        if (k, number) in faulty:
+            raise KeyboardInterrupt
+        drawn.append((k, number))
+        return draw(seed, k, number)
+
+    monkeypatch.setattr(textures, "draw_texture", draw_or_stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_synthetic_miniimagenet(tmp_path, **asked)
+    assert not list(tmp_path.glob("[!.]*"))
+    assert {(0, 1), (0, 2), (1, 1), (1, 2)} <= set(drawn)
+
+    drawn.clear()
+    faulty.clear()
+    folder = prepare_synthetic_miniimagenet(tmp_path, **asked)
+    assert sorted(drawn) == [(2, 1), (2, 2), (3, 1), (3, 2)]
+    assert len(load_packed(folder / "train", verify=True).images) == 4
+    assert [path.name for path in tmp_path.glob(".*")] == [".data_prep.lock"]
+
+
+def test_other_settings_do_not_go_on_with_what_was_interrupted(tmp_path, monkeypatch):
+    asked = {"num_classes": (1, 1, 1), "per_class": 2, "workers": 1}
+
+    def only_the_first_class(seed, k, number, draw=textures.draw_texture):
+        if k > 0:
+            raise KeyboardInterrupt
+        return draw(seed, k, number)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(textures, "draw_texture", only_the_first_class)
+        prepare_synthetic_miniimagenet(tmp_path, seed=1, **asked)
+    folder = prepare_synthetic_miniimagenet(tmp_path, seed=2, **asked)
+    expected = prepare_synthetic_miniimagenet(tmp_path / "other", seed=2, **asked)
+    np.testing.assert_array_equal(
+        load_packed(folder / "train").images, load_packed(expected / "train").images
+    )

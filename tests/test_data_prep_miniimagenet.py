@@ -19,7 +19,13 @@ from data_prep_jpegs import (
 )
 from PIL import Image
 
-from data_prep import DataError, ensure_miniimagenet, load_packed, prepare_miniimagenet
+from data_prep import (
+    DataError,
+    ensure_miniimagenet,
+    load_packed,
+    load_picture,
+    prepare_miniimagenet,
+)
 
 SPLITS = ("train", "val", "test")
 
@@ -73,6 +79,32 @@ def test_larger_pictures_are_stretched_with_lanczos(tmp_path, data_dir):
         expected = image.resize((84, 84), Image.Resampling.LANCZOS)
     written = (data_dir / "miniImagenet/train/n01/n0100000001.jpg").read_bytes()
     assert written == encode(expected)
+
+
+def turned(image):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(image, exif=exif)
+
+
+ODD = {
+    "CMYK": encode(photo(1).convert("CMYK")),
+    "grey": encode(photo(1).convert("L")),
+    "turned": turned(photo(1)),
+    "PNG": encode(photo(1), "PNG"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_others_of_the_right_size_become_upright_rgb_jpeg_files(source, data_dir, kind):
+    (source / "images/0/n0100000001.jpg").write_bytes(ODD[kind])
+    prepare_miniimagenet(data_dir, [source])
+    with Image.open(data_dir / "miniImagenet/train/n01/n0100000001.jpg") as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (84, 84))
+        assert 0x0112 not in image.getexif()
+        found = np.asarray(image).astype(int)
+    expected = load_picture(source / "images/0/n0100000001.jpg", (84, 84, 3))
+    assert np.abs(found - expected).mean() < 12
 
 
 def test_packed_rows_are_the_pixels_of_the_files(source, data_dir):
@@ -168,11 +200,14 @@ def test_what_was_found_is_logged_and_reported_by_name(source, data_dir, caplog)
     )
     said, report = caplog.text, (source / "report.txt").read_text()
     for words in (
-        ("1 missing", "train/n03/n0300000001.jpg"),
-        ("1 unreadable", "n0300000002.jpg", "is empty"),
-        ("1 the same file at several places", "n0100000003.jpg"),
-        ("1 not listed", "n9900000001.jpg"),
-        ("1 same pixels", "n0100000002.jpg = train/n01/n0100000001.jpg"),
+        ("missing: 1", "train/n03/n0300000001.jpg"),
+        ("unreadable: 1", "n0300000002.jpg", "is empty"),
+        ("the same file at several places, taken once: 1", "n0100000003.jpg"),
+        ("not listed in the CSV files, left out: 1", "n9900000001.jpg"),
+        (
+            "same pixels under different names, kept: 1",
+            "n0100000002.jpg = train/n01/n0100000001.jpg",
+        ),
     ):
         assert all(word in said for word in words), said
         assert all(word in report for word in words[1:])

@@ -1,5 +1,3 @@
-import json
-import os
 import shutil
 from pathlib import Path
 
@@ -227,23 +225,6 @@ def test_a_stranger_s_packed_folder_is_refused_even_with_force(archives, data_di
 def test_an_unknown_resampling_is_refused(data_dir):
     with pytest.raises(DataError, match="must be one of nearest, lanczos"):
         prepare_omniglot(data_dir, resampling="bicubic")
-
-
-@pytest.mark.data
-def test_the_real_omniglot(tmp_path):
-    shared = os.environ.get("MTNET_SHARED")
-    source = Path(shared or ".") / "data" / "omniglot"
-    if not shared or not source.is_dir():
-        pytest.skip(f"the real Omniglot is not at $MTNET_SHARED/data/omniglot ({source})")
-    folder = prepare_omniglot(tmp_path, [source])
-    packed = load_packed(folder, verify=True)
-    assert packed.images.shape == (32460, 28, 28, 1)
-    assert len(packed.class_names) == 1623
-    assert len({name.split("/")[0] for name in packed.class_names}) == 50
-    assert np.unique(packed.images).tolist() == [0, 255]
-    assert 0.07 < packed.images.mean() / 255 < 0.09  # ink, not paper
-    (pair,) = json.loads((folder / "index.json").read_text())["duplicates"]
-    assert {name.rsplit("/", 1)[0] for name in pair} == {"Braille/character01"}
 
 
 def test_ensure_takes_what_is_prepared_whatever_its_options(tmp_path):

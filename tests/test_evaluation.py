@@ -10,8 +10,9 @@ from mtnet_tf import (
     Sinusoids,
     evaluate,
     networks,
-    summarize,
+    seeds,
 )
+from mtnet_tf.fast_weights import SetStatistics, fast_weights
 
 
 def regression_learner(**options):
@@ -30,8 +31,6 @@ def test_scores_are_those_of_adapting_each_task_by_hand():
     result = run(learner)
     assert result.metric == "loss"
     assert result.query.shape == (30, 3)
-    from mtnet_tf import seeds
-
     seed = seeds.stateless_seed(0, seeds.Purpose.EVALUATION_TASKS, 0)
     episode = Sinusoids().sample(seed, 20)
     start = [v.numpy() for v in learner.model.weights]
@@ -92,8 +91,32 @@ def test_repeated_episodes_are_left_out(classifier):
         run(classifier, digit_tasks(2, 2), num_episodes=9)
 
 
-def test_summary_is_mean_and_normal_interval():
-    summary = summarize(np.array([[1.0, 2.0], [3.0, 2.0], [5.0, 2.0], [7.0, 2.0]]))
-    np.testing.assert_allclose(summary.mean, [4.0, 2.0])
-    np.testing.assert_allclose(summary.std, [np.sqrt(5), 0.0])
-    np.testing.assert_allclose(summary.ci95, [1.96 * np.sqrt(5) / 2, 0.0])
+def test_every_answer_is_kept_with_its_class(classifier):
+    result = run(classifier, digit_tasks(10, 5))
+    assert result.probabilities.shape == (30, 3, 2, 2)
+    np.testing.assert_allclose(result.probabilities.sum(-1), 1, rtol=1e-6)
+    hits = result.probabilities.argmax(-1) == result.labels[:, None]
+    np.testing.assert_allclose(hits.mean(-1), result.query)
+    assert result.classes.shape == (30, 2) and set(np.unique(result.classes)) <= set(range(10))
+
+
+def test_inductive_scores_answer_each_query_by_itself(classifier):
+    """As many passes as queries, each with its support set's statistics, give the same."""
+    tasks = digit_tasks(10, 5)
+    result = run(classifier, tasks, num_inner_steps=0)
+    episode = tasks.sample(seeds.stateless_seed(0, seeds.Purpose.EVALUATION_TASKS, 0), 20)
+    for task in range(3):
+        statistics = SetStatistics()
+        with fast_weights([], 1, statistics):
+            classifier.model(episode.support_x[task])
+        answers = []
+        for query in episode.query_x[task]:
+            with fast_weights([], 1, statistics.replay()):
+                answers.append(classifier.model(query[None])[0])
+        loss = classifier.task_loss.call(episode.query_y[task], tf.stack(answers))
+        np.testing.assert_allclose(result.inductive_loss[task, 0], np.sum(loss), rtol=1e-4)
+    assert np.any(result.inductive_loss != result.query_loss)
+
+
+def test_without_set_statistics_nothing_is_inductive():
+    assert run(regression_learner()).inductive is None

@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import FewShotCrossentropy, MetaLearner, Sinusoids, TWDense, networks, seeds
+from mtnet_tf import (
+    FewShotCrossentropy,
+    ImageClasses,
+    MetaLearner,
+    Sinusoids,
+    TWDense,
+    networks,
+    seeds,
+)
 
 TASKS = Sinusoids()
 
@@ -38,6 +46,35 @@ def test_loop_of_meta_steps_compiled_as_one_equals_single_steps():
     single, looped = new_learner(**options), new_learner(steps_per_execution=5, **options)
     fit(single, 10), fit(looped, 10)
     assert_same_bits(single, looped)
+
+
+def picture_learner(in_graph):
+    images = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 1), np.uint8)
+    options = {"num_ways": 2, "num_shots": 1, "num_queries": 2, "in_graph": in_graph}
+    tasks = ImageClasses(images, [5] * 6, **options)
+    learner = MetaLearner(networks.dense_image_network((4, 4, 1), 2), 0.1)
+    learner.compile("adam", FewShotCrossentropy(1), jit_compile=False)
+    return learner, tasks
+
+
+def test_episodes_sampled_ahead_of_the_step_are_those_sampled_in_it():
+    """Over epochs and validation; sums in another order are all that differs."""
+    options = {"batch_size": 2, "steps_per_epoch": 2, "epochs": 2, "verbose": 0}
+    histories = []
+    for in_graph in (True, False):
+        learner, tasks = picture_learner(in_graph)
+        history = learner.fit(tasks, validation_data=tasks, validation_steps=2, **options)
+        histories.append(list(history.history.values()))
+    np.testing.assert_allclose(*histories, rtol=1e-3)
+
+
+def test_sampling_ahead_goes_on_where_an_earlier_fit_stopped():
+    (whole, tasks), (parts, _) = picture_learner(False), picture_learner(False)
+    options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
+    whole.fit(tasks, epochs=2, **options)
+    parts.fit(tasks, **options)
+    parts.fit(tasks, **options)
+    assert_same_bits(whole, parts)
 
 
 def test_every_meta_parameter_moves():

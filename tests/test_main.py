@@ -1,28 +1,58 @@
 """The command line, as its user types it."""
 
 import csv
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mtnet_tf.settings import resolve
 
 MAIN = Path(__file__).resolve().parent.parent / "main.py"
 
 
-def command(*flags, cwd):
-    environment = {**os.environ, "PYTHONPATH": str(MAIN.parent)}
-    return subprocess.run(
-        [sys.executable, str(MAIN), *flags],
-        cwd=cwd, capture_output=True, text=True, timeout=280, env=environment, check=False,
-    )  # fmt: skip
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_sinusoid_trains_resumes_and_evaluates(tmp_path):
+@pytest.fixture(scope="module")
+def main():
+    specification = importlib.util.spec_from_file_location("main", MAIN)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    module.define_flags()
+    return module
+
+
+@pytest.fixture
+def command(main, monkeypatch, capsys, tmp_path):
+    """Runs `main.py` with flags in `tmp_path`, without the seconds of starting TensorFlow."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*flags):
+        for name in main.FLAGS:
+            main.FLAGS[name].unparse()
+        monkeypatch.setattr(sys, "argv", ["main.py", *flags])
+        capsys.readouterr()
+        try:
+            returncode = main.main(main.parse(sys.argv))
+        except SystemExit as stop:
+            returncode = stop.code
+        return Result(returncode, *capsys.readouterr())
+
+    return run
+
+
+def test_sinusoid_trains_resumes_and_evaluates(command, tmp_path):
     flags = [
         "--use_T",
         "--use_M",
@@ -31,14 +61,14 @@ def test_sinusoid_trains_resumes_and_evaluates(tmp_path):
         "--jit_compile=False",
     ]
     flags += ["--num_test_updates=3", "--validate_every=20", "--logdir=out"]
-    first = command(*flags, "--metatrain_iterations=20", cwd=tmp_path)
+    first = command(*flags, "--metatrain_iterations=20")
     assert first.returncode == 0, first.stderr
     (run,) = (tmp_path / "out").iterdir()
     assert (
         run.name
         == "sinusoid_10shot_mtnet_tasks4_steps1_alpha0.01_beta0.001_normNone_dim_hidden8_seed0"
     )
-    second = command(*flags, "--metatrain_iterations=40", cwd=tmp_path)
+    second = command(*flags, "--metatrain_iterations=40")
     assert second.returncode == 0, second.stderr
     assert "Resuming from" in second.stdout and "40 distinct episodes" in second.stdout
     with (run / "test_ubs10_stepsize0.01.csv").open() as file:
@@ -50,25 +80,50 @@ def test_sinusoid_trains_resumes_and_evaluates(tmp_path):
     assert float(rows[1][3]) == pytest.approx(record["query_after_step"]["mean"][3])
     assert len((run / "test_ubs10_stepsize0.01_episodes.csv").read_text().splitlines()) == 41
     # Another step size in evaluation alone, the settings being those of the run.
-    tested = command("--train=False", f"--run={run}", "--update_lr=0.02", cwd=tmp_path)
+    tested = command("--train=False", f"--run={run}", "--update_lr=0.02")
     assert tested.returncode == 0, tested.stderr
     assert (run / "test_ubs10_stepsize0.02.png").is_file()
+    assert (run / "test_curves.png").is_file()
+    # The newest evaluation against itself.
+    compared = command("--compare", str(run), str(run))
+    assert compared.returncode == 0, compared.stderr
+    assert "distinct episodes in common" in compared.stdout
+    assert compared.stdout.splitlines()[-1].split()[3] == "+0.000"
 
 
-def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(tmp_path):
+def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_path):
     from data_prep import prepare_synthetic_omniglot
 
     prepare_synthetic_omniglot(tmp_path / "data", num_classes=60, progress=False)
     result = command(
         "--datasource=omniglot", "--synthetic", "--use_T", "--use_M", "--num_filters=4",
         "--metatrain_iterations=2", "--num_test_episodes=20", "--num_test_updates=1",
-        "--meta_batch_size=2", "--num_classes=3", "--jit_compile=False", cwd=tmp_path,
+        "--meta_batch_size=2", "--num_classes=3", "--jit_compile=False",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "SYNTHETIC characters, not Omniglot" in result.stdout
+    assert "SYNTHETIC pictures, not the real ones" in result.stdout
     (run,) = (tmp_path / "runs").iterdir()
     assert "omniglot_synthetic_3way" in run.name
     assert json.loads((run / "test_ubs1_stepsize0.4.json").read_text())["synthetic"] is True
+
+
+def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in "abcdefghij":
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            pixels = rng.integers(0, 256, (14, 14, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    result = command(
+        "--datasource=folder", "--data_dir=photos", "--packed_dir=packed", "--image_size=8",
+        "--num_classes=2", "--conv=False", "--use_T", "--metatrain_iterations=2",
+        "--num_test_episodes=20", "--num_test_updates=1", "--jit_compile=False",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "Checked: no class and no picture of the test split" in result.stdout
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("folder_photos8_2way_1shot_tnet")
+    assert (run / "test_ubs1_stepsize0.01_answers.png").is_file()
 
 
 @pytest.mark.parametrize(
@@ -78,12 +133,24 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(tmp_path):
         (["--nonsense"], "Unknown command line flag 'nonsense'"),
         (["--train=False", "--logdir=none"], "No trained run in none/sinusoid"),
         (["omniglot"], "Expected flags only. Received: ['omniglot']"),
+        (["--compare=runs/a"], "--compare needs two run folders. Received: ['runs/a']"),
     ],
 )
-def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, tmp_path):
-    result = command(*flags, cwd=tmp_path)
+def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, command):
+    result = command(*flags)
     assert result.returncode == 2
     assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_program_itself_exits_with_status_2_and_no_traceback(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(MAIN.parent)}
+    result = subprocess.run(
+        [sys.executable, str(MAIN), "--norm=instance"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=280, env=environment, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "--norm must be one of" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -99,6 +166,8 @@ def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, tmp_path)
         ({"synthetic": True}, "--synthetic stands in for Omniglot"),
         ({"meta_lr": float("inf")}, "--meta_lr must be positive"),
         ({"train_update_lr": 0.4}, "--train_update_lr .* goes with --train=False"),
+        ({"num_queries": -1}, "--num_queries must not be negative"),
+        ({"image_size": 0}, "--image_size must be positive"),
         ({"num_train_classes": 0}, "--num_train_classes must be at least 2"),
     ],
 )

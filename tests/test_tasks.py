@@ -55,13 +55,26 @@ def test_classes_of_uneven_size_give_only_their_own_pictures():
     }
 
 
-def test_of_classes_keeps_only_the_chosen_ones():
+@pytest.mark.parametrize("in_graph", [True, False])
+def test_only_the_chosen_classes_are_sampled(in_graph):
     images = np.repeat(np.arange(5, dtype=np.uint8), 4)[:, None, None, None]
-    tasks = ImageClasses.of_classes(
-        images, [4] * 5, np.array([1, 3]), num_ways=2, num_shots=1, num_queries=1
-    )
-    x = tasks.sample(SEED, 20).support_x.numpy()
+    options = {"num_ways": 2, "num_shots": 1, "num_queries": 1, "in_graph": in_graph}
+    episode = ImageClasses(images, [4] * 5, classes=[1, 3], **options).sample(SEED, 20)
+    x = episode.support_x.numpy()
     assert set(np.unique(np.rint(x * 255))) == {1.0, 3.0}
+    np.testing.assert_array_equal(episode.classes, np.rint(x * 255)[..., 0, 0, 0])
+
+
+def test_sampled_in_graph_or_from_a_mapped_file_the_episodes_are_the_same(tmp_path, rng):
+    images = rng.integers(0, 256, (40, 5, 5, 3), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    options = {"num_ways": 4, "num_shots": 1, "num_queries": 2, "rotations": True}
+    options["classes"] = [0, 2, 3, 5, 7]
+    inside = ImageClasses(images, [5] * 8, in_graph=True, **options).sample(SEED, 6)
+    ahead = ImageClasses(mapped, [5] * 8, in_graph=False, **options).sample(SEED, 6)
+    for ours, theirs in zip(inside, ahead, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_rotation_is_one_quarter_turn_per_class_and_task():
@@ -85,7 +98,7 @@ def test_rotate_is_numpy_rot90(rng):
 @pytest.mark.parametrize("tasks", [picture_tasks(), Sinusoids(), Polynomials(2)])
 def test_episodes_depend_on_the_seed_alone(tasks):
     compiled = tf.function(lambda seed: tasks.sample(seed, 3), jit_compile=True, autograph=False)
-    for ours, again in zip(tasks.sample(SEED, 3), compiled(SEED), strict=True):
+    for ours, again in zip(tasks.sample(SEED, 3)[:4], compiled(SEED)[:4], strict=True):
         np.testing.assert_allclose(ours, again, atol=2e-6)
     other = tasks.sample(tf.constant([3, 5]), 3)
     assert np.any(other.support_x.numpy() != tasks.sample(SEED, 3).support_x.numpy())

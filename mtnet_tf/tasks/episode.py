@@ -25,7 +25,13 @@ class Episode(NamedTuple):
 
 
 class TaskDistribution(abc.ABC):
-    """A distribution of tasks, sampled in-graph and statelessly."""
+    """A distribution of tasks, sampled statelessly.
+
+    Attributes:
+      in_graph: whether a compiled step can sample by itself; else episodes are made ahead of it.
+    """
+
+    in_graph = True
 
     @abc.abstractmethod
     def sample(self, seed, num_tasks):

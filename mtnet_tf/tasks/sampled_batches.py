@@ -4,31 +4,37 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from mtnet_tf import seeds
 from mtnet_tf.tasks.episode import TaskDistribution
 
 
 class SampledBatches(NamedTuple):
-    """Batches of tasks that the compiled step itself samples; Keras sees their numbers only.
+    """Batches of tasks, numbered: batch i depends on the run seed, the purpose and i alone.
+
+    What can be sampled in-graph is left to the compiled step, and Keras sees numbers only. Other
+    episodes are made ahead of it, while the step before computes.
 
     Attributes:
       tasks: `TaskDistribution`.
       batch_size: tasks per batch.
-      numbers: `tf.data.Dataset` of batch numbers.
+      stream: `tf.data.Dataset`, what Keras iterates over.
     """
 
     tasks: TaskDistribution
     batch_size: int
-    numbers: tf.data.Dataset
+    stream: tf.data.Dataset
 
     @classmethod
-    def of(cls, tasks, batch_size, steps, endless):
+    def of(cls, tasks, batch_size, steps, numbers, run_seed, purpose):
         """Batches of a distribution.
 
         Args:
           tasks: `TaskDistribution`.
           batch_size: tasks per batch.
           steps: batches that will be asked for.
-          endless: whether numbers go on after `steps`.
+          numbers: range of their numbers.
+          run_seed: int.
+          purpose: `seeds.Purpose`.
 
         Raises:
           ValueError: without a batch size or a number of steps.
@@ -38,8 +44,11 @@ class SampledBatches(NamedTuple):
                 "A TaskDistribution is endless: `batch_size` and the number of steps must be "
                 f"given. Received: batch_size={batch_size}, steps={steps}."
             )
-        return cls(tasks, batch_size, tf.data.Dataset.range(2**40 if endless else steps))
+        stream = tf.data.Dataset.range(numbers.start, numbers.stop)
+        if not tasks.in_graph:
 
-    def sample(self, seed):
-        """One batch, an `Episode` of `batch_size` tasks."""
-        return self.tasks.sample(seed, self.batch_size)
+            def sample(number):
+                return tasks.sample(seeds.stateless_seed(run_seed, purpose, number), batch_size)
+
+            stream = stream.map(sample, num_parallel_calls=2).prefetch(2)
+        return cls(tasks, batch_size, stream)

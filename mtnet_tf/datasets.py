@@ -1,0 +1,124 @@
+"""From settings to task distributions: the data sources of the command line, by split."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from data_prep import (
+    PackedImages,
+    ensure_folder,
+    ensure_miniimagenet,
+    ensure_omniglot,
+    find_overlap,
+    load_packed,
+)
+from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
+
+SPLITS = ("train", "val", "test")
+# Query pictures per class in training, for pictures other than characters (authors' code).
+QUERIES_IN_TRAINING = 15
+CURVE_POINTS = 200
+
+
+class PictureSplit(NamedTuple):
+    """The pictures of one split.
+
+    Attributes:
+      packed: `PackedImages`.
+      classes: numbers of the split's classes among those of `packed`.
+    """
+
+    packed: PackedImages
+    classes: np.ndarray
+
+
+def load_tasks(settings, split, *, curves=False):
+    """The task distribution of a split.
+
+    Args:
+      settings: dict, see `settings.resolve`.
+      split: "train", "val" or "test".
+      curves: many query points, to draw regression tasks with.
+
+    Returns:
+      `TaskDistribution`.
+
+    Raises:
+      ValueError: where the data is missing or does not suffice.
+    """
+    num_shots = settings["update_batch_size"]
+    if settings["datasource"] in ("sinusoid", "polynomial"):
+        options = {"num_shots": num_shots, "task_definition": settings["task_definition"]}
+        options["num_queries"] = CURVE_POINTS if curves else settings["num_queries"] or 10
+        if settings["datasource"] == "polynomial":
+            return Polynomials(settings["poly_order"], **options)
+        return Sinusoids(oracle=settings["baseline"] == "oracle", **options)
+    packed, classes = load_pictures(settings, split)
+    if len(classes) < settings["num_classes"]:
+        raise ValueError(
+            f"--num_classes must not exceed the {len(classes)} classes of the {split} split. "
+            f"Received: {settings['num_classes']}. Ask for fewer ways, or bring more classes."
+        )
+    return ImageClasses(
+        packed.images,
+        packed.counts,
+        classes=classes,
+        num_ways=settings["num_classes"],
+        num_shots=num_shots,
+        num_queries=_num_queries(settings, split, packed.counts[classes]),
+        rotations=settings["datasource"] == "omniglot",
+        # Next to the network where that is on a GPU, which no stream of pictures keeps up with.
+        in_graph=True if tf.config.list_physical_devices("GPU") else None,
+    )
+
+
+def load_pictures(settings, split):
+    """The pictures of a split, prepared now where they are not.
+
+    Args:
+      settings: dict, see `settings.resolve`.
+      split: "train", "val" or "test".
+
+    Returns:
+      `PictureSplit`.
+    """
+    kept = settings["num_train_classes"]
+    if settings["datasource"] == "omniglot":
+        packed = load_packed(ensure_omniglot(settings["data_dir"], settings["synthetic"]))
+        classes = split_classes(
+            len(packed.counts), class_split=settings["class_split"], num_train_classes=kept
+        )
+        return PictureSplit(packed, getattr(classes, split))
+    packed = load_packed(_prepared(settings) / split)
+    classes = np.arange(len(packed.counts))
+    if split == "train" and kept >= 0:
+        classes = np.sort(np.random.default_rng(1).permutation(classes)[:kept])
+    return PictureSplit(packed, classes)
+
+
+def _prepared(settings):
+    """The folder that holds a packed folder for each split."""
+    if settings["datasource"] == "miniimagenet":
+        return ensure_miniimagenet(settings["data_dir"], settings["synthetic"])
+    options = {"packed_dir": settings["packed_dir"]}
+    return ensure_folder(settings["data_dir"], settings["image_size"], **options)
+
+
+def find_leaks(settings):
+    """What the splits share that they must not: classes, and pictures of the same pixels.
+
+    Returns:
+      `data_prep.Overlap`.
+    """
+    return find_overlap({split: load_pictures(settings, split) for split in SPLITS})
+
+
+def _num_queries(settings, split, counts):
+    """Q: the authors' numbers, or what the user wants; no more than the smallest class has."""
+    num_shots = settings["update_batch_size"]
+    if settings["num_queries"]:
+        return settings["num_queries"]
+    if settings["datasource"] == "omniglot" or split == "test":
+        return num_shots
+    return max(1, min(QUERIES_IN_TRAINING, int(counts.min()) - num_shots))

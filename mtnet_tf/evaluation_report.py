@@ -1,0 +1,131 @@
+"""The files and the table of an evaluation."""
+
+import numpy as np
+
+from mtnet_tf import plots, runs
+from mtnet_tf.calibration import calibration, confusion
+from mtnet_tf.intervals import bootstrap_interval, summarize
+from mtnet_tf.reports import title
+
+# More classes than a heat map can name are grouped by their folder (Omniglot's alphabets).
+MOST_NAMED_CLASSES = 40
+INDUCTIVE_NOTE = """\
+* normalised by the support set alone: each query is answered by itself. The other columns are
+  transductive, as in the paper: normalised by all queries together."""
+
+
+def write(run, evaluation, settings, split, iteration, *, class_names=None, extras=None):
+    """Writes the files of an evaluation.
+
+    The authors' CSV (`update0` is the support score before adaptation), a JSON with everything
+    needed to repeat it, the scores of every episode, and plots.
+
+    Args:
+      run: `Run`.
+      evaluation: `Evaluation`.
+      settings: dict.
+      split: "test" or "val".
+      iteration: meta-iteration of the checkpoint that was evaluated.
+      class_names: names of all classes of the data set, for `evaluation.classes`.
+      extras: dict, further entries of the JSON.
+
+    Returns:
+      The table to print, str.
+    """
+    stem = f"{split}_ubs{settings['update_batch_size']}_stepsize{settings['update_lr']}"
+    path = run.path / stem
+    heading = f"{title(settings)}: {split} split"
+    runs.write_csv(f"{path}.csv", _authors_rows(evaluation))
+    runs.write_csv(f"{path}_episodes.csv", _episode_rows(evaluation))
+    plots.plot_adaptation(evaluation, f"{path}.png", heading)
+    record = {**_record(evaluation, settings, split, iteration), **(extras or {})}
+    record["trained"] = run.config()
+    if evaluation.probabilities is not None:
+        step = min(settings["num_updates"], evaluation.query.shape[1] - 1)
+        found = calibration(evaluation.probabilities[:, step], evaluation.labels)
+        record["expected_calibration_error"] = found.error
+        confused, names = _confusion(evaluation, step, class_names)
+        text = f"{heading}, after {step} step{'s' * (step != 1)}"
+        plots.plot_answers(found, confused, names, f"{path}_answers.png", text)
+    runs.write_json(f"{path}.json", record)
+    return _table(evaluation, heading) + f"\nWritten to {path}*"
+
+
+def _authors_rows(evaluation):
+    query, support = summarize(evaluation.query), summarize(evaluation.support)
+    yield [f"update{i}" for i in range(len(query.mean))]
+    for before, after in zip(support, query, strict=True):
+        yield [before, *after[1:]]
+
+
+def _episode_rows(evaluation):
+    steps = range(evaluation.query.shape[1])
+    columns = [evaluation.fingerprints, evaluation.support, *evaluation.query.T]
+    header = ["episode", "support_before", *(f"query_after_{i}" for i in steps)]
+    if evaluation.inductive is not None:
+        columns += [*evaluation.inductive.T]
+        header += [f"inductive_after_{i}" for i in steps]
+    yield header
+    yield from zip(*columns, strict=True)
+
+
+def _record(evaluation, settings, split, iteration):
+    record = {
+        "metric": evaluation.metric,
+        "split": split,
+        "synthetic": settings["synthetic"],
+        "num_distinct_episodes": len(evaluation.fingerprints),
+        "support_before": _statistics(evaluation.support),
+        "query_after_step": _statistics(evaluation.query),
+        "iteration": iteration,
+        "settings": settings,
+        "versions": runs.versions(),
+    }
+    if evaluation.inductive is not None:
+        record["inductive_query_after_step"] = _statistics(evaluation.inductive)
+    return record
+
+
+def _statistics(scores):
+    low, high = bootstrap_interval(scores)
+    named = {**summarize(scores)._asdict(), "bootstrap95_low": low, "bootstrap95_high": high}
+    return {name: np.asarray(value, float).tolist() for name, value in named.items()}
+
+
+def _confusion(evaluation, step, class_names):
+    """Rates of confusion and the names of their rows; by label where classes are unknown."""
+    probabilities, labels = evaluation.probabilities[:, step], evaluation.labels
+    num_ways = probabilities.shape[-1]
+    classes, names = np.tile(np.arange(num_ways), (len(labels), 1)), range(num_ways)
+    if class_names is None or evaluation.classes is None:
+        return confusion(probabilities, labels, classes, num_ways), [f"label {i}" for i in names]
+    present = np.unique(evaluation.classes)
+    groups = [class_names[c] for c in present]
+    if len(groups) > MOST_NAMED_CLASSES:
+        groups = [name.rpartition("/")[0] for name in groups]
+    names, rows = np.unique(groups, return_inverse=True)
+    classes = rows[np.searchsorted(present, evaluation.classes)]
+    return confusion(probabilities, labels, classes, len(names)), list(names)
+
+
+def _table(evaluation, heading):
+    show = _percent if evaluation.metric == "accuracy" else "{:.3g}".format
+    support, query = summarize(evaluation.support), summarize(evaluation.query)
+    names = ["before, support set", "before, query set"]
+    names += [f"after {i} step{'s' * (i > 1)}" for i in range(1, len(query.mean))]
+    rows = [support, *zip(*query, strict=True)]
+    lines = [f"{heading}, {evaluation.metric}, {len(evaluation.fingerprints)} distinct episodes"]
+    lines.append(f"{'':>22}{'mean':>10}{'std':>10}{'95 % interval':>16}")
+    for name, (mean, std, ci95) in zip(names, rows, strict=True):
+        lines.append(f"{name:>22}{show(mean):>10}{show(std):>10}{'± ' + show(ci95):>16}")
+    if evaluation.inductive is None:
+        return "\n".join(lines)
+    found = summarize(evaluation.inductive)
+    lines[1] += f"{'inductive*':>22}"
+    for i, (mean, ci95) in enumerate(zip(found.mean, found.ci95, strict=True), start=3):
+        lines[i] += f"{show(mean) + ' ± ' + show(ci95):>22}"
+    return "\n".join([*lines, INDUCTIVE_NOTE])
+
+
+def _percent(value):
+    return f"{100 * value:.2f} %"

@@ -1,0 +1,65 @@
+"""From settings to a learner: the paper's networks, losses and optimizer."""
+
+import keras
+
+from mtnet_tf.learner import MetaLearner
+from mtnet_tf.losses import FewShotCrossentropy
+from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
+from mtnet_tf.settings import IMAGES
+from mtnet_tf.tasks import ImageClasses
+
+# Four halvings by 2x2 pooling leave nothing of smaller pictures.
+SMALLEST_POOLED = 16
+
+
+def build_network(settings, tasks):
+    """The paper's network for these tasks."""
+    mask = ("unit" if settings["share_M"] else "weight") if settings["use_M"] else None
+    cells = {"transform": settings["use_T"], "mask": mask, "temperature": settings["temp"]}
+    cells["hard_mask"] = not settings["soft_masks"]
+    if mask == "unit":
+        cells["mask_initializer"] = {
+            "class_name": "Constant",
+            "config": {"value": settings["logit_init"]},
+        }
+    options = {"norm": settings["norm"], "cell_options": cells, "seed": settings["seed"]}
+    if not isinstance(tasks, ImageClasses):
+        hidden = (settings["dim_hidden"],) * 2
+        return regression_network(tasks.num_inputs, 1, dim_hidden=hidden, **options)
+    if not settings["conv"]:
+        return dense_image_network(tasks.image_shape, settings["num_classes"], **options)
+    return convolutional_network(
+        tasks.image_shape,
+        settings["num_classes"],
+        num_filters=settings["num_filters"],
+        max_pool=settings["max_pool"] and min(tasks.image_shape[:2]) >= SMALLEST_POOLED,
+        flatten=settings["datasource"] != "omniglot",
+        **options,
+    )
+
+
+def compile_learner(learner, settings, optimizer=None):
+    """(Re)compiles with the authors' optimizer, or a given one, and losses in their unit."""
+    is_image = settings["datasource"] in IMAGES
+    clip = 10.0 if settings["datasource"] in ("miniimagenet", "folder") else None
+    learner.compile(
+        optimizer or keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, clipvalue=clip),
+        FewShotCrossentropy(settings["update_batch_size"]) if is_image else "mean_squared_error",
+        metrics=["accuracy"] if is_image else None,
+        jit_compile=settings["jit_compile"] and not settings["debug"],
+        run_eagerly=settings["debug"],
+    )
+    return learner
+
+
+def build_learner(settings, tasks):
+    """A new learner, compiled."""
+    learner = MetaLearner(
+        build_network(settings, tasks),
+        settings["update_lr"],
+        settings["num_updates"],
+        first_order=settings["stop_grad"],
+        redraw_masks=settings["redraw_masks"],
+        seed=settings["seed"],
+    )
+    return compile_learner(learner, settings)

@@ -1,0 +1,21 @@
+import numpy as np
+
+from mtnet_tf import MetaLearner, Polynomials, networks
+from mtnet_tf.analysis import regression_curves
+
+
+def test_curves_start_at_the_initial_network_and_approach_the_support_set():
+    learner = MetaLearner(networks.regression_network(cell_options={"mask": None}), 0.05)
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    tasks = Polynomials(2, num_queries=50)
+    curves = regression_curves(learner, tasks, num_tasks=3, steps=(0, 20))
+    assert curves.predictions.shape == (2, 3, 50)
+    assert np.all(np.diff(curves.x) >= 0)
+    initial = learner.model(curves.x[0][:, None])[:, 0]
+    np.testing.assert_allclose(curves.predictions[0, 0], initial, atol=1e-6)
+    errors = np.square(curves.predictions - curves.y).mean(-1)
+    assert errors[1].mean() < 0.5 * errors[0].mean()
+    for x, y, support_x, support_y in zip(*curves[3:5], *curves[1:3], strict=True):
+        polynomial = np.polynomial.polynomial.polyfit(x, y, 2)
+        on_curve = np.polynomial.polynomial.polyval(support_x, polynomial)
+        np.testing.assert_allclose(on_curve, support_y, atol=1e-4)

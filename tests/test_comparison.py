@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from mtnet_tf.comparison import compare
+from mtnet_tf.runs import write_csv, write_json
+
+
+def run_folder(path, scores, metric="accuracy", split="test"):
+    """A run folder with the scores of some episodes, {fingerprint: [score after each step]}."""
+    path.mkdir()
+    steps = range(len(next(iter(scores.values()))))
+    header = ["episode", "support_before", *(f"query_after_{i}" for i in steps)]
+    rows = [[key, 0.5, *values] for key, values in scores.items()]
+    write_csv(path / f"{split}_ubs1_stepsize0.4_episodes.csv", [header, *rows])
+    write_json(path / f"{split}_ubs1_stepsize0.4.json", {"metric": metric, "iteration": 7})
+    return path
+
+
+def test_the_difference_is_taken_episode_by_episode(tmp_path, rng):
+    """Hard and easy episodes spread both means by far more than the difference."""
+    level = rng.random(100) * 0.8
+    a = run_folder(tmp_path / "a", {f"e{i}": [v + 0.1] for i, v in enumerate(level)})
+    b = run_folder(tmp_path / "b", {f"e{i}": [v] for i, v in reversed(list(enumerate(level)))})
+    table = compare(a, b)
+    assert "100 distinct episodes in common" in table
+    row = table.splitlines()[-1].split()
+    np.testing.assert_allclose([float(row[3]), float(row[5])], [10.0, 0.0], atol=1e-3)
+
+
+def test_only_common_episodes_and_steps_count(tmp_path):
+    a = run_folder(tmp_path / "a", {"x": [0.0, 1.0], "y": [0.0, 0.5], "z": [1.0, 1.0]})
+    b = run_folder(tmp_path / "b", {"x": [0.0], "y": [0.5], "w": [1.0], "v": [0.0]})
+    table = compare(a, b)
+    assert "2 distinct episodes in common" in table
+    assert "(A has 3, B has 4; the others are left out)" in table
+    assert table.splitlines()[-1].split()[:4] == ["0", "0.000", "25.000", "-25.000"]
+
+
+def test_other_episodes_are_refused(tmp_path):
+    a = run_folder(tmp_path / "a", {"x": [0.0], "y": [1.0]})
+    b = run_folder(tmp_path / "b", {"v": [0.0], "w": [1.0]})
+    with pytest.raises(ValueError, match="not evaluated on the same episodes"):
+        compare(a, b)
+
+
+def test_a_run_without_evaluation_says_how_to_make_one(tmp_path):
+    a = run_folder(tmp_path / "a", {"x": [0.0], "y": [1.0]}, split="val")
+    with pytest.raises(ValueError, match="No evaluation on the test split .* --train=False"):
+        compare(a, a)

@@ -1,0 +1,86 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from mtnet_tf import evaluation_report, runs
+from mtnet_tf.evaluation import Evaluation
+from mtnet_tf.settings import resolve
+
+SETTINGS = resolve({"datasource": "omniglot", "num_classes": 2, "update_batch_size": 1})
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    run.start(SETTINGS, "command")
+    return run
+
+
+def classification(num_classes=6, num_episodes=50):
+    """Answers after 0 and 1 step; class 0 is always taken for the other class."""
+    rng = np.random.default_rng(0)
+    classes = np.stack([rng.permutation(num_classes)[:2] for _ in range(num_episodes)])
+    labels = np.tile([0, 1], (num_episodes, 1))
+    right = np.where(np.take_along_axis(classes, labels, 1) == 0, 0.2, 0.8)  # [E, m]
+    probabilities = np.where(np.eye(2)[labels] > 0, right[..., None], 1 - right[..., None])
+    probabilities = np.stack([np.full_like(probabilities, 0.5), probabilities], 1)
+    accuracy = (probabilities.argmax(-1) == labels[:, None]).mean(-1)
+    loss = rng.random((num_episodes, 2))
+    names = [f"episode{i}" for i in range(num_episodes)]
+    return Evaluation(
+        names, loss[:, 0], loss, loss, accuracy[:, 0], accuracy, accuracy - 0.25,
+        probabilities, labels, classes,
+    )  # fmt: skip
+
+
+def write(run, evaluation, class_names):
+    table = evaluation_report.write(run, evaluation, SETTINGS, "test", 9, class_names=class_names)
+    return table, json.loads((run.path / "test_ubs1_stepsize0.4.json").read_text())
+
+
+def test_both_normalisations_stand_beside_each_other(run):
+    evaluation = classification()
+    table, record = write(run, evaluation, list("abcdef"))
+    row = next(line for line in table.splitlines() if "after 1 step" in line)
+    assert f"{100 * evaluation.query[:, 1].mean():.2f} %" in row
+    assert f"{100 * evaluation.inductive[:, 1].mean():.2f} % ±" in row
+    after = record["inductive_query_after_step"]
+    np.testing.assert_allclose(after["mean"], evaluation.inductive.mean(0))
+    assert after["bootstrap95_low"][1] <= after["mean"][1] <= after["bootstrap95_high"][1]
+
+
+def test_every_episode_has_a_row(run):
+    evaluation = classification()
+    write(run, evaluation, None)
+    with (run.path / "test_ubs1_stepsize0.4_episodes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["episode"] for row in rows] == evaluation.fingerprints
+    assert float(rows[3]["query_after_1"]) == evaluation.query[3, 1]
+    assert float(rows[3]["inductive_after_1"]) == evaluation.inductive[3, 1]
+
+
+def test_many_classes_are_grouped_by_their_folder():
+    names = [f"alphabet{i % 3}/character{i}" for i in range(60)]
+    rates, groups = evaluation_report._confusion(classification(60, 400), 1, names)
+    assert groups == ["alphabet0", "alphabet1", "alphabet2"]
+    # Only character 0 is mistaken, and it is of alphabet 0.
+    assert rates[0].max() < 1 and np.all(rates[1:] == np.eye(3)[1:])
+
+
+def test_the_answers_are_drawn(run):
+    _, record = write(run, classification(), list("abcdef"))
+    assert (run.path / "test_ubs1_stepsize0.4_answers.png").read_bytes().startswith(b"\x89PNG")
+    assert 0 < record["expected_calibration_error"] < 1
+    assert not list(run.path.glob("*partial*"))
+
+
+def test_a_second_checkpoint_on_the_test_split_is_refused(run):
+    settings = {**SETTINGS, "test_iter": 9}
+    evaluation_report.write(run, classification(), settings, "test", 9)
+    run.refuse_choosing("test", 9)
+    run.refuse_choosing("test", -1)
+    run.refuse_choosing("val", 5)
+    with pytest.raises(ValueError, match="--test_iter=5 would be the second checkpoint"):
+        run.refuse_choosing("test", 5)
