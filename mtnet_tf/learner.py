@@ -14,10 +14,9 @@ from mtnet_tf.meta_step import (
     meta_gradients,
     meta_loss,
 )
+from mtnet_tf.stock_normalization import refuse_stock_normalization
 from mtnet_tf.task_weights import find_layer
-from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution, episode_batches
-
-_WRONG_TO_SECOND_ORDER = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
+from mtnet_tf.tasks import EpisodeStreams
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -73,7 +72,7 @@ class MetaLearner(keras.Model):
                 "`num_inner_steps` must not be negative. "
                 f"Received: num_inner_steps={num_inner_steps}."
             )
-        _refuse_stock_normalization(model, first_order)
+        refuse_stock_normalization(model, first_order)
         self.model = model
         self.step_size = step_size
         self.num_inner_steps = num_inner_steps
@@ -84,7 +83,7 @@ class MetaLearner(keras.Model):
             self.adapt_layers = [find_layer(model, layer).name for layer in adapt_layers]
         self.seed = seed
         self._support_loss = keras.metrics.Mean(name="support_loss")
-        self._sampled = {}
+        self._streams = EpisodeStreams()
         find_task_weights(model, self.adapt_layers)
         self.built = True
 
@@ -176,7 +175,7 @@ class MetaLearner(keras.Model):
         With `steps_per_execution` above 1 the loop of meta-steps itself is compiled: small
         networks are all overhead otherwise.
         """
-        loops = self._samples_in_graph("train") and self.steps_per_execution > 1
+        loops = self._streams.samples_in_graph("train") and self.steps_per_execution > 1
         if not loops or self.run_eagerly or (self.train_function and not force):
             return super().make_train_function(force)
 
@@ -195,22 +194,14 @@ class MetaLearner(keras.Model):
     def test_step(self, data):
         """The query loss and metrics after adaptation, of one batch of episodes."""
         # Without numbers of its own, a batch is numbered by those already counted.
-        index = data if self._samples_in_graph("test") else self._loss_tracker.count
+        index = data if self._streams.samples_in_graph("test") else self._loss_tracker.count
         episode = self._episode(data, "test", seeds.Purpose.VALIDATION_TASKS, index)
         options = self._options(episode, seeds.Purpose.VALIDATION_MASKS, index)
         result = meta_loss(training=False, **options)
         return self._metrics_of(result, episode)
 
-    def _samples_in_graph(self, role):
-        sampled = self._sampled.get(role)
-        return sampled is not None and sampled.tasks.in_graph
-
     def _episode(self, data, role, purpose, number):
-        if not self._samples_in_graph(role):
-            return Episode(*tf.nest.flatten(data))
-        sampled = self._sampled[role]
-        seed = seeds.stateless_seed(self.seed, purpose, number)
-        return sampled.tasks.sample(seed, sampled.batch_size)
+        return self._streams.episode(data, role, seeds.stateless_seed(self.seed, purpose, number))
 
     def _options(self, episode, purpose, number):
         num_tasks = count_tasks(episode.support_x)
@@ -251,10 +242,8 @@ class MetaLearner(keras.Model):
         Raises:
           ValueError: if a `TaskDistribution` comes without batch size or steps.
         """
-        x = episode_batches(x, batch_size)
         data = self._stream(x, "train", batch_size, kwargs.get("steps_per_epoch"))
         if validation_data is not None:
-            validation_data = episode_batches(validation_data, batch_size)
             validation_data = self._stream(validation_data, "test", batch_size, validation_steps)
         kwargs = {"shuffle": False, **kwargs}  # order is the stream's business
         return super().fit(
@@ -263,25 +252,14 @@ class MetaLearner(keras.Model):
 
     def evaluate(self, x=None, *, batch_size=None, steps=None, **kwargs):
         """Post-adaptation loss and metrics, with `keras.Model.evaluate`; `x` as for `fit`."""
-        data = self._stream(episode_batches(x, batch_size), "test", batch_size, steps)
-        return super().evaluate(data, steps=steps, **kwargs)
+        return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
 
     def _stream(self, x, role, batch_size, steps):
-        """What Keras iterates over; for a task distribution, batches to sample or sampled."""
-        known = self._sampled.get(role)
-        if known is not None and x is known.stream:
-            return x  # Keras' `fit` validates through `evaluate`, with what it was given
-        sampled = None
-        if isinstance(x, TaskDistribution):
-            purpose, numbers = seeds.Purpose.VALIDATION_TASKS, range(steps or 0)
-            if role == "train":  # an endless stream that goes on where an earlier `fit` stopped
-                purpose, start = seeds.Purpose.TRAIN_TASKS, int(self.optimizer.iterations)
-                numbers = range(start, start + 2**40)
-            sampled = SampledBatches.of(x, batch_size, steps, numbers, self.seed, purpose)
-        if (known and known[:2]) != (sampled and sampled[:2]):
+        start = int(self.optimizer.iterations)
+        stream, changed = self._streams.open(x, role, batch_size, steps, self.seed, start)
+        if changed:
             setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
-        self._sampled[role] = sampled
-        return sampled.stream if sampled else x
+        return stream
 
     def adapt(self, support_x, support_y, **options):
         """Adapts to one task; the learner itself does not change.
@@ -312,9 +290,6 @@ class MetaLearner(keras.Model):
           filepath: folder; TensorFlow Serving wants a number as its last part, `models/1`.
           **options: `classification`, `preparation` of `export.export`; those of `adapt`.
 
-        Returns:
-          Path of the folder.
-
         Raises:
           ValueError: where the folder holds something else.
         """
@@ -339,15 +314,3 @@ class MetaLearner(keras.Model):
         config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
         return cls(model, **config)
-
-
-def _refuse_stock_normalization(model, first_order):
-    for layer in model._flatten_layers():
-        mixes_tasks = isinstance(layer, keras.layers.BatchNormalization)
-        if mixes_tasks or (isinstance(layer, _WRONG_TO_SECOND_ORDER) and not first_order):
-            raise ValueError(
-                f"`model` must not hold {type(layer).__name__} ({layer.name}): TensorFlow's second "
-                "derivative of it is wrong, or it mixes tasks. `mtnet_tf.to_mtnet(model)` puts "
-                "TaskBatchNormalization, ExampleLayerNormalization or ExampleGroupNormalization "
-                "in its place."
-            )

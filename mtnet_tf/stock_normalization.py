@@ -1,0 +1,23 @@
+"""Stock normalisation, which no meta-gradient may go through."""
+
+import keras
+
+_WRONG_TO_SECOND_ORDER = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
+
+
+def refuse_stock_normalization(model, first_order):
+    """Raises ValueError if a model holds normalisation that can't be meta-learned through.
+
+    Args:
+      model: Keras model.
+      first_order: whether second derivatives are left out anyway.
+    """
+    for layer in model._flatten_layers():
+        mixes_tasks = isinstance(layer, keras.layers.BatchNormalization)
+        if mixes_tasks or (isinstance(layer, _WRONG_TO_SECOND_ORDER) and not first_order):
+            raise ValueError(
+                f"`model` must not hold {type(layer).__name__} ({layer.name}): TensorFlow's second "
+                "derivative of it is wrong, or it mixes tasks. `mtnet_tf.to_mtnet(model)` puts "
+                "TaskBatchNormalization, ExampleLayerNormalization or ExampleGroupNormalization "
+                "in its place."
+            )

@@ -1,0 +1,55 @@
+"""What a learner trains and validates on: what Keras iterates over, and the episodes in it."""
+
+import tensorflow as tf
+
+from mtnet_tf import seeds
+from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode_batches import episode_batches
+from mtnet_tf.tasks.sampled_batches import SampledBatches
+
+_PURPOSES = {"train": seeds.Purpose.TRAIN_TASKS, "test": seeds.Purpose.VALIDATION_TASKS}
+
+
+class EpisodeStreams:
+    """One stream of episodes for each role, "train" and "test"."""
+
+    def __init__(self):
+        """Nothing is streamed yet."""
+        self._sampled = {}
+
+    def open(self, x, role, batch_size, steps, seed, start):
+        """Makes `x` something that Keras iterates over.
+
+        Args:
+          x: as for `MetaLearner.fit`.
+          role: "train": an endless stream, if `x` is a `TaskDistribution`; "test": `steps` batches.
+          batch_size: tasks per batch.
+          steps: batches that will be asked for.
+          seed: run seed.
+          start: number of the first batch in training, where an earlier `fit` stopped.
+
+        Returns:
+          Pair (stream, whether its tasks are others than before).
+        """
+        known = self._sampled.get(role)
+        if known is not None and x is known.stream:
+            return x, False  # Keras' `fit` validates through `evaluate`, with what it was given
+        x, sampled = episode_batches(x, batch_size), None
+        if isinstance(x, TaskDistribution):
+            numbers = range(start, start + 2**40) if role == "train" else range(steps or 0)
+            sampled = SampledBatches.of(x, batch_size, steps, numbers, seed, _PURPOSES[role])
+        self._sampled[role] = sampled
+        changed = (known and known[:2]) != (sampled and sampled[:2])
+        return sampled.stream if sampled else x, changed
+
+    def samples_in_graph(self, role):
+        """Whether the compiled step samples by itself, and its data are numbers of batches."""
+        sampled = self._sampled.get(role)
+        return sampled is not None and sampled.tasks.in_graph
+
+    def episode(self, data, role, seed):
+        """The `Episode` that is `data`, or that is sampled now."""
+        if not self.samples_in_graph(role):
+            return Episode(*tf.nest.flatten(data))
+        sampled = self._sampled[role]
+        return sampled.tasks.sample(seed, sampled.batch_size)
