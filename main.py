@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 from mtnet_tf import evaluation_report, plots, reports, runs, training
 from mtnet_tf.analysis import active_fraction, regression_curves
@@ -22,6 +22,8 @@ from mtnet_tf.comparison import compare
 from mtnet_tf.datasets import find_leaks, load_pictures, load_tasks
 from mtnet_tf.evaluation import evaluate
 from mtnet_tf.experiment import build_learner, compile_learner
+from mtnet_tf.prediction import predict_pictures
+from mtnet_tf.preparation import Preparation
 from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run, resolve
 
 FLAGS = flags.FLAGS
@@ -145,6 +147,33 @@ def compare_runs(paths):
     return compare(*paths, split="val" if FLAGS["test_set"].value is False else "test")
 
 
+def predict(run):
+    """Learns a user's own labels and predicts with them; the text to print."""
+    inversion = {None: "auto", "auto": "auto", "true": True, "false": False}
+    if FLAGS.support is None or FLAGS.query is None:
+        raise ValueError(
+            "--predict needs --support (a folder of pictures for each label) and --query (a "
+            f"picture or a folder). Received: --support={FLAGS.support}, --query={FLAGS.query}."
+        )
+    if FLAGS.invert not in inversion:
+        raise ValueError(f"--invert must be auto, true or false. Received: {FLAGS.invert}.")
+    options = {"invert": inversion[FLAGS.invert], "sheet": "contact_sheet.png"}
+    return predict_pictures(run.path, FLAGS.support, FLAGS.query, **options)[1]
+
+
+def export(settings, run):
+    """Exports the best checkpoint, or that of --test_iter; the path."""
+    # TensorFlow tells of every name that it changes.
+    logging.set_verbosity(logging.WARNING)
+    tf.get_logger().setLevel("WARNING")
+    learner = runs.load_learner(run.find(settings["test_iter"]))
+    preparation = None
+    if settings["datasource"] in IMAGES:
+        shape = learner.model.input_shape[1:]
+        preparation = Preparation.of_run(settings, shape).describe()
+    return learner.export(FLAGS.export_dir, preparation=preparation)
+
+
 def say(text):
     """Prints a line."""
     sys.stdout.write(text + "\n")
@@ -159,7 +188,15 @@ def main(argv):
             return 0
         if len(argv) > 1:
             raise ValueError(f"Expected flags only. Received: {argv[1:]}.")
+        if FLAGS.predict or FLAGS.export_dir:
+            FLAGS["train"].value = False  # what is used is a trained run
         settings, run = read_settings()
+        if FLAGS.predict:
+            say(predict(run))
+            return 0
+        if FLAGS.export_dir:
+            say(f"Exported to {export(settings, run)}")
+            return 0
         say(reports.settings_table(settings, run.path))
         tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
         if settings["train"]:

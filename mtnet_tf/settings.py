@@ -68,6 +68,11 @@ OURS = {
 # What to do instead of training and evaluating; not part of a run's settings.
 ACTIONS = {
     "compare": (None, "RUN_A RUN_B: paired difference of two evaluated run folders"),
+    "export_dir": (None, "write the trained learner there, a SavedModel that learns"),
+    "predict": (False, "learn the labels of --support and predict those of --query"),
+    "support": (None, "folder with a folder of pictures for each label"),
+    "query": (None, "picture, or folder of pictures, to predict"),
+    "invert": ("auto", "with --predict, exchange light and dark: auto, true or false"),
 }
 DEFAULTS = {name: default for name, (default, _) in {**AUTHORS, **OURS}.items()}
 

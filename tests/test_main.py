@@ -105,6 +105,19 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_pa
     (run,) = (tmp_path / "runs").iterdir()
     assert "omniglot_synthetic_3way" in run.name
     assert json.loads((run / "test_ubs1_stepsize0.4.json").read_text())["synthetic"] is True
+    # The trained run answers for a user's own pictures, and goes to a server.
+    for label in ("ka", "ga"):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        drawing = Image.new("L", (50, 40), 255)
+        drawing.paste(0, (5, 5, 20 if label == "ka" else 45, 9))
+        drawing.save(tmp_path / "own" / label / "1.png")
+    answer = command("--predict", f"--run={run}", "--support=own", "--query=own/ka/1.png")
+    assert answer.returncode == 0, answer.stderr
+    assert "they are inverted" in answer.stdout and "own/ka/1.png" in answer.stdout
+    assert (tmp_path / "contact_sheet.png").is_file()
+    exported = command(f"--run={run}", "--export_dir=served/1")
+    assert exported.returncode == 0, exported.stderr
+    assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
 
 
 def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_path):
@@ -133,6 +146,7 @@ def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_pat
         (["--nonsense"], "Unknown command line flag 'nonsense'"),
         (["--train=False", "--logdir=none"], "No trained run in none/sinusoid"),
         (["omniglot"], "Expected flags only. Received: ['omniglot']"),
+        (["--predict"], "No trained run in runs/sinusoid"),
         (["--compare=runs/a"], "--compare needs two run folders. Received: ['runs/a']"),
     ],
 )
