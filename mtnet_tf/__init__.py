@@ -2,6 +2,7 @@
 
 from mtnet_tf.convert import to_mtnet
 from mtnet_tf.evaluation import Evaluation, evaluate
+from mtnet_tf.few_shot_classifier import FewShotClassifier
 from mtnet_tf.folding import fold
 from mtnet_tf.inner_loop import adapt
 from mtnet_tf.intervals import bootstrap_interval, summarize
@@ -30,6 +31,7 @@ __all__ = [
     "Evaluation",
     "ExampleGroupNormalization",
     "ExampleLayerNormalization",
+    "FewShotClassifier",
     "FewShotCrossentropy",
     "ImageClasses",
     "MaskLogits",

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf.adapted_model import adapted_model
+from mtnet_tf.episode_streams import EpisodeStreams
 from mtnet_tf.export import export
 from mtnet_tf.meta_step import (
     MaskSampler,
@@ -16,7 +17,6 @@ from mtnet_tf.meta_step import (
 )
 from mtnet_tf.stock_normalization import refuse_stock_normalization
 from mtnet_tf.task_weights import find_layer
-from mtnet_tf.tasks import EpisodeStreams
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")

@@ -5,11 +5,9 @@ from mtnet_tf.tasks.image_classes import ImageClasses
 from mtnet_tf.tasks.regression import Polynomials, Sinusoids
 from mtnet_tf.tasks.sampled_batches import SampledBatches
 from mtnet_tf.tasks.splits import Split, split_classes
-from mtnet_tf.tasks.streams import EpisodeStreams
 
 __all__ = [
     "Episode",
-    "EpisodeStreams",
     "ImageClasses",
     "Polynomials",
     "SampledBatches",

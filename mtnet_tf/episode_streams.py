@@ -3,9 +3,8 @@
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.tasks.episode import Episode, TaskDistribution
-from mtnet_tf.tasks.episode_batches import episode_batches
-from mtnet_tf.tasks.sampled_batches import SampledBatches
+from mtnet_tf.episode_batches import episode_batches
+from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution
 
 _PURPOSES = {"train": seeds.Purpose.TRAIN_TASKS, "test": seeds.Purpose.VALIDATION_TASKS}
 
