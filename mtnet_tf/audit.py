@@ -78,7 +78,7 @@ class Audit(NamedTuple):
         return "\n".join(f"| {line} |" for line in lines)
 
 
-def audit(model, x, y, loss, *, step_size=0.01, seed=0):
+def audit(model, x, y, loss, *, step_size=0.1, seed=0):
     """Compares a model's first and second derivatives with numerical ones.
 
     Meta-gradients need second derivatives, which TensorFlow gets wrong for some operations

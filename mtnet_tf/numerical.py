@@ -3,8 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-# Central differences in float64 are good to about 1e-9; errors of operations are per cents.
-TOLERANCE = 1e-5
+# Central differences in float64 are good to about 1e-8; errors of operations are per cents, of
+# which the step size leaves a part in the meta-gradient.
+TOLERANCE = 1e-6
 # (step, noise): a direction that crosses a kink (of a ReLU, of a maximum) is tried again with
 # another step, and away from ties such as zeros behind a ReLU.
 ATTEMPTS = ((1e-5, 0.0), (1e-6, 0.1), (1e-7, 0.1))

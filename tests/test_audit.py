@@ -40,6 +40,8 @@ class Dilation(K.Layer):
 def audited(*stack, shape=(6, 6, 4), units=3, n=6, **options):
     rng = np.random.default_rng(0)
     model = keras.Sequential([keras.Input(shape), *stack, K.Flatten(), K.Dense(units, name="head")])
+    for v in model.trainable_variables:
+        v.assign(rng.normal(size=v.shape) / np.sqrt(np.prod(v.shape[:-1])))
     x, y = rng.normal(size=(n, *shape)), np.arange(n) % units
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return audit(model, x, y, loss, **options), (model, x, y, loss)
@@ -54,10 +56,12 @@ def verdicts(found):
 )
 def test_stock_normalisation_is_wrong_to_second_order_and_can_be_mended(norm):
     """The day this fails, TensorFlow is mended."""
-    found, (model, *data) = audited(K.Conv2D(4, 1), norm())
+    # Behind a linear layer alone the error may cancel: what a layer or group normalisation
+    # passes back sums to zero over the channels, and so do the inner steps of a linear layer.
+    found, (model, *data) = audited(K.Conv2D(4, 1, activation="tanh"), norm())
     bad = found.layers[1]
     assert (bad.verdict, found.meta_gradient.verdict, found.exact) == ("wrong", "wrong", False)
-    assert bad.first_error < 1e-6 < 1e-2 < bad.second_error
+    assert bad.first_error < 1e-6 < 1e-3 < bad.second_error
     assert "moments/StopGradient" in bad.operation
     assert "to_mtnet" in bad.mend
     mended = audit(to_mtnet(model), *data)
