@@ -1,6 +1,7 @@
 """MT-nets and T-nets (Lee & Choi, ICML 2018) as Keras layers and a Keras trainer."""
 
 from mtnet_tf.convert import to_mtnet
+from mtnet_tf.episodic_learner import EpisodicLearner
 from mtnet_tf.evaluation import Evaluation, evaluate
 from mtnet_tf.folding import fold
 from mtnet_tf.inner_loop import adapt
@@ -21,12 +22,14 @@ from mtnet_tf.learner import MetaLearner
 from mtnet_tf.losses import FewShotCrossentropy
 from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
 from mtnet_tf.tasks import Episode, ImageClasses, Polynomials, Sinusoids, TaskDistribution
+from mtnet_tf.update_rule import UpdateRule
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BlockMaxPooling2D",
     "Episode",
+    "EpisodicLearner",
     "Evaluation",
     "ExampleGroupNormalization",
     "ExampleLayerNormalization",
@@ -43,6 +46,7 @@ __all__ = [
     "TWLayer",
     "TaskBatchNormalization",
     "TaskDistribution",
+    "UpdateRule",
     "adapt",
     "bootstrap_interval",
     "convolutional_network",
