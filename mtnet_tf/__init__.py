@@ -2,6 +2,7 @@
 
 from mtnet_tf.audit import Audit, audit
 from mtnet_tf.convert import to_mtnet
+from mtnet_tf.episodic_learner import EpisodicLearner
 from mtnet_tf.evaluation import Evaluation, evaluate
 from mtnet_tf.few_shot_classifier import FewShotClassifier
 from mtnet_tf.folding import fold
@@ -23,6 +24,7 @@ from mtnet_tf.learner import MetaLearner
 from mtnet_tf.losses import FewShotCrossentropy
 from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
 from mtnet_tf.tasks import Episode, ImageClasses, Polynomials, Sinusoids, TaskDistribution
+from mtnet_tf.update_rule import UpdateRule
 
 __version__ = "0.1.0"
 
@@ -30,6 +32,7 @@ __all__ = [
     "Audit",
     "BlockMaxPooling2D",
     "Episode",
+    "EpisodicLearner",
     "Evaluation",
     "ExampleGroupNormalization",
     "ExampleLayerNormalization",
@@ -47,6 +50,7 @@ __all__ = [
     "TWLayer",
     "TaskBatchNormalization",
     "TaskDistribution",
+    "UpdateRule",
     "adapt",
     "audit",
     "bootstrap_interval",

@@ -1,6 +1,6 @@
 """Adaptation as a user of a trained learner meets it: `MetaLearner.adapt`, export and prediction.
 
-The inner loop is `adapt_to_support`, as in training. What is settled here is what only its use
+The inner loop is the learner's, as in training. What is settled here is what only its use
 asks for: which masks, which statistics normalise a query, how many classes and shots there are.
 """
 
@@ -12,7 +12,7 @@ from mtnet_tf import seeds
 from mtnet_tf.fast_weights import SetStatistics
 from mtnet_tf.inner_loop import initial_fast_weights
 from mtnet_tf.losses import FewShotCrossentropy, FirstLogits
-from mtnet_tf.meta_step import adapt_to_support, count_tasks, predict
+from mtnet_tf.meta_step import count_tasks
 
 STATISTICS = ("support", "query")
 
@@ -79,15 +79,11 @@ class Adapter:
         Returns:
           `Adapted`.
         """
-        weights = adapt_to_support(
-            self.learner.model,
-            self.learner.task_weights,
-            self._loss(support_y),
+        weights = self.learner.adapt_weights(
             (support_x, support_y),
             num_inner_steps=self.num_inner_steps,
-            step_size=self.learner.step_size,
             masks=self._masks(),
-            training=False,
+            loss=self._loss(support_y),
         ).fast_weights
         found = SetStatistics()
         if self.statistics == "support":
@@ -121,8 +117,7 @@ class Adapter:
         return _unfold(self._outputs(weights, query_x, None), query_x)
 
     def _outputs(self, weights, x, statistics):
-        task_weights = self.learner.task_weights
-        outputs = predict(self.learner.model, task_weights, weights, x, False, statistics)
+        outputs = self.learner.predict_with(weights, x, statistics)
         return outputs if self.num_ways is None else outputs[..., : self.num_ways]
 
     def _loss(self, support_y):

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mtnet_tf import seeds
-from mtnet_tf.meta_step import adapt_to_support, find_task_weights, predict
+from mtnet_tf.task_weights import find_task_weights
 
 
-def active_fraction(model):
+def active_fraction(model, layers=None):
     """Expected fraction of the task weights that a task may change.
 
     P(mask = 1) = sigmoid(zeta), averaged over weights, so that a layer counts by its size
@@ -17,12 +17,13 @@ def active_fraction(model):
 
     Args:
       model: built Keras model with TW layers.
+      layers: those that adapt, None for the TW layers; see `find_task_weights`.
 
     Returns:
       float in [0, 1].
     """
     total = active = 0.0
-    for variable, mask_logits, _ in find_task_weights(model):
+    for variable, mask_logits, _ in find_task_weights(model, layers):
         size = np.prod(variable.shape)
         probability = 1.0 if mask_logits is None else np.mean(mask_logits.active_probability())
         total, active = total + size, active + size * float(probability)
@@ -62,23 +63,12 @@ def regression_curves(learner, tasks, *, num_tasks=4, steps=(0, 1, 2, 5, 10), se
     """
     episode = tasks.sample(seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, 0), num_tasks)
     mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)
-    trajectory = adapt_to_support(
-        learner.model,
-        learner.task_weights,
-        learner.task_loss,
-        (episode.support_x, episode.support_y),
-        num_inner_steps=max(steps),
-        step_size=learner.step_size,
-        masks=learner.masks(num_tasks, mask_seed),
-        training=False,
-    ).trajectory
+    support = (episode.support_x, episode.support_y)
+    predictors = learner.predictors(support, max(steps), mask_seed)
     # The first input is x; an oracle sees the task's identity beside it.
     x, y = episode.query_x.numpy()[..., 0], episode.query_y.numpy()[..., 0]
     order = np.argsort(x, 1)
-    found = [
-        predict(learner.model, learner.task_weights, trajectory[s], episode.query_x, False)
-        for s in steps
-    ]
+    found = [predictors[step](episode.query_x) for step in steps]
     found = np.reshape([f.numpy() for f in found], [len(steps), num_tasks, -1])
     support = (episode.support_x.numpy()[..., 0], episode.support_y.numpy()[..., 0])
     x, y = (np.take_along_axis(v, order, 1) for v in (x, y))

@@ -13,7 +13,7 @@ import tensorflow as tf
 from mtnet_tf import seeds
 from mtnet_tf.fast_weights import SetStatistics
 from mtnet_tf.losses import output_kind, task_losses
-from mtnet_tf.meta_step import adapt_to_support, count_tasks, fold_tasks, predict
+from mtnet_tf.meta_step import count_tasks, fold_tasks
 
 # Episode e is task e % 20 of draw e // 20, whatever the number of episodes asked for.
 TASKS_PER_DRAW = 20
@@ -75,7 +75,7 @@ def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, ve
     """Adapts a learner to distinct episodes and scores it after each inner step.
 
     Args:
-      learner: compiled `MetaLearner`.
+      learner: compiled `EpisodicLearner`.
       tasks: `TaskDistribution`.
       num_episodes: E.
       num_inner_steps: S, steps to go, whatever the learner was trained with.
@@ -124,65 +124,64 @@ def _score_function(learner, num_inner_steps, seed):
 
     def score(draw, episode):
         mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, draw)
-        masks = learner.masks(TASKS_PER_DRAW, mask_seed)
-        return score_episode(learner, episode, num_inner_steps, masks)
+        return score_episode(learner, episode, num_inner_steps, mask_seed)
 
     if learner.run_eagerly:
         return score
     return tf.function(score, jit_compile=learner.jit_compile, autograph=False)
 
 
-def score_episode(learner, episode, num_inner_steps, masks):
+def score_episode(learner, episode, num_inner_steps, seed):
     """Support scores before adaptation and query scores before it and after each step.
 
     Args:
-      learner: compiled `MetaLearner`.
+      learner: compiled `EpisodicLearner`.
       episode: `Episode` of B tasks.
       num_inner_steps: S.
-      masks: see `adapt`.
+      seed: stateless seed of what the learner draws, int32 [2].
 
     Returns:
       Dict from names of `Evaluation` to tensors [B, ...], as far as the task has them.
     """
     support = (episode.support_x, episode.support_y)
-    trajectory = adapt_to_support(
-        learner.model,
-        learner.task_weights,
-        learner.task_loss,
-        support,
-        num_inner_steps=num_inner_steps,
-        step_size=learner.step_size,
-        masks=masks,
-        training=False,
-    ).trajectory
-    before = _scores(learner, trajectory[0], *support)
+    predictors = learner.predictors(support, num_inner_steps, seed)
+    before = _scores(learner, predictors[0], *support)
     scores = {f"support_{n}": before[n] for n in ("loss", "accuracy") if n in before}
-    steps = [_query_scores(learner, weights, episode) for weights in trajectory]
+    distinct = dict.fromkeys(predictors)  # a method without steps repeats itself
+    statistics = {p: _statistics_of(p, episode.support_x) for p in distinct}
+    normalizes = any(recorded.recorded for recorded in statistics.values())
+    found = {
+        p: _query_scores(learner, p, episode, statistics[p] if normalizes else None)
+        for p in distinct
+    }
+    steps = [found[p] for p in predictors]
     scores |= {name: tf.stack([s[name] for s in steps], 1) for name in steps[0]}  # [B, S+1, ...]
     if "probabilities" in scores:
         scores["labels"] = episode.query_y
     return scores
 
 
-def _query_scores(learner, weights, episode):
-    query = (episode.query_x, episode.query_y)
-    found = _scores(learner, weights, *query)
-    scores = {n if n == "probabilities" else f"query_{n}": v for n, v in found.items()}
+def _statistics_of(predictor, x):
+    """What the normalisations find in a set, a `SetStatistics`."""
     statistics = SetStatistics()
-    _predict(learner, weights, episode.support_x, statistics)
-    if statistics.recorded:
-        found = _scores(learner, weights, *query, statistics.replay())
+    predictor(x, statistics)
+    return statistics
+
+
+def _query_scores(learner, predictor, episode, statistics):
+    """Scores by the query set's own statistics, and by `statistics` unless they are None."""
+    query = (episode.query_x, episode.query_y)
+    found = _scores(learner, predictor, *query)
+    scores = {n if n == "probabilities" else f"query_{n}": v for n, v in found.items()}
+    if statistics is not None:
+        found = _scores(learner, predictor, *query, statistics.replay())
         scores |= {f"inductive_{n}": v for n, v in found.items() if n != "probabilities"}
     return scores
 
 
-def _predict(learner, weights, x, statistics):
-    return predict(learner.model, learner.task_weights, weights, x, False, statistics)
-
-
-def _scores(learner, weights, x, y, statistics=None):
+def _scores(learner, predictor, x, y, statistics=None):
     num_tasks = count_tasks(x)
-    predictions = _predict(learner, weights, x, statistics)
+    predictions = predictor(x, statistics)
     scores = {"loss": task_losses(learner.task_loss, fold_tasks(y), predictions, num_tasks)}
     if y.dtype.is_integer:
         hits = tf.argmax(predictions, -1, y.dtype) == fold_tasks(y)

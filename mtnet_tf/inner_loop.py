@@ -40,7 +40,16 @@ def initial_fast_weights(variables, num_tasks):
     return [tf.broadcast_to(v, tf.concat([[num_tasks], tf.shape(v)], 0)) for v in values]
 
 
-def adapt(task_losses, weights, *, num_inner_steps, step_size, masks=None, first_order=False):
+def adapt(
+    task_losses,
+    weights,
+    *,
+    num_inner_steps,
+    step_size=None,
+    update_rule=None,
+    masks=None,
+    first_order=False,
+):
     """Gradient descent within each task, restricted by masks.
 
     One step of eq. 8 (eq. 4 where the mask is None), for all tasks at once:
@@ -53,27 +62,37 @@ def adapt(task_losses, weights, *, num_inner_steps, step_size, masks=None, first
       weights: initial fast weights, list of [B, ...].
       num_inner_steps: number of steps, int >= 0.
       step_size: alpha, in units of weight^2 per unit of the support loss.
+      update_rule: `UpdateRule` in place of the descent by `step_size`, None for that.
       masks: function from the step's number to a list with, for each weight, a tensor that
         broadcasts against it, or None; or None for no masks at all.
       first_order: leaves out second derivatives: the gradient is a constant for the outer tape.
+        A bool, or a scalar bool tensor where it changes in mid-training.
 
     Returns:
       `Adaptation`.
     """
     weights = list(weights)
     adaptation = Adaptation([weights], [])
+    state = None
     for step in range(num_inner_steps):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             losses = task_losses(weights)  # [B]
         gradients = tape.gradient(losses, weights, unconnected_gradients="zero")
-        if first_order:
-            gradients = [tf.stop_gradient(g) for g in gradients]
+        gradients = [_constant_if(first_order, g) for g in gradients]
         step_masks = masks(step) if masks else [None] * len(weights)
-        weights = [
-            w - step_size * (g if m is None else m * g)
-            for w, g, m in zip(weights, gradients, step_masks, strict=True)
-        ]
+        masked = [g if m is None else m * g for g, m in zip(gradients, step_masks, strict=True)]
+        if update_rule is None:
+            weights = [w - step_size * g for w, g in zip(weights, masked, strict=True)]
+        else:
+            weights, state = update_rule.update(step, weights, masked, losses, state)
         adaptation.trajectory.append(weights)
         adaptation.support_losses.append(losses)
     return adaptation
+
+
+def _constant_if(first_order, gradient):
+    """The gradient, as a constant for the outer tape where `first_order`."""
+    if isinstance(first_order, bool):
+        return tf.stop_gradient(gradient) if first_order else gradient
+    return tf.where(first_order, tf.stop_gradient(gradient), gradient)

@@ -28,6 +28,7 @@ __all__ = [
     "meta_gradients",
     "meta_loss",
     "predict",
+    "value_and_gradients",
 ]
 
 
@@ -95,7 +96,7 @@ def adapt_to_support(
       num_inner_steps: number of steps.
       masks: see `adapt`.
       training: passed to the model.
-      **options: `step_size` and `first_order` of `adapt`.
+      **options: `step_size`, `update_rule` and `first_order` of `adapt`.
 
     Returns:
       `Adaptation`.
@@ -154,8 +155,28 @@ def meta_gradients(
     Returns:
       Pair (`MetaLoss`, list of gradients of the scaled value).
     """
+    return value_and_gradients(
+        lambda: meta_loss(model, task_weights, loss, episode, **options),
+        model,
+        meta_parameters,
+        scale,
+    )
+
+
+def value_and_gradients(compute, model, meta_parameters, scale=tf.identity):
+    """A meta-loss, plus the model's regularisers, and the gradient of every meta-parameter.
+
+    Args:
+      compute: function without arguments -> `MetaLoss`.
+      model: Keras model, whose `losses` are added.
+      meta_parameters: list of variables.
+      scale: an optimizer's `scale_loss`, against underflow in half precision.
+
+    Returns:
+      Pair (`MetaLoss`, list of gradients of the scaled value).
+    """
     with tf.GradientTape() as tape:
-        result = meta_loss(model, task_weights, loss, episode, **options)
+        result = compute()
         value = tf.add_n([result.value, *model.losses])
         scaled = scale(value)
     variables = [v.value for v in meta_parameters]

@@ -112,7 +112,7 @@ class Run:
         """Writes a checkpoint, optimizer state included, and drops all but the last three.
 
         Args:
-          learner: compiled `MetaLearner`.
+          learner: compiled `EpisodicLearner`.
           is_best: keeps a copy as the best one, too.
         """
         iteration = int(learner.optimizer.iterations)

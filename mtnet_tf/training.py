@@ -7,7 +7,6 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import plots
-from mtnet_tf.analysis import active_fraction
 
 
 class Recorder(keras.callbacks.Callback):
@@ -50,7 +49,7 @@ class Recorder(keras.callbacks.Callback):
             )
         # Rows past this iteration are of a run that was killed before its next checkpoint.
         rows = [row for row in self._run.rows() if row["iteration"] < iteration]
-        row = {"iteration": iteration, **logs, "active_fraction": active_fraction(self.model)}
+        row = {"iteration": iteration, **logs, **self.model.report()}
         row["seconds_per_iteration"] = (self._stop - self._start[0]) / (iteration - self._start[1])
         is_best = all(_score(row) > _score(old) for old in rows)
         rows.append(row)
@@ -99,7 +98,7 @@ def train(
     """Meta-trains up to an iteration, from wherever the learner is.
 
     Args:
-      learner: compiled `MetaLearner`.
+      learner: compiled `EpisodicLearner`.
       tasks: `TaskDistribution` to train on.
       validation_tasks: `TaskDistribution` to validate on.
       run: `Run`, started.
