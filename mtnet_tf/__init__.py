@@ -1,5 +1,6 @@
 """MT-nets and T-nets (Lee & Choi, ICML 2018) as Keras layers and a Keras trainer."""
 
+from mtnet_tf.audit import Audit, audit
 from mtnet_tf.convert import to_mtnet
 from mtnet_tf.evaluation import Evaluation, evaluate
 from mtnet_tf.few_shot_classifier import FewShotClassifier
@@ -26,6 +27,7 @@ from mtnet_tf.tasks import Episode, ImageClasses, Polynomials, Sinusoids, TaskDi
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audit",
     "BlockMaxPooling2D",
     "Episode",
     "Evaluation",
@@ -46,6 +48,7 @@ __all__ = [
     "TaskBatchNormalization",
     "TaskDistribution",
     "adapt",
+    "audit",
     "bootstrap_interval",
     "convolutional_network",
     "dense_image_network",
