@@ -43,8 +43,9 @@ def train(learner, steps):
 
 
 def layer_models():
-    for i, (cls, arguments, shape) in enumerate(test_layers.TABLE):
-        yield f"layer{i}", keras.Sequential([keras.Input(shape), cls(**arguments)]), shape
+    """One model of every public layer."""
+    for cls, arguments, shape in {row[0]: row for row in test_layers.TABLE}.values():
+        yield cls.__name__, keras.Sequential([keras.Input(shape), cls(**arguments)]), shape
 
 
 def test_layers_learners_and_adapted_models_load_in_a_fresh_process(tmp_path, rng):
