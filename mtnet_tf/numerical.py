@@ -1,5 +1,6 @@
 """Derivatives of a function along random directions, by automatic and by central differences."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +10,43 @@ TOLERANCE = 1e-6
 # (step, noise): a direction that crosses a kink (of a ReLU, of a maximum) is tried again with
 # another step, and away from ties such as zeros behind a ReLU.
 ATTEMPTS = ((1e-5, 0.0), (1e-6, 0.1), (1e-7, 0.1))
+
+
+def in_float64(model, x):
+    """A copy of a model that computes in float64, with its weights.
+
+    Raises:
+      ValueError: if Keras can't serialise the model.
+    """
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    custom = {keras.saving.get_registered_name(kind): kind for kind in kinds}
+    try:
+        config = _with_dtype(keras.saving.serialize_keras_object(model))
+        config.pop("compile_config", None)
+        copy = keras.saving.deserialize_keras_object(config, custom, safe_mode=False)
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(
+            "`model` must be one that Keras can serialise: give its class `get_config`. "
+            f"Received: {model.name} of class {type(model).__name__}."
+        ) from error
+    if not copy.built:
+        copy(tf.convert_to_tensor(x))
+    for ours, theirs in zip(copy.variables, model.variables, strict=True):
+        ours.assign(tf.cast(theirs.value, ours.dtype))
+    return copy
+
+
+def _with_dtype(config):
+    """A configuration with every floating dtype and policy replaced by float64."""
+    if isinstance(config, list | tuple):
+        return type(config)(_with_dtype(x) for x in config)
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy":
+        return "float64"
+    is_float = isinstance(config.get("dtype"), str) and "float" in config["dtype"]
+    changed = {"dtype": "float64"} if is_float else {}
+    return {key: _with_dtype(value) for key, value in config.items()} | changed
 
 
 def check(outputs, values, random):
