@@ -34,6 +34,8 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8.3", "pytest-xdist>=3.6", "scipy>=1.14"],
+        "litert": ["ai-edge-litert>=2.3"],
+        "onnx": ["tf2onnx>=1.17", "onnx>=1.23", "onnxruntime>=1.31"],
         "dev": ["ruff==0.17.6", "pre-commit>=4"],
     },
     classifiers=[
