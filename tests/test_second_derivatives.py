@@ -1,3 +1,5 @@
+import itertools
+
 """Derivatives of the meta-loss against numerical ones, in float64."""
 
 import keras
@@ -74,9 +76,17 @@ def network(kind, norm):
     return networks.convolutional_network(shape, 3, num_filters=3, max_pool=max_pool, **options)
 
 
-@pytest.mark.parametrize("num_inner_steps", [1, 3])
-@pytest.mark.parametrize("norm", networks.NORMS)
-@pytest.mark.parametrize("kind", ["regression", "dense_image", "strided", "max_pool"])
+def cases():
+    """Every network, norm and number of steps; most of the long ones are slow."""
+    for kind, norm in itertools.product(
+        ["regression", "dense_image", "strided", "max_pool"], networks.NORMS
+    ):
+        short = kind == "regression" or (kind, norm) == ("strided", "batch_norm")
+        yield pytest.param(kind, norm, 1)
+        yield pytest.param(kind, norm, 3, marks=[] if short else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("kind", "norm", "num_inner_steps"), cases())
 def test_meta_gradient_is_the_numerical_one(
     kind, norm, num_inner_steps, rng, image_episode, regression_episode
 ):
