@@ -1,6 +1,6 @@
-import itertools
-
 """Derivatives of the meta-loss against numerical ones, in float64."""
+
+import itertools
 
 import keras
 import numpy as np
