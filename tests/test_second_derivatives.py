@@ -86,7 +86,7 @@ def cases():
         yield pytest.param(kind, norm, 3, marks=[] if short else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("kind", "norm", "num_inner_steps"), cases())
+@pytest.mark.parametrize(("kind", "norm", "num_inner_steps"), list(cases()))
 def test_meta_gradient_is_the_numerical_one(
     kind, norm, num_inner_steps, rng, image_episode, regression_episode
 ):
