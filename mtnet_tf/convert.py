@@ -1,11 +1,9 @@
 """`to_mtnet`: any Keras model as an MT-net, T-net, M-net or MAML learner."""
 
-from typing import NamedTuple
-
 import keras
-from keras.src.models.functional import Functional
 
 from mtnet_tf import layers as tw
+from mtnet_tf.rebuilding import Replacement, copy_of, rebuild
 from mtnet_tf.task_weights import find_layer
 
 # What a stock layer and the cell that takes its place call by the same name.
@@ -27,26 +25,6 @@ NORMS = {
     keras.layers.GroupNormalization: tw.ExampleGroupNormalization,
 }
 _ADAPTABLE = (*CELLS, keras.layers.SeparableConv2D)
-
-
-class Replacement(NamedTuple):
-    """What takes the place of a layer.
-
-    Attributes:
-      layer: the new layer.
-      values: arrays for its first variables once it is built, in their order.
-      cells: the parts of `layer` whose task weights get `values`; None: its variables do.
-    """
-
-    layer: keras.layers.Layer
-    values: list
-    cells: list | None = None
-
-    def targets(self):
-        """The variables that get `values`."""
-        if self.cells is None:
-            return self.layer.variables
-        return [weight.variable for cell in self.cells for weight in cell.task_weights()]
 
 
 def to_mtnet(
@@ -108,52 +86,6 @@ def to_mtnet(
     result = rebuild(model, replace)
     _check_all_converted(model, layers, adapts, converted)
     return result
-
-
-def rebuild(model, replace):
-    """A copy of a model with other layers in place of its own.
-
-    Args:
-      model: built Sequential or functional model.
-      replace: function from a layer to its `Replacement`, called once for each layer that is no
-        Sequential or functional model itself.
-
-    Returns:
-      Keras model of the same kind.
-
-    Raises:
-      ValueError: if the model is not built, or is a subclass that can't be rebuilt.
-    """
-    if not isinstance(model, keras.Sequential | Functional):
-        raise ValueError(
-            "`model` must be a Sequential or functional Keras model. "
-            f"Received: {model.name} of class {type(model).__name__}. Write it as "
-            "`keras.Model(inputs, outputs)`, or build it from TWDense and TWConv2D layers."
-        )
-    if not model.built:
-        raise ValueError(
-            f"`model` must be built. Received: {model.name} without weights; call it on data once, "
-            "or begin it with `keras.Input`."
-        )
-    replacements = []
-
-    def clone(layer):
-        if not isinstance(layer, keras.layers.Layer):  # an operation, such as x + y
-            return type(layer).from_config(layer.get_config())
-        replacements.append(replace(layer))
-        return replacements[-1].layer
-
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    for replacement in replacements:
-        for variable, value in zip(replacement.targets(), replacement.values, strict=True):
-            variable.assign(keras.ops.reshape(value, variable.shape))
-    return copy
-
-
-def copy_of(layer):
-    """The `Replacement` of a layer by one like it."""
-    copy = type(layer).from_config(layer.get_config())
-    return Replacement(copy, [keras.ops.convert_to_numpy(v) for v in layer.variables])
 
 
 def shared_config(config):

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from mtnet_tf import layers as tw
-from mtnet_tf.convert import CELLS, NORMS, Replacement, copy_of, rebuild, shared_config
+from mtnet_tf.convert import CELLS, NORMS, shared_config
+from mtnet_tf.rebuilding import Replacement, copy_of, rebuild
 
 _STOCK_CELLS = {ours: stock for stock, ours in CELLS.items()}
 _STOCK_NORMS = {ours: stock for stock, ours in NORMS.items()}
