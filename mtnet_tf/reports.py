@@ -7,6 +7,8 @@ from mtnet_tf.settings import DEFAULTS, IMAGES
 
 def method_name(settings):
     """The paper's name of what the settings train."""
+    if settings["method"]:
+        return settings["method"]
     baseline = f"{settings['baseline']}-" if settings["baseline"] else ""
     full = "" if settings["share_M"] else "-full"
     return (
@@ -15,7 +17,7 @@ def method_name(settings):
             (True, True): f"mtnet{full}",
             (True, False): "tnet",
             (False, True): f"mnet{full}",
-            (False, False): "maml",
+            (False, False): "fomaml" if settings["stop_grad"] else "maml",
         }[settings["use_T"], settings["use_M"]]
     )
 

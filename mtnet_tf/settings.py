@@ -12,7 +12,11 @@ AUTHORS = {
     ),
     "num_classes": (5, "number of ways, N"),
     "num_train_classes": (-1, "training classes to use, -1 for all"),
-    "baseline": (None, "'oracle': joint training on sinusoids, with the task's identity as input"),
+    "baseline": (
+        None,
+        "joint training instead of meta-training: 'pretrained', or on sinusoids 'oracle', with "
+        "the task's identity as input",
+    ),
     "pretrain_iterations": (0, "iterations of joint training before meta-training"),
     "metatrain_iterations": (15000, "meta-iterations"),
     "meta_batch_size": (25, "tasks per meta-iteration"),
@@ -44,6 +48,10 @@ AUTHORS = {
 }
 # name -> (default, help)
 OURS = {
+    "method": (
+        None,
+        "a system of the paper's tables by its name, instead of --use_T, --use_M, ...",
+    ),
     "recipe": ("authors", "'authors': their experiment scripts; 'none': their bare defaults"),
     "seed": (0, "of initial values, tasks and masks"),
     "data_dir": ("data", "folder of the data sets; with --datasource=folder, of the pictures"),
@@ -71,10 +79,12 @@ ACTIONS = {
 }
 DEFAULTS = {name: default for name, (default, _) in {**AUTHORS, **OURS}.items()}
 
+# Values of `baseline`, all of which train without inner steps.
+JOINT = ("oracle", "pretrained")
 IMAGES = ("omniglot", "miniimagenet", "folder")
 _CHOICES = {
     "recipe": ("authors", "none"),
-    "baseline": (None, "oracle"),
+    "baseline": (None, *JOINT),
     "norm": ("batch_norm", "layer_norm", "None"),
     "class_split": ("maml", "original"),
     "task_definition": ("original", "paper"),
