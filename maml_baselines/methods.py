@@ -3,6 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from maml_baselines import (
+    maml_plus_plus,
+    meta_curvature,
+    meta_sgd,
+    other_layers,
+    recipes,
+    reptile,
+)
 from mtnet_tf import experiment
 from mtnet_tf import settings as mtnet_settings
 
@@ -42,6 +50,19 @@ METHODS = {
     "fomaml": _by_flags("Finn et al. 2017, section 5.2", **_NO_CELLS, stop_grad=True),
     "oracle": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="oracle"),
     "pretrained": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="pretrained"),
+    "metasgd": Method("Li et al. 2017, algorithm 1", _NO_CELLS, recipes.meta_sgd, meta_sgd.build),
+    "anil": Method("Raghu et al. 2020, section 4", _NO_CELLS, build=other_layers.build_anil),
+    "reptile": Method("Nichol et al. 2018, algorithm 2", _NO_CELLS, recipes.reptile, reptile.build),
+    "metacurvature": Method(
+        "Park & Oliva 2019, section 3.2", _NO_CELLS, recipes.meta_curvature, meta_curvature.build
+    ),
+    "maml++": Method(
+        "Antoniou et al. 2019, section 4",
+        _NO_CELLS,
+        recipes.maml_plus_plus,
+        maml_plus_plus.build,
+    ),
+    "warp": Method("Flennerhag et al. 2020, section 2", _NO_CELLS, build=other_layers.build_warp),
 }
 
 

@@ -1,0 +1,44 @@
+"""Published hyperparameters of the baselines, under the names of the settings.
+
+Step sizes of classification are given per mean loss in those papers; here the unit is N times
+that (`FewShotCrossentropy`), hence the divisions by the number of ways. What a paper does not say,
+or says of another network, is the MT-net paper's recipe (`mtnet_tf.recipes`).
+"""
+
+PICTURES = ("omniglot", "miniimagenet", "folder")
+
+
+def meta_sgd(datasource, num_classes):
+    """Li et al. 2017, section 4: one step; rates start in [0.005, 0.1], here in its middle."""
+    if datasource in PICTURES:
+        return {"update_lr": 0.05 / num_classes, "num_updates": 1, "metatrain_iterations": 60000}
+    return {"update_lr": 0.05, "num_updates": 1, "metatrain_iterations": 60000}
+
+
+def meta_curvature(datasource, num_classes):
+    """Park & Oliva 2019, section 5: the settings of MAML, one step on Omniglot."""
+    return {"num_updates": 5 if datasource in ("miniimagenet", "folder") else 1}
+
+
+def maml_plus_plus(datasource, num_classes):
+    """Antoniou et al. 2019, section 5: five steps, 150 epochs of 500 iterations."""
+    if datasource not in PICTURES:
+        return {"num_updates": 5}
+    rate = 0.1 if datasource == "omniglot" else 0.01
+    recipe = {"num_updates": 5, "metatrain_iterations": 75000, "update_lr": rate / num_classes}
+    return {**recipe, "meta_batch_size": 8 if datasource == "omniglot" else 4}
+
+
+def reptile(datasource, num_classes):
+    """Nichol et al. 2018, tables 3 to 5: outer step size 1, five tasks.
+
+    Sinusoids as in their section 4: inner step size 0.02, outer 0.1. Their inner step sizes for
+    pictures are Adam's; plain descent takes the one of the MT-net recipe over as many steps.
+    """
+    if datasource not in PICTURES:
+        return {"meta_lr": 0.1, "meta_batch_size": 1, "update_lr": 0.02, "num_updates": 10}
+    recipe = {"meta_lr": 1.0, "meta_batch_size": 5, "metatrain_iterations": 100000}
+    if datasource == "omniglot":
+        steps = 5 if num_classes <= 5 else 10
+        return {**recipe, "num_updates": steps, "update_lr": 0.5 / num_classes}
+    return {**recipe, "num_updates": 8, "update_lr": 0.05 / num_classes}
