@@ -7,12 +7,12 @@ from maml_baselines import (
     maml_plus_plus,
     meta_curvature,
     meta_sgd,
+    metrics,
     other_layers,
     recipes,
     reptile,
 )
 from mtnet_tf import experiment
-from mtnet_tf import settings as mtnet_settings
 
 _NO_CELLS = {"use_T": False, "use_M": False}
 
@@ -26,6 +26,8 @@ class Method(NamedTuple):
       recipe: function from (data source, number of ways) to the published hyperparameters, a dict
         of settings that a user may change; those of the MT-net paper where it says nothing.
       build: function (settings, tasks) -> new compiled learner.
+      pictures: whether it classifies pictures only.
+      metric: whether it compares embeddings: of pictures only, with any number of ways.
       by_flags: whether `settings` say all of it: `--method` is then another way to say them.
     """
 
@@ -33,6 +35,8 @@ class Method(NamedTuple):
     settings: Mapping
     recipe: Callable = lambda datasource, num_classes: {}
     build: Callable = experiment.build_learner
+    pictures: bool = False
+    metric: bool = False
     by_flags: bool = False
 
 
@@ -62,65 +66,30 @@ METHODS = {
         recipes.maml_plus_plus,
         maml_plus_plus.build,
     ),
+    "matching": Method(
+        "Vinyals et al. 2016, section 2.1", _NO_CELLS, build=metrics.build_matching, metric=True
+    ),
+    "matching-fce": Method(
+        "Vinyals et al. 2016, section 2.1.2",
+        _NO_CELLS,
+        build=metrics.build_matching_with_context,
+        metric=True,
+    ),
+    "prototypical": Method(
+        "Snell et al. 2017, algorithm 1",
+        _NO_CELLS,
+        recipes.prototypical,
+        metrics.build_prototypical,
+        metric=True,
+    ),
+    "finetune": Method(
+        "Ravi & Larochelle 2017, section 5.1",
+        _NO_CELLS,
+        build=metrics.build_fine_tune,
+        pictures=True,
+    ),
+    "nearest": Method(
+        "Ravi & Larochelle 2017, section 5.1", _NO_CELLS, build=metrics.build_nearest, metric=True
+    ),
     "warp": Method("Flennerhag et al. 2020, section 2", _NO_CELLS, build=other_layers.build_warp),
 }
-
-
-def resolve(given):
-    """The value of every setting, `method` understood; see `mtnet_tf.settings.resolve`.
-
-    Args:
-      given: dict of the settings that the user gave.
-
-    Returns:
-      Dict with a value for every setting. `method` is None where other settings say it all, so
-      that a run is the same whichever way it was asked for.
-
-    Raises:
-      ValueError: for an unknown method, one that other settings contradict, or a value that makes
-        no sense.
-    """
-    name = given.get("method")
-    if name is None:
-        return mtnet_settings.resolve(given)
-    method = find_method(name)
-    for setting, meant in method.settings.items():
-        if given.get(setting, meant) != meant:
-            raise ValueError(
-                f"--method={name} must go with --{setting}={meant}, which it stands for. "
-                f"Received: --{setting}={given[setting]}. Leave one of the two out."
-            )
-    published = {}
-    if given.get("recipe", "authors") == "authors":
-        source = given.get("datasource", mtnet_settings.DEFAULTS["datasource"])
-        ways = given.get("num_classes", mtnet_settings.DEFAULTS["num_classes"])
-        published = method.recipe(source, ways)
-    asked = {**given, "method": None if method.by_flags else name}
-    return mtnet_settings.resolve({**published, **method.settings, **asked})
-
-
-def find_method(name):
-    """The method of this name.
-
-    Raises:
-      ValueError: if there is none.
-    """
-    if name not in METHODS:
-        raise ValueError(f"--method must be one of {', '.join(METHODS)}. Received: {name!r}.")
-    return METHODS[name]
-
-
-def build_learner(settings, tasks):
-    """A new learner, compiled.
-
-    Args:
-      settings: dict, see `resolve`.
-      tasks: `TaskDistribution` to train on.
-
-    Returns:
-      `EpisodicLearner`.
-    """
-    build = experiment.build_learner
-    if settings["method"]:
-        build = find_method(settings["method"]).build
-    return build(settings, tasks)

@@ -42,3 +42,9 @@ def reptile(datasource, num_classes):
         steps = 5 if num_classes <= 5 else 10
         return {**recipe, "num_updates": steps, "update_lr": 0.5 / num_classes}
     return {**recipe, "num_updates": 8, "update_lr": 0.05 / num_classes}
+
+
+def prototypical(datasource, num_classes):
+    """Snell et al. 2017, sections 3.1 and 3.2: one task of more ways than in evaluation."""
+    ways = 60 if datasource == "omniglot" else 30
+    return {"num_train_ways": ways, "meta_batch_size": 1}

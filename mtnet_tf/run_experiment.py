@@ -87,7 +87,8 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
         seed=settings["seed"],
         verbose=_default_verbosity() if verbose is None else verbose,
     )
-    extras = learner.report()
+    sizes = [math.prod(v.shape) for v in learner.meta_parameters]
+    extras = {**learner.report(), "num_meta_parameters": sum(sizes)}
     names = None
     if settings["datasource"] in IMAGES:
         names = load_pictures(settings, split).packed.class_names

@@ -67,6 +67,7 @@ OURS = {
     "redraw_masks": (False, "new masks at each inner step"),
     "validate_every": (0, "meta-iterations between validations, 0 for about fifty in a long run"),
     "num_queries": (0, "query examples per class, 0 for as many as in the original"),
+    "num_train_ways": (0, "ways in training, 0 for as many as in evaluation; metric methods only"),
     "num_test_episodes": (600, "distinct episodes to evaluate"),
     "num_test_updates": (10, "inner steps to evaluate"),
     "jit_compile": (True, "compile the meta-step with XLA"),
@@ -110,6 +111,7 @@ _NOT_NEGATIVE = (
     "validate_every",
     "num_test_updates",
     "num_queries",
+    "num_train_ways",
 )
 
 

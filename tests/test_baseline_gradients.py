@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from maml_baselines import build_learner, resolve
 from maml_baselines.maml_plus_plus import MAMLPlusPlus, PerStepRates, step_importance
 from maml_baselines.meta_curvature import MetaCurvatureRule, as_axes
 from maml_baselines.meta_sgd import MetaSGDRule
-from maml_baselines.methods import build_learner, resolve
 from maml_baselines.reptile import Reptile
 from mtnet_tf import ImageClasses, MetaLearner, networks
 from mtnet_tf.tasks import Episode

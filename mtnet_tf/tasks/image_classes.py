@@ -18,6 +18,9 @@ class ImageClasses(TaskDistribution):
     Support and query are disjoint, and labels are shuffled: class order within a task is random.
     With `rotations` each class of a task is turned by 0, 90, 180 or 270 degrees, the same turn
     for its support and its query pictures.
+
+    Attributes:
+      num_data_classes: classes of the whole array, those that are not used included.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class ImageClasses(TaskDistribution):
         self.num_queries = num_queries
         self.rotations = rotations
         self.image_shape = tuple(images.shape[1:])
+        all_counts = counts
         starts = (np.cumsum(counts) - counts)[classes]
         counts = counts[classes]
         size = int(counts.sum()) * math.prod(self.image_shape)
@@ -69,6 +73,7 @@ class ImageClasses(TaskDistribution):
             kept = images[np.concatenate(rows)]
             self._images = tf.Variable(kept, trainable=False, dtype=tf.uint8)
             starts = np.cumsum(counts) - counts
+        self.num_data_classes = len(all_counts)
         self._classes = tf.constant(classes, tf.int32)
         self._counts = tf.constant(counts)
         self._largest = int(counts.max())
