@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from maml_baselines import (
+    llama,
     maml_plus_plus,
     meta_curvature,
+    meta_lstm,
     meta_sgd,
     metrics,
     other_layers,
@@ -55,6 +57,17 @@ METHODS = {
     "oracle": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="oracle"),
     "pretrained": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="pretrained"),
     "metasgd": Method("Li et al. 2017, algorithm 1", _NO_CELLS, recipes.meta_sgd, meta_sgd.build),
+    "lstm": Method(
+        "Ravi & Larochelle 2017, section 3", _NO_CELLS, recipes.meta_lstm, meta_lstm.build
+    ),
+    "llama": Method("Grant et al. 2018, algorithm 3", _NO_CELLS, recipes.llama, llama.build),
+    "map-ssvm": Method(
+        "Triantafillou et al. 2017, section 4.1",
+        _NO_CELLS,
+        recipes.map_ssvm,
+        metrics.build_map_ssvm,
+        metric=True,
+    ),
     "anil": Method("Raghu et al. 2020, section 4", _NO_CELLS, build=other_layers.build_anil),
     "reptile": Method("Nichol et al. 2018, algorithm 2", _NO_CELLS, recipes.reptile, reptile.build),
     "metacurvature": Method(

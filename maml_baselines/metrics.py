@@ -2,6 +2,7 @@
 
 import keras
 
+from maml_baselines.map_ssvm import MAPSSVM
 from maml_baselines.matching import FullContextMatchingNetwork, MatchingNetwork
 from maml_baselines.prototypical import PrototypicalNetwork
 from maml_baselines.supervised import FineTune, NearestNeighbour
@@ -47,6 +48,11 @@ def build_matching(settings, tasks):
 def build_matching_with_context(settings, tasks):
     """Matching Networks with full context embeddings."""
     return build(FullContextMatchingNetwork, settings, tasks)
+
+
+def build_map_ssvm(settings, tasks):
+    """mAP-SSVM."""
+    return build(MAPSSVM, settings, tasks)
 
 
 def build_nearest(settings, tasks):

@@ -46,5 +46,21 @@ def reptile(datasource, num_classes):
 
 def prototypical(datasource, num_classes):
     """Snell et al. 2017, sections 3.1 and 3.2: one task of more ways than in evaluation."""
-    ways = 60 if datasource == "omniglot" else 30
-    return {"num_train_ways": ways, "meta_batch_size": 1}
+    if datasource == "omniglot":
+        return {"num_train_ways": 60, "num_train_queries": 5, "meta_batch_size": 1}
+    return {"num_train_ways": 30, "num_train_queries": 15, "meta_batch_size": 1}
+
+
+def map_ssvm(datasource, num_classes):
+    """Triantafillou et al. 2017, section 6: one batch of 16 classes with 8 pictures each."""
+    return {"num_train_ways": 16, "num_train_queries": 7, "meta_batch_size": 1}
+
+
+def meta_lstm(datasource, num_classes):
+    """Ravi & Larochelle 2017, section 5.1: 12 inner steps for one shot, one task a step."""
+    return {"num_updates": 12, "meta_batch_size": 1} if datasource in PICTURES else {}
+
+
+def llama(datasource, num_classes):
+    """Grant et al. 2018, section 6.2.1: the settings of MAML."""
+    return {}

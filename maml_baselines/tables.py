@@ -115,6 +115,7 @@ def row_of(name, settings, run, reference):
     scores = np.stack(list(scores.values()))
     step = min(EVALUATED_AFTER.get(_column(settings), 10**6), scores.shape[1] - 1)
     seconds = [row["seconds_per_iteration"] for row in run.rows()]
+    seconds = seconds[1:] or seconds  # the first ones hold the time of compiling
     return Row(
         name,
         *_published(name, settings),

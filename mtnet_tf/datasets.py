@@ -118,6 +118,8 @@ def find_leaks(settings):
 def _num_queries(settings, split, counts):
     """Q: the authors' numbers, or what the user wants; no more than the smallest class has."""
     num_shots = settings["update_batch_size"]
+    if split == "train" and settings["num_train_queries"]:
+        return settings["num_train_queries"]
     if settings["num_queries"]:
         return settings["num_queries"]
     if settings["datasource"] == "omniglot" or split == "test":

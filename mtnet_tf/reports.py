@@ -47,7 +47,14 @@ def run_name(settings):
     # What is rarely changed is named only where it was.
     rare = ("norm", "temp", "logit_init", "dim_hidden", "num_filters", "conv", "max_pool")
     rare += ("stop_grad", "num_train_classes", "pretrain_iterations", "soft_masks")
-    rare += ("redraw_masks", "class_split", "task_definition", "tf32", "num_train_ways")
+    rare += (
+        "redraw_masks",
+        "class_split",
+        "task_definition",
+        "tf32",
+        "num_train_ways",
+        "num_train_queries",
+    )
     parts += [f"{n}{settings[n]}" for n in rare if settings[n] != DEFAULTS[n]]
     return "_".join([*parts, f"seed{settings['seed']}"])
 

@@ -55,12 +55,12 @@ class ImageClasses(TaskDistribution):
         counts = np.asarray(counts, np.int32)
         classes = np.arange(len(counts)) if classes is None else np.asarray(classes)
         _check(images, counts, classes, num_ways, num_shots + num_queries, rotations)
+        self.num_data_classes = len(counts)
         self.num_ways = num_ways
         self.num_shots = num_shots
         self.num_queries = num_queries
         self.rotations = rotations
         self.image_shape = tuple(images.shape[1:])
-        all_counts = counts
         starts = (np.cumsum(counts) - counts)[classes]
         counts = counts[classes]
         size = int(counts.sum()) * math.prod(self.image_shape)
@@ -73,7 +73,6 @@ class ImageClasses(TaskDistribution):
             kept = images[np.concatenate(rows)]
             self._images = tf.Variable(kept, trainable=False, dtype=tf.uint8)
             starts = np.cumsum(counts) - counts
-        self.num_data_classes = len(all_counts)
         self._classes = tf.constant(classes, tf.int32)
         self._counts = tf.constant(counts)
         self._largest = int(counts.max())
