@@ -120,6 +120,5 @@ def build(settings, tasks):
     statistics; in evaluation the query by the support set's, the "inductive" score.
     """
     optimizer = keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, global_clipnorm=CLIP_NORM)
-    settings = {**settings, "stop_grad": True}
     rule = LSTMRule(seed=settings["seed"])
     return experiment.build_learner(settings, tasks, optimizer=optimizer, update_rule=rule)

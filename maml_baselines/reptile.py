@@ -41,6 +41,5 @@ def build(settings, tasks):
     schedule = keras.optimizers.schedules.PolynomialDecay(
         settings["meta_lr"], max(1, settings["metatrain_iterations"]), end_learning_rate=0.0
     )
-    settings = {**settings, "stop_grad": True}
     optimizer = keras.optimizers.SGD(schedule)
     return experiment.build_learner(settings, tasks, kind=Reptile, optimizer=optimizer)

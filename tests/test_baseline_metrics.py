@@ -10,6 +10,7 @@ from maml_baselines.matching import FullContextMatchingNetwork, attend
 from maml_baselines.prototypical import PrototypicalNetwork, prototypes
 from maml_baselines.supervised import classification_loss
 from mtnet_tf import ImageClasses, evaluate
+from mtnet_tf.adaptation import Adapter
 from mtnet_tf.tasks import Episode
 
 SEED = tf.constant([0, 1])
@@ -130,6 +131,11 @@ def test_a_metric_method_trains_on_more_ways_than_it_is_tested_on():
     found = learner("prototypical", num_train_ways=5)
     found.fit(tiny_pictures(5), batch_size=1, steps_per_epoch=1, verbose=0,
               validation_data=tiny_pictures(3), validation_steps=1)  # fmt: skip
+
+
+def test_what_adapts_no_weights_says_so_to_export_and_prediction():
+    with pytest.raises(ValueError, match="must be one whose weights adapt .* PrototypicalNetwork"):
+        Adapter(learner("prototypical"))
 
 
 @pytest.mark.parametrize(
