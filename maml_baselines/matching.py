@@ -68,6 +68,7 @@ class FullContextMatchingNetwork(MetricLearner):
                 kernel_initializer=keras.initializers.GlorotUniform(seed=self.seed + 2 * i),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=self.seed + 2 * i + 1),
                 name=name,
+                seed=self.seed,  # of no dropout; but it is a variable of the cell
                 dtype=dtype,
             )
             cell.build((None, inputs))

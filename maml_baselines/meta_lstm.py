@@ -62,6 +62,7 @@ class LSTMRule(UpdateRule):
             hidden_units,
             kernel_initializer=small[0],
             recurrent_initializer=small[1],
+            seed=seed,  # of no dropout; but it is a variable of the cell
             dtype=self.dtype_policy,
         )
         self._gate_initializers = small[2:]

@@ -163,7 +163,9 @@ def test_warp_layers_learn_but_do_not_adapt():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["metasgd", "metacurvature", "maml++", "reptile", "anil", "warp"])
+@pytest.mark.parametrize(
+    "name", ["metasgd", "metacurvature", "maml++", "reptile", "anil", "warp", "lstm", "llama"]
+)
 def test_a_baseline_saved_in_mid_training_goes_on_with_the_same_bits(name, tmp_path):
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
     given = {"conv": False, "metatrain_iterations": 4, "num_updates": 2}
