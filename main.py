@@ -4,7 +4,6 @@ A thin shell: flags become settings, settings become arguments of the library. T
 keep their names; this is the one place that translates them.
 """
 
-import math
 import os
 import shlex
 import sys
@@ -16,18 +15,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from absl import app, flags, logging
 
-from mtnet_tf import evaluation_report, plots, reports, runs, training
-from mtnet_tf.analysis import active_fraction, regression_curves
+from maml_baselines import build_learner, resolve
+from mtnet_tf import reports, runs
 from mtnet_tf.comparison import compare
-from mtnet_tf.datasets import find_leaks, load_pictures, load_tasks
-from mtnet_tf.evaluation import evaluate
-from mtnet_tf.experiment import build_learner, compile_learner
 from mtnet_tf.prediction import predict_pictures
 from mtnet_tf.preparation import Preparation
-from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run, resolve
+from mtnet_tf.run_experiment import evaluate_run, say, train_run
+from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run
 
 FLAGS = flags.FLAGS
-VALIDATION_EPISODES = 100
 
 
 def define_flags():
@@ -51,93 +47,6 @@ def read_settings():
         settings = settings if settings["train"] else resolve({**trained, **given})
         check_same_run(settings, trained)
     return settings, run
-
-
-def train(settings, run):
-    """Trains to the end, from the newest checkpoint where there is one."""
-    latest = run.latest() if settings["resume"] else None
-    tasks, validation_tasks = load_tasks(settings, "train"), load_tasks(settings, "val")
-    if latest:
-        learner = runs.load_learner(latest)
-        compile_learner(learner, settings, learner.optimizer)
-        say(f"Resuming from {latest}")
-    else:
-        run.clear()
-        learner = build_learner(settings, tasks)
-    total = settings["pretrain_iterations"] + settings["metatrain_iterations"]
-    if int(learner.optimizer.iterations) >= total:
-        return
-    run.start(settings, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
-    options = {
-        "meta_batch_size": settings["meta_batch_size"],
-        "validate_every": settings["validate_every"] or training.default_interval(total),
-        # The best of fifty checkpoints is chosen on these: enough to tell them apart.
-        "num_validation_batches": max(
-            5, math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"])
-        ),
-        "max_steps_per_execution": 1 if settings["datasource"] in IMAGES else 100,
-        "title": reports.title(settings),
-        "summaries": settings["log"],
-        "verbose": 1 if sys.stdout.isatty() else 2,
-    }
-    # Joint training is a meta-step without inner steps.
-    joint = total if settings["baseline"] == "oracle" else settings["pretrain_iterations"]
-    learner.num_inner_steps = 0
-    training.train(learner, tasks, validation_tasks, run, num_iterations=joint, **options)
-    learner.num_inner_steps = settings["num_updates"]
-    training.train(learner, tasks, validation_tasks, run, num_iterations=total, **options)
-
-
-def test(settings, run):
-    """Evaluates a checkpoint, prints and writes the report."""
-    split = "test" if settings["test_set"] else "val"
-    run.refuse_choosing(split, settings["test_iter"])
-    checkpoint = run.find(settings["test_iter"])
-    learner = runs.load_learner(checkpoint)
-    iteration = int(learner.optimizer.iterations)
-    learner.step_size = settings["update_lr"]
-    compile_learner(learner, settings)
-    say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
-    evaluation = evaluate(
-        learner,
-        load_tasks(settings, split),
-        num_episodes=settings["num_test_episodes"],
-        num_inner_steps=settings["num_test_updates"],
-        seed=settings["seed"],
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
-    extras = {"active_fraction": active_fraction(learner.model)}
-    names = None
-    if settings["datasource"] in IMAGES:
-        names = load_pictures(settings, split).packed.class_names
-        extras["leaks"] = check_leaks(settings, split)
-    else:
-        curves = regression_curves(learner, load_tasks(settings, split, curves=True))
-        heading = f"{reports.title(settings)}; a task may change {extras['active_fraction']:.0%}"
-        plots.plot_regression(curves, run.path / f"{split}_curves.png", f"{heading} of W and b")
-    say(
-        evaluation_report.write(
-            run, evaluation, settings, split, iteration, class_names=names, extras=extras
-        )
-    )
-    say(f"Fraction of the weights that a task may change: {extras['active_fraction']:.3f}")
-
-
-def check_leaks(settings, split):
-    """Says what the splits share; returns it, a list of sentences."""
-    overlap = find_leaks(settings)
-    shared = [name for name, *splits in overlap.classes if split in splits]
-    shared += [
-        twins for twins in overlap.across if split in (twins.first_split, twins.second_split)
-    ]
-    verdict = f"Checked: no class and no picture of the {split} split is in another split."
-    if shared:
-        verdict = (
-            f"WARNING: {len(shared)} classes or pictures of the {split} split are in another split "
-            "too; what a network has seen in training it need not learn from a few examples."
-        )
-    say("\n".join([verdict, *overlap.lines()]))
-    return [verdict, *overlap.lines()]
 
 
 def compare_runs(paths):
@@ -174,12 +83,6 @@ def export(settings, run):
     return learner.export(FLAGS.export_dir, preparation=preparation)
 
 
-def say(text):
-    """Prints a line."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def main(argv):
     """Runs the command; returns the exit status."""
     try:
@@ -200,8 +103,9 @@ def main(argv):
         say(reports.settings_table(settings, run.path))
         tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
         if settings["train"]:
-            train(settings, run)
-        test(settings, run)
+            command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+            train_run(settings, run, command, build_learner)
+        evaluate_run(settings, run)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"main.py: {error}\n")
         return 2

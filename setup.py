@@ -17,7 +17,7 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=find_packages(include=["mtnet_tf*", "data_prep*"]),
+    packages=find_packages(include=["mtnet_tf*", "data_prep*", "maml_baselines*"]),
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",

@@ -153,6 +153,11 @@ def shots(labels):
 
 
 def _check_options(learner, num_inner_steps, masks, statistics, num_ways):
+    if not learner.adapts_weights:
+        raise ValueError(
+            "The learner must be one whose weights adapt to a task, a `MetaLearner`. "
+            f"Received: {type(learner).__name__}, which compares embeddings; ask its `predictors`."
+        )
     if not learner.compiled:
         raise ValueError(
             "The learner must be compiled, since adaptation goes down its loss. "

@@ -49,8 +49,22 @@ def read_result(path, split="test"):
     return Result(json.loads(record.read_text(encoding="utf-8")), scores)
 
 
-def compare(path_a, path_b, split="test"):
-    """The paired difference of two runs, episode by episode.
+class Pairs(NamedTuple):
+    """The scores of two runs on the E episodes that both were evaluated on.
+
+    Attributes:
+      a, b: `Result`.
+      scores_a, scores_b: [E, S+1].
+    """
+
+    a: Result
+    b: Result
+    scores_a: np.ndarray
+    scores_b: np.ndarray
+
+
+def pair(path_a, path_b, split="test"):
+    """Pairs the newest evaluations of two runs, episode by episode.
 
     Args:
       path_a: of a run folder.
@@ -58,7 +72,7 @@ def compare(path_a, path_b, split="test"):
       split: "test" or "val".
 
     Returns:
-      The table to print, str.
+      `Pairs`.
 
     Raises:
       ValueError: if an evaluation is missing, or the two share no episodes.
@@ -73,10 +87,23 @@ def compare(path_a, path_b, split="test"):
         )
     steps = min(len(r.scores[common[0]]) for r in (a, b))
     scores = [np.stack([r.scores[key][:steps] for key in common]) for r in (a, b)]
+    return Pairs(a, b, *scores)
+
+
+def compare(path_a, path_b, split="test"):
+    """The paired difference of two runs, episode by episode.
+
+    Args and raises: as of `pair`.
+
+    Returns:
+      The table to print, str.
+    """
+    a, b, *scores = pair(path_a, path_b, split)
+    num_common = len(scores[0])
     lines = [f"A: {path_a} (iteration {a.record['iteration']})"]
     lines += [f"B: {path_b} (iteration {b.record['iteration']})"]
-    lines.append(f"{split} split, {a.record['metric']}, {len(common)} distinct episodes in common")
-    if len(common) < max(len(a.scores), len(b.scores)):
+    lines.append(f"{split} split, {a.record['metric']}, {num_common} distinct episodes in common")
+    if num_common < max(len(a.scores), len(b.scores)):
         lines.append(f"(A has {len(a.scores)}, B has {len(b.scores)}; the others are left out)")
     return "\n".join([*lines, *_table(*scores, a.record["metric"])])
 

@@ -55,16 +55,17 @@ def load_tasks(settings, split, *, curves=False):
             return Polynomials(settings["poly_order"], **options)
         return Sinusoids(oracle=settings["baseline"] == "oracle", **options)
     packed, classes = load_pictures(settings, split)
-    if len(classes) < settings["num_classes"]:
+    flag = "num_train_ways" if split == "train" and settings["num_train_ways"] else "num_classes"
+    if len(classes) < settings[flag]:
         raise ValueError(
-            f"--num_classes must not exceed the {len(classes)} classes of the {split} split. "
-            f"Received: {settings['num_classes']}. Ask for fewer ways, or bring more classes."
+            f"--{flag} must not exceed the {len(classes)} classes of the {split} split. "
+            f"Received: {settings[flag]}. Ask for fewer ways, or bring more classes."
         )
     return ImageClasses(
         packed.images,
         packed.counts,
         classes=classes,
-        num_ways=settings["num_classes"],
+        num_ways=settings[flag],
         num_shots=num_shots,
         num_queries=_num_queries(settings, split, packed.counts[classes]),
         rotations=settings["datasource"] == "omniglot",
@@ -117,6 +118,8 @@ def find_leaks(settings):
 def _num_queries(settings, split, counts):
     """Q: the authors' numbers, or what the user wants; no more than the smallest class has."""
     num_shots = settings["update_batch_size"]
+    if split == "train" and settings["num_train_queries"]:
+        return settings["num_train_queries"]
     if settings["num_queries"]:
         return settings["num_queries"]
     if settings["datasource"] == "omniglot" or split == "test":

@@ -20,8 +20,11 @@ class EpisodicLearner(keras.Model, abc.ABC):
       model: Keras model.
       seed: run seed of tasks, masks and noise.
       num_inner_steps: gradient steps within a task, where the method takes any.
+      adapts_weights: whether it takes any, as `adapt`, export and prediction need.
+      compiles_with_xla: whether `compile` may ask for XLA.
     """
 
+    adapts_weights = False
     compiles_with_xla = True
 
     def __init__(self, model, seed=0, **kwargs):
@@ -30,7 +33,6 @@ class EpisodicLearner(keras.Model, abc.ABC):
         self.model = model
         self.seed = seed
         self.num_inner_steps = 1
-        self._support_loss = keras.metrics.Mean(name="support_loss")
         self._streams = EpisodeStreams()
         self.built = True
 
@@ -182,8 +184,6 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def _metrics_of(self, result, episode):
         self._loss_tracker.update_state(result.value)
-        if result.adaptation.support_losses:
-            self._support_loss.update_state(result.adaptation.support_losses[0])
         labels = fold_tasks(episode.query_y)
         return self.compute_metrics(None, labels, result.query_predictions)
 

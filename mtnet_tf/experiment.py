@@ -12,8 +12,18 @@ from mtnet_tf.tasks import ImageClasses
 SMALLEST_POOLED = 16
 
 
-def build_network(settings, tasks):
-    """The paper's network for these tasks."""
+def build_network(settings, tasks, *, head=True, after_cell=None):
+    """The paper's network for these tasks.
+
+    Args:
+      settings: dict, see `settings.resolve`.
+      tasks: `TaskDistribution`.
+      head: False leaves the last cell out, for pictures: the outputs are features.
+      after_cell: see `convolutional_network`.
+
+    Returns:
+      `keras.Sequential`.
+    """
     mask = ("unit" if settings["share_M"] else "weight") if settings["use_M"] else None
     cells = {"transform": settings["use_T"], "mask": mask, "temperature": settings["temp"]}
     cells["hard_mask"] = not settings["soft_masks"]
@@ -23,14 +33,16 @@ def build_network(settings, tasks):
             "config": {"value": settings["logit_init"]},
         }
     options = {"norm": settings["norm"], "cell_options": cells, "seed": settings["seed"]}
+    options["after_cell"] = after_cell
     if not isinstance(tasks, ImageClasses):
         hidden = (settings["dim_hidden"],) * 2
         return regression_network(tasks.num_inputs, 1, dim_hidden=hidden, **options)
+    num_ways = settings["num_classes"] if head else None
     if not settings["conv"]:
-        return dense_image_network(tasks.image_shape, settings["num_classes"], **options)
+        return dense_image_network(tasks.image_shape, num_ways, **options)
     return convolutional_network(
         tasks.image_shape,
-        settings["num_classes"],
+        num_ways,
         num_filters=settings["num_filters"],
         max_pool=settings["max_pool"] and min(tasks.image_shape[:2]) >= SMALLEST_POOLED,
         flatten=settings["datasource"] != "omniglot",
@@ -52,14 +64,27 @@ def compile_learner(learner, settings, optimizer=None):
     return learner
 
 
-def build_learner(settings, tasks):
-    """A new learner, compiled."""
-    learner = MetaLearner(
-        build_network(settings, tasks),
+def build_learner(settings, tasks, *, model=None, kind=MetaLearner, optimizer=None, **options):
+    """A new learner, compiled.
+
+    Args:
+      settings: dict, see `settings.resolve`.
+      tasks: `TaskDistribution` to train on.
+      model: Keras model, None for the paper's network.
+      kind: `MetaLearner` or a subclass.
+      optimizer: of the meta-step, None for the authors'.
+      **options: further arguments of `kind`.
+
+    Returns:
+      `MetaLearner`.
+    """
+    learner = kind(
+        model or build_network(settings, tasks),
         settings["update_lr"],
         settings["num_updates"],
         first_order=settings["stop_grad"],
         redraw_masks=settings["redraw_masks"],
         seed=settings["seed"],
+        **options,
     )
-    return compile_learner(learner, settings)
+    return compile_learner(learner, settings, optimizer)

@@ -7,18 +7,32 @@ unfolds the batch; every layer that works example by example needs no change.
 
 import contextlib
 import threading
+from typing import Any, NamedTuple
 
 _STATE = threading.local()
+
+
+class CellPass(NamedTuple):
+    """What went through a TW layer, for whoever needs its curvature.
+
+    Attributes:
+      rows: [B, m, D], what met the kernel.
+      outputs: [B, m, U], before the activation.
+    """
+
+    rows: Any
+    outputs: Any
 
 
 class FastWeights:
     """Per-task values of some variables, for `num_tasks` tasks folded into one batch."""
 
-    def __init__(self, values, num_tasks, statistics=None):
+    def __init__(self, values, num_tasks, statistics=None, cells=None):
         """Stores the values; see `fast_weights`."""
         self._values = {id(variable): value for variable, value in values}
         self.num_tasks = num_tasks
         self.statistics = statistics
+        self.cells = cells
 
     def get(self, variable):
         """The per-task tensor of `variable`, or None where its tasks all share one value."""
@@ -69,20 +83,21 @@ class SetStatistics:
 
 
 @contextlib.contextmanager
-def fast_weights(values, num_tasks, statistics=None):
+def fast_weights(values, num_tasks, statistics=None, cells=None):
     """Opens a scope: layers called inside compute with `values`.
 
     Args:
       values: iterable of (variable, tensor [B, *variable.shape]).
       num_tasks: B, int or int tensor.
       statistics: `SetStatistics`; None: every set is normalised by its own.
+      cells: list to which every TW layer appends its `CellPass`, None for none.
 
     Yields:
       The `FastWeights`.
     """
     if not hasattr(_STATE, "stack"):
         _STATE.stack = []
-    _STATE.stack.append(FastWeights(values, num_tasks, statistics))
+    _STATE.stack.append(FastWeights(values, num_tasks, statistics, cells))
     try:
         yield _STATE.stack[-1]
     finally:

@@ -33,6 +33,8 @@ class MetaLearner(EpisodicLearner):
     >>> learner.fit(Sinusoids(), batch_size=4, steps_per_epoch=1000)
     """
 
+    adapts_weights = True
+
     def __init__(
         self,
         model,
@@ -77,6 +79,7 @@ class MetaLearner(EpisodicLearner):
             )
         refuse_stock_normalization(model, first_order)
         super().__init__(model, seed, **kwargs)
+        self._support_loss = keras.metrics.Mean(name="support_loss")
         self.step_size = step_size
         self.num_inner_steps = num_inner_steps
         self.first_order = first_order
@@ -176,6 +179,11 @@ class MetaLearner(EpisodicLearner):
         masks = self.masks(count_tasks(support[0]), seed)
         adaptation = self.adapt_weights(support, num_inner_steps=num_inner_steps, masks=masks)
         return [functools.partial(self.predict_with, w) for w in adaptation.trajectory]
+
+    def _metrics_of(self, result, episode):
+        if result.adaptation.support_losses:
+            self._support_loss.update_state(result.adaptation.support_losses[0])
+        return super()._metrics_of(result, episode)
 
     def adapt(self, support_x, support_y, **options):
         """Adapts to one task; the learner itself does not change.

@@ -40,6 +40,7 @@ def regression_network(
     dim_hidden=(40, 40),
     norm="None",
     cell_options=None,
+    after_cell=None,
     seed=0,
     dtype=None,
 ):
@@ -51,33 +52,46 @@ def regression_network(
       dim_hidden: units of the hidden cells.
       norm: "None", "batch_norm" or "layer_norm", after each hidden T.
       cell_options: dict, keyword arguments of `TWDense` (`transform`, `mask`, ...).
+      after_cell: function from units to a layer that follows each hidden cell, None for none.
       seed: of the initial values.
       dtype: dtype or policy of the layers, None for Keras' default.
 
     Returns:
       `keras.Sequential`, [n, D] -> [n, num_outputs].
     """
-    cells = _dense_cells([*dim_hidden, num_outputs], norm, cell_options, seed, dtype)
+    cells = _dense_cells([*dim_hidden, num_outputs], norm, cell_options, after_cell, seed, dtype)
     return _sequential((num_inputs,), cells, dtype)
 
 
 def dense_image_network(
-    image_shape, num_ways, *, norm="batch_norm", cell_options=None, seed=0, dtype=None
+    image_shape,
+    num_ways,
+    *,
+    norm="batch_norm",
+    cell_options=None,
+    after_cell=None,
+    seed=0,
+    dtype=None,
 ):
     """The authors' `--conv=False` network: 256-128-64-64 dense cells on flattened pictures.
 
     Args and returns: as `convolutional_network`.
     """
-    cells = _dense_cells([256, 128, 64, 64, num_ways], norm, cell_options, seed, dtype)
+    sizes = [256, 128, 64, 64, num_ways]
+    cells = _dense_cells(sizes, norm, cell_options, after_cell, seed, dtype)
     return _sequential(image_shape, [keras.layers.Flatten(dtype=dtype), *cells], dtype)
 
 
-def _dense_cells(sizes, norm, cell_options, seed, dtype):
+def _dense_cells(sizes, norm, cell_options, after_cell, seed, dtype):
+    """Cells of these sizes; the last one has nothing after it, and is left out where None."""
     seeds = _Seeds(seed)
     layers = []
-    for size in sizes:
+    for before, size in zip([None, *sizes], sizes, strict=False):
         if layers:
+            layers += [after_cell(before)] if after_cell else []
             layers += [*_norm(norm, dtype), keras.layers.ReLU(dtype=dtype)]
+        if size is None:
+            break
         kernel = keras.initializers.TruncatedNormal(stddev=0.01, seed=seeds())
         options = _cell_options(cell_options, 0.1, seeds)
         layers.append(TWDense(size, kernel_initializer=kernel, dtype=dtype, **options))
@@ -93,6 +107,7 @@ def convolutional_network(
     flatten=None,
     norm="batch_norm",
     cell_options=None,
+    after_cell=None,
     seed=0,
     dtype=None,
 ):
@@ -104,17 +119,19 @@ def convolutional_network(
 
     Args:
       image_shape: (H, W, C).
-      num_ways: N, number of classes of a task.
+      num_ways: N, number of classes of a task; None leaves the last cell out, and the outputs
+        are features.
       num_filters: channels of each convolution.
       max_pool: pooling instead of strides.
       flatten: every pixel instead of their mean; None: as `max_pool`.
       norm: "batch_norm", "layer_norm" or "None".
       cell_options: dict, keyword arguments of `TWConv2D` and `TWDense`.
+      after_cell: function from filters to a layer that follows each convolution, None for none.
       seed: of the initial values.
       dtype: dtype or policy of the layers, None for Keras' default.
 
     Returns:
-      `keras.Sequential`, [n, H, W, C] -> logits [n, N].
+      `keras.Sequential`, [n, H, W, C] -> logits [n, N], or features [n, D].
 
     Raises:
       ValueError: for an unknown `norm`.
@@ -132,6 +149,7 @@ def convolutional_network(
                 dtype=dtype,
                 **_cell_options(cell_options, 0.01, seeds),
             ),
+            *([after_cell(num_filters)] if after_cell else []),
             *_norm(norm, dtype),
             keras.layers.ReLU(dtype=dtype),
         ]
@@ -143,8 +161,9 @@ def convolutional_network(
     else:
         layers.append(keras.layers.GlobalAveragePooling2D(dtype=dtype))
         kernel = keras.initializers.RandomNormal(stddev=1.0, seed=seeds())
-    options = _cell_options(cell_options, 0.1, seeds)
-    layers.append(TWDense(num_ways, kernel_initializer=kernel, dtype=dtype, **options))
+    if num_ways is not None:
+        options = _cell_options(cell_options, 0.1, seeds)
+        layers.append(TWDense(num_ways, kernel_initializer=kernel, dtype=dtype, **options))
     return _sequential(image_shape, layers, dtype)
 
 

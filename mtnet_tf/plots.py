@@ -46,6 +46,8 @@ def plot_training(rows, path, title):
         "val_loss": "query, after adaptation (validation)",
     }
     for name, label in labels.items():
+        if name not in rows[-1]:
+            continue  # nothing adapts
         axes[0].plot(x, [row[name] for row in rows], label=label)
     axes[0].set(xlabel="meta-iteration", ylabel="loss per task")
     if has_accuracy:

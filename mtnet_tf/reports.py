@@ -7,6 +7,8 @@ from mtnet_tf.settings import DEFAULTS, IMAGES
 
 def method_name(settings):
     """The paper's name of what the settings train."""
+    if settings["method"]:
+        return settings["method"]
     baseline = f"{settings['baseline']}-" if settings["baseline"] else ""
     full = "" if settings["share_M"] else "-full"
     return (
@@ -15,7 +17,7 @@ def method_name(settings):
             (True, True): f"mtnet{full}",
             (True, False): "tnet",
             (False, True): f"mnet{full}",
-            (False, False): "maml",
+            (False, False): "fomaml" if settings["stop_grad"] else "maml",
         }[settings["use_T"], settings["use_M"]]
     )
 
@@ -45,7 +47,14 @@ def run_name(settings):
     # What is rarely changed is named only where it was.
     rare = ("norm", "temp", "logit_init", "dim_hidden", "num_filters", "conv", "max_pool")
     rare += ("stop_grad", "num_train_classes", "pretrain_iterations", "soft_masks")
-    rare += ("redraw_masks", "class_split", "task_definition", "tf32")
+    rare += (
+        "redraw_masks",
+        "class_split",
+        "task_definition",
+        "tf32",
+        "num_train_ways",
+        "num_train_queries",
+    )
     parts += [f"{n}{settings[n]}" for n in rare if settings[n] != DEFAULTS[n]]
     return "_".join([*parts, f"seed{settings['seed']}"])
 

@@ -12,7 +12,11 @@ AUTHORS = {
     ),
     "num_classes": (5, "number of ways, N"),
     "num_train_classes": (-1, "training classes to use, -1 for all"),
-    "baseline": (None, "'oracle': joint training on sinusoids, with the task's identity as input"),
+    "baseline": (
+        None,
+        "joint training instead of meta-training: 'pretrained', or on sinusoids 'oracle', with "
+        "the task's identity as input",
+    ),
     "pretrain_iterations": (0, "iterations of joint training before meta-training"),
     "metatrain_iterations": (15000, "meta-iterations"),
     "meta_batch_size": (25, "tasks per meta-iteration"),
@@ -44,6 +48,10 @@ AUTHORS = {
 }
 # name -> (default, help)
 OURS = {
+    "method": (
+        None,
+        "a system of the paper's tables by its name, instead of --use_T, --use_M, ...",
+    ),
     "recipe": ("authors", "'authors': their experiment scripts; 'none': their bare defaults"),
     "seed": (0, "of initial values, tasks and masks"),
     "data_dir": ("data", "folder of the data sets; with --datasource=folder, of the pictures"),
@@ -59,6 +67,8 @@ OURS = {
     "redraw_masks": (False, "new masks at each inner step"),
     "validate_every": (0, "meta-iterations between validations, 0 for about fifty in a long run"),
     "num_queries": (0, "query examples per class, 0 for as many as in the original"),
+    "num_train_ways": (0, "ways in training, 0 for as many as in evaluation; metric methods only"),
+    "num_train_queries": (0, "query pictures per class in training, 0 for the original's number"),
     "num_test_episodes": (600, "distinct episodes to evaluate"),
     "num_test_updates": (10, "inner steps to evaluate"),
     "jit_compile": (True, "compile the meta-step with XLA"),
@@ -76,10 +86,12 @@ ACTIONS = {
 }
 DEFAULTS = {name: default for name, (default, _) in {**AUTHORS, **OURS}.items()}
 
+# Values of `baseline`, all of which train without inner steps.
+JOINT = ("oracle", "pretrained")
 IMAGES = ("omniglot", "miniimagenet", "folder")
 _CHOICES = {
     "recipe": ("authors", "none"),
-    "baseline": (None, "oracle"),
+    "baseline": (None, *JOINT),
     "norm": ("batch_norm", "layer_norm", "None"),
     "class_split": ("maml", "original"),
     "task_definition": ("original", "paper"),
@@ -105,6 +117,8 @@ _NOT_NEGATIVE = (
     "validate_every",
     "num_test_updates",
     "num_queries",
+    "num_train_ways",
+    "num_train_queries",
 )
 
 

@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ORDER = ["data_prep", "mtnet_tf", "main"]
-ALLOWED = {"data_prep": set(), "mtnet_tf": {"data_prep"}}
+ORDER = ["data_prep", "mtnet_tf", "maml_baselines", "main"]
+ALLOWED = {
+    "data_prep": set(),
+    "mtnet_tf": {"data_prep"},
+    "maml_baselines": {"data_prep", "mtnet_tf"},
+}
 
 
 def imported(path):

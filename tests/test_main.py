@@ -91,6 +91,21 @@ def test_sinusoid_trains_resumes_and_evaluates(command, tmp_path):
     assert compared.stdout.splitlines()[-1].split()[3] == "+0.000"
 
 
+def test_a_method_by_name_trains_and_is_evaluated_from_its_folder(command, tmp_path):
+    flags = ["--method=metasgd", "--dim_hidden=4", "--metatrain_iterations=2", "--debug", "--nolog"]
+    flags += ["--num_test_episodes=20", "--num_test_updates=1", "--logdir=out"]
+    first = command(*flags)
+    assert first.returncode == 0, first.stderr
+    (run,) = (tmp_path / "out").iterdir()
+    assert run.name.startswith("sinusoid_10shot_metasgd_tasks4")
+    assert "Method: metasgd" in first.stdout
+    again = command("--train=False", f"--run={run}", "--num_test_updates=2")
+    assert again.returncode == 0, again.stderr
+    assert "after 2 steps" in again.stdout
+    other = command(*flags, "--use_T")
+    assert other.returncode == 2 and "--method=metasgd must go with --use_T=False" in other.stderr
+
+
 def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_path):
     from data_prep import prepare_synthetic_omniglot
 

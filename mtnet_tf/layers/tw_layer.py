@@ -167,6 +167,8 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         groups = 1 if shared else scope.num_tasks
         rows_of_tasks = tf.reshape(rows, [groups, -1, rows.shape[-1]])
         outputs = self._cell(rows_of_tasks, kernel, bias, transform)
+        if scope.cells is not None:
+            scope.cells.append(fast_weights.CellPass(rows_of_tasks, outputs))
         return tf.reshape(outputs, tf.concat([tf.shape(rows)[:-1], [self.units]], 0))
 
     def _cell(self, rows, kernel, bias, transform):

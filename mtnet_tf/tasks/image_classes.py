@@ -18,6 +18,9 @@ class ImageClasses(TaskDistribution):
     Support and query are disjoint, and labels are shuffled: class order within a task is random.
     With `rotations` each class of a task is turned by 0, 90, 180 or 270 degrees, the same turn
     for its support and its query pictures.
+
+    Attributes:
+      num_data_classes: classes of the whole array, those that are not used included.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class ImageClasses(TaskDistribution):
         counts = np.asarray(counts, np.int32)
         classes = np.arange(len(counts)) if classes is None else np.asarray(classes)
         _check(images, counts, classes, num_ways, num_shots + num_queries, rotations)
+        self.num_data_classes = len(counts)
         self.num_ways = num_ways
         self.num_shots = num_shots
         self.num_queries = num_queries

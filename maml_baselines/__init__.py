@@ -1,0 +1,6 @@
+"""Every system of the paper's Tables 1 and 3, on the tasks and evaluator of `mtnet_tf`."""
+
+from maml_baselines.methods import METHODS, Method
+from maml_baselines.resolving import build_learner, resolve
+
+__all__ = ["METHODS", "Method", "build_learner", "resolve"]

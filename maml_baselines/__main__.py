@@ -1,0 +1,74 @@
+"""Command line: `python -m maml_baselines table1 | table3`, with any setting of `main.py`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+# TensorFlow's C++ side greets every process with notes on devices it doesn't find.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from maml_baselines.resolving import find_method
+from maml_baselines.tables import methods_of, write_table
+from mtnet_tf.run_experiment import say
+from mtnet_tf.settings import AUTHORS, OURS
+
+_NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
+_DATA = {"table1": "sinusoid", "table3": "omniglot"}
+
+
+def make_parser():
+    """The parser: a table, the systems, and the settings of all rows."""
+    parser = argparse.ArgumentParser(
+        prog="python -m maml_baselines",
+        description="Trains and evaluates every system of a table of the paper, and compares them "
+        "on the same episodes. Interrupt it whenever you like: the same command goes on.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("table", choices=_DATA, help="table1: sinusoids; table3: pictures")
+    parser.add_argument("--methods", help="names with commas between; default: all that fit")
+    parser.add_argument("--table_file", help="default: a name in --logdir")
+    for name, (default, text) in {**AUTHORS, **OURS}.items():
+        if name not in _NOT_FOR_ALL:
+            kind = _boolean if isinstance(default, bool) else type(default or "")
+            kind = int if type(default) is int else kind
+            kind = float if isinstance(default, float) else kind
+            parser.add_argument(f"--{name}", type=kind, help=text.replace("%", "%%"))
+    return parser
+
+
+def _boolean(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"must be True or False. Received: {text}.")
+    return text.lower() == "true"
+
+
+def main(argv=None):
+    """Runs the command line and returns the exit status.
+
+    Args:
+      argv: arguments without the program's name; those of the process by default.
+    """
+    given = {k: v for k, v in vars(make_parser().parse_args(argv)).items() if v is not None}
+    table, methods = given.pop("table"), given.pop("methods", None)
+    given.setdefault("datasource", _DATA[table])
+    source = given["datasource"]
+    path = given.pop("table_file", None)
+    path = path or Path(given.get("logdir", "runs")) / f"{table}_{source}"
+    try:
+        names = methods.split(",") if methods else methods_of(given)
+        for name in names:
+            find_method(name)
+        write_table(given, names, path, say)
+        say(f"Written to {path}.md and {path}.csv")
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"maml_baselines: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

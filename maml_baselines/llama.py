@@ -1,0 +1,137 @@
+"""L-MAML / LLAMA (Grant et al. 2018): MAML with a Laplace approximation of the marginal.
+
+The meta-loss of a task gets the log-determinant of the curvature of its support loss at the
+adapted weights (algorithm 3), layer by layer as a Kronecker product (K-FAC).
+"""
+
+import keras
+import tensorflow as tf
+
+from mtnet_tf import MetaLearner, experiment
+from mtnet_tf.fast_weights import fast_weights
+from mtnet_tf.meta_step import count_tasks, fold_tasks
+
+# Weight of the log-determinant, and what keeps its factors invertible. Chosen here: the term is
+# of the order of the number of weights, 1e5, and the query loss of that of one.
+ETA = 1e-6
+DAMPING = 1e-3
+
+
+def output_factor(predictions, is_class):
+    """S with `S S^T` the Hessian of an example's loss in the network's outputs.
+
+    Softmax cross-entropy: `diag(p) - p p^T`, S = `diag(sqrt p) - p sqrt(p)^T`. Half the squared
+    error: the identity.
+
+    Args:
+      predictions: [n, U].
+      is_class: whether they are logits.
+
+    Returns:
+      Tensor [n, U, U]; column c is one direction.
+    """
+    if not is_class:
+        size, batch = predictions.shape[-1], tf.shape(predictions)[:1]
+        return tf.eye(size, batch_shape=batch, dtype=predictions.dtype)
+    p = tf.nn.softmax(predictions)
+    root = tf.sqrt(p)
+    return tf.linalg.diag(root) - p[:, :, None] * root[:, None, :]
+
+
+def curvature_factors(model, task_weights, weights, x, is_class):
+    """Kronecker factors of each cell's Gauss-Newton matrix of the summed loss of a set.
+
+    `sum over examples ~ n A (x) G`, A the second moment of the cell's inputs (with a 1 for the
+    bias) and G that of the derivatives at its outputs, exact in expectation over labels; summed
+    and averaged over the positions of a picture as in KFC (Grosse & Martens 2016, eq. 31).
+
+    Args:
+      model: Keras model of TW layers without T.
+      task_weights: list of `TaskWeight`.
+      weights: fast weights, list of [B, ...].
+      x: [B, n, ...].
+      is_class: whether the outputs are logits.
+
+    Returns:
+      List of pairs (n A [B, D+1, D+1], G [B, U, U]), in the order of the cells.
+    """
+    num_tasks, cells = count_tasks(x), []
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(weights)
+        values = zip([w.variable for w in task_weights], weights, strict=True)
+        with fast_weights(values, num_tasks, cells=cells):
+            predictions = model(fold_tasks(x), training=True)
+        factor = tf.stop_gradient(output_factor(predictions, is_class))
+        directions = [
+            tf.reduce_sum(factor[:, :, c] * predictions) for c in range(predictions.shape[-1])
+        ]
+    outputs = [cell.outputs for cell in cells]
+    found = [tape.gradient(d, outputs) for d in directions]
+    pairs = []
+    for i, cell in enumerate(cells):
+        ones = tf.ones_like(cell.rows[..., :1])
+        rows = tf.concat([cell.rows, ones], -1)  # [B, n*positions, D+1]
+        derivatives = tf.concat([g[i] for g in found], 1)  # [B, C*n*positions, U]
+        inputs, output = (tf.matmul(z, z, transpose_a=True) for z in (rows, derivatives))
+        pairs.append((inputs, output / tf.cast(tf.shape(rows)[1], output.dtype)))
+    return pairs
+
+
+def log_determinant(pairs, damping=DAMPING):
+    """`log det` of the block-diagonal curvature, `sum of log det((nA + d) (x) (G + d))`, [B]."""
+    total = 0.0
+    for inputs, outputs in pairs:
+        sizes = inputs.shape[-1], outputs.shape[-1]
+        logs = [_logdet(matrix, damping) for matrix in (inputs, outputs)]
+        total += sizes[1] * logs[0] + sizes[0] * logs[1]
+    return total
+
+
+def _logdet(matrix, damping):
+    damped = matrix + damping * tf.eye(matrix.shape[-1], dtype=matrix.dtype)
+    diagonal = tf.linalg.diag_part(tf.linalg.cholesky(damped))
+    return 2.0 * tf.reduce_sum(tf.math.log(diagonal), -1)
+
+
+@keras.saving.register_keras_serializable(package="maml_baselines")
+class LLAMA(MetaLearner):
+    """`query loss + eta * log det H` with H the support curvature at the adapted weights."""
+
+    compiles_with_xla = False  # LAPACK's Cholesky is far faster than a compiled one
+
+    def __init__(self, *args, eta=ETA, damping=DAMPING, **kwargs):
+        """Creates the learner.
+
+        Args:
+          *args: as of `MetaLearner`.
+          eta: weight of the log-determinant, at least 0.
+          damping: added to the diagonal of each Kronecker factor.
+          **kwargs: as of `MetaLearner`.
+        """
+        super().__init__(*args, **kwargs)
+        self.eta = eta
+        self.damping = damping
+
+    def meta_loss(self, episode, seed, *, training):
+        """With the log-determinant in training; in validation the query loss."""
+        result = super().meta_loss(episode, seed, training=training)
+        if not (training and self.eta):
+            return result
+        pairs = curvature_factors(
+            self.model,
+            self.task_weights,
+            result.adaptation.fast_weights,
+            episode.support_x,
+            episode.support_y.dtype.is_integer,
+        )
+        term = tf.reduce_mean(log_determinant(pairs, self.damping))
+        return result._replace(value=result.value + self.eta * term)
+
+    def get_config(self):
+        """Arguments to create the learner again."""
+        return {**super().get_config(), "eta": self.eta, "damping": self.damping}
+
+
+def build(settings, tasks):
+    """The paper's network with the Laplace term, compiled."""
+    return experiment.build_learner(settings, tasks, kind=LLAMA)

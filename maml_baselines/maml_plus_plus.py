@@ -1,0 +1,143 @@
+"""MAML++ (Antoniou et al. 2019): MAML with a multi-step loss and learned step sizes."""
+
+import keras
+import tensorflow as tf
+
+from mtnet_tf import MetaLearner, UpdateRule, experiment
+from mtnet_tf.losses import task_losses
+from mtnet_tf.meta_step import count_tasks, fold_tasks, predict
+
+# Of all iterations: multi-step loss for 15 of 150 epochs, first order for 50 (section 5).
+MULTI_STEP_FRACTION = 0.1
+FIRST_ORDER_FRACTION = 1 / 3
+FINAL_META_LEARNING_RATE = 1e-5
+
+
+@keras.saving.register_keras_serializable(package="maml_baselines")
+class PerStepRates(UpdateRule):
+    """`weights - rate[weight, step] * gradient` (LSLR, section 4).
+
+    Beyond the steps it was trained with, the last step's rates go on.
+    """
+
+    def __init__(self, initial_rate, num_inner_steps, **kwargs):
+        """Creates the rule.
+
+        Args:
+          initial_rate: of all weights and steps; unit as of `MetaLearner`'s `step_size`.
+          num_inner_steps: S, steps that have rates of their own, int >= 1.
+          **kwargs: Keras' `name`, `dtype`.
+        """
+        super().__init__(**kwargs)
+        self.initial_rate = initial_rate
+        self.num_inner_steps = num_inner_steps
+
+    def build(self, input_shape):
+        """Creates the rates, [S] for each task weight."""
+        constant = keras.initializers.Constant(self.initial_rate)
+        self.rates = [
+            self.add_weight(name=f"rate_{i}", shape=(self.num_inner_steps,), initializer=constant)
+            for i in range(len(input_shape))
+        ]
+        self.built = True
+
+    def update(self, step, weights, gradients, losses, state):
+        """See `UpdateRule`."""
+        row = min(step, self.num_inner_steps - 1)
+        rates = [tf.convert_to_tensor(rate.value)[row] for rate in self.rates]
+        moved = zip(weights, rates, gradients, strict=True)
+        return [w - rate * g for w, rate, g in moved], None
+
+    def get_config(self):
+        """Arguments to create the rule again."""
+        config = {"initial_rate": self.initial_rate, "num_inner_steps": self.num_inner_steps}
+        return {**super().get_config(), **config}
+
+
+def step_importance(num_inner_steps, progress):
+    """Weights of the query losses after steps 1 to S (MSL, section 4).
+
+    All the same at first; those before the last fall linearly to nothing.
+
+    Args:
+      num_inner_steps: S.
+      progress: scalar in [0, 1], how much of the annealing is over.
+
+    Returns:
+      Tensor [S] that sums to 1.
+    """
+    early = (1.0 - progress) / num_inner_steps
+    return tf.stack([early] * (num_inner_steps - 1) + [1.0 - early * (num_inner_steps - 1)])
+
+
+@keras.saving.register_keras_serializable(package="maml_baselines")
+class MAMLPlusPlus(MetaLearner):
+    """MAML whose meta-loss looks at every inner step, and whose first third is first order.
+
+    `sum over steps s of v[s] * query loss after step s` (eq. 4). Batch normalisation is the
+    networks' own: the statistics and offsets per step of section 4 are left out, since
+    statistics here are always those of the set at hand.
+    """
+
+    def __init__(self, *args, multi_step_iterations=0, first_order_iterations=0, **kwargs):
+        """Creates the learner.
+
+        Args:
+          *args: as of `MetaLearner`.
+          multi_step_iterations: meta-iterations until only the last step's loss counts.
+          first_order_iterations: meta-iterations without second derivatives, at the start.
+          **kwargs: as of `MetaLearner`.
+        """
+        super().__init__(*args, **kwargs)
+        self.multi_step_iterations = multi_step_iterations
+        self.first_order_iterations = first_order_iterations
+
+    def inner_options(self):
+        """As of `MetaLearner`; first order as long as the iteration says so."""
+        options = super().inner_options()
+        if self.first_order or not self.first_order_iterations:
+            return options
+        early = self.optimizer.iterations.value < self.first_order_iterations
+        return {**options, "first_order": early}
+
+    def meta_loss(self, episode, seed, *, training):
+        """Eq. 4 in training; in validation the query loss after the last step."""
+        result = super().meta_loss(episode, seed, training=training)
+        if not (training and self.multi_step_iterations and self.num_inner_steps > 1):
+            return result
+        done = tf.cast(self.optimizer.iterations.value, result.value.dtype)
+        progress = tf.minimum(done / self.multi_step_iterations, 1.0)
+        importance = step_importance(self.num_inner_steps, progress)
+        earlier = result.adaptation.trajectory[1:-1]
+        losses = [self._query_loss(weights, episode) for weights in earlier] + [result.value]
+        return result._replace(value=tf.reduce_sum(importance * tf.stack(losses)))
+
+    def _query_loss(self, weights, episode):
+        predictions = predict(self.model, self.task_weights, weights, episode.query_x, True)
+        labels, num_tasks = fold_tasks(episode.query_y), count_tasks(episode.query_x)
+        return tf.reduce_mean(task_losses(self.task_loss, labels, predictions, num_tasks))
+
+    def get_config(self):
+        """Arguments to create the learner again."""
+        return {
+            **super().get_config(),
+            "multi_step_iterations": self.multi_step_iterations,
+            "first_order_iterations": self.first_order_iterations,
+        }
+
+
+def build(settings, tasks):
+    """The paper's network; Adam's learning rate falls along a cosine."""
+    total = settings["metatrain_iterations"]
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings["meta_lr"], max(1, total), alpha=FINAL_META_LEARNING_RATE / settings["meta_lr"]
+    )
+    return experiment.build_learner(
+        settings,
+        tasks,
+        kind=MAMLPlusPlus,
+        optimizer=keras.optimizers.Adam(schedule, epsilon=1e-8),
+        update_rule=PerStepRates(settings["update_lr"], max(1, settings["num_updates"])),
+        multi_step_iterations=round(total * MULTI_STEP_FRACTION),
+        first_order_iterations=round(total * FIRST_ORDER_FRACTION),
+    )

@@ -1,0 +1,113 @@
+"""The systems by name: what each one's settings are, and who builds its learner."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from maml_baselines import (
+    llama,
+    maml_plus_plus,
+    meta_curvature,
+    meta_lstm,
+    meta_sgd,
+    metrics,
+    other_layers,
+    recipes,
+    reptile,
+)
+from mtnet_tf import experiment
+
+_NO_CELLS = {"use_T": False, "use_M": False}
+# A system of its own is not meta-trained jointly, and says itself which derivatives it takes.
+_OWN = {**_NO_CELLS, "baseline": None}
+_FIRST_ORDER = {**_OWN, "stop_grad": True}
+
+
+class Method(NamedTuple):
+    """One system.
+
+    Attributes:
+      paper: who published it, and where in their paper it stands.
+      settings: what the name stands for, settings that a user can't contradict.
+      recipe: function from (data source, number of ways) to the published hyperparameters, a dict
+        of settings that a user may change; those of the MT-net paper where it says nothing.
+      build: function (settings, tasks) -> new compiled learner.
+      pictures: whether it classifies pictures only.
+      metric: whether it compares embeddings: of pictures only, with any number of ways.
+      by_flags: whether `settings` say all of it: `--method` is then another way to say them.
+    """
+
+    paper: str
+    settings: Mapping
+    recipe: Callable = lambda datasource, num_classes: {}
+    build: Callable = experiment.build_learner
+    pictures: bool = False
+    metric: bool = False
+    by_flags: bool = False
+
+
+def _by_flags(paper, **settings):
+    return Method(paper, settings, by_flags=True)
+
+
+METHODS = {
+    "mtnet": _by_flags("Lee & Choi 2018, eq. 8 and 13", use_T=True, use_M=True, share_M=True),
+    "mtnet-full": _by_flags("Lee & Choi 2018, table 1", use_T=True, use_M=True, share_M=False),
+    "tnet": _by_flags("Lee & Choi 2018, eq. 4 and 5", use_T=True, use_M=False),
+    "mnet": _by_flags("Lee & Choi 2018, table 1", use_T=False, use_M=True, share_M=True),
+    "mnet-full": _by_flags("Lee & Choi 2018, table 1", use_T=False, use_M=True, share_M=False),
+    "maml": _by_flags("Finn et al. 2017, algorithm 2", **_OWN, stop_grad=False),
+    "fomaml": _by_flags("Finn et al. 2017, section 5.2", **_FIRST_ORDER),
+    "oracle": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="oracle"),
+    "pretrained": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="pretrained"),
+    "metasgd": Method("Li et al. 2017, algorithm 1", _OWN, recipes.meta_sgd, meta_sgd.build),
+    "lstm": Method(
+        "Ravi & Larochelle 2017, section 3", _FIRST_ORDER, recipes.meta_lstm, meta_lstm.build
+    ),
+    "llama": Method("Grant et al. 2018, algorithm 3", _OWN, build=llama.build),
+    "map-ssvm": Method(
+        "Triantafillou et al. 2017, section 4.1",
+        _OWN,
+        recipes.map_ssvm,
+        metrics.build_map_ssvm,
+        metric=True,
+    ),
+    "anil": Method("Raghu et al. 2020, section 4", _OWN, build=other_layers.build_anil),
+    "reptile": Method(
+        "Nichol et al. 2018, algorithm 2", _FIRST_ORDER, recipes.reptile, reptile.build
+    ),
+    "metacurvature": Method(
+        "Park & Oliva 2019, section 3.2", _OWN, recipes.meta_curvature, meta_curvature.build
+    ),
+    "maml++": Method(
+        "Antoniou et al. 2019, section 4",
+        _OWN,
+        recipes.maml_plus_plus,
+        maml_plus_plus.build,
+    ),
+    "matching": Method(
+        "Vinyals et al. 2016, section 2.1", _OWN, build=metrics.build_matching, metric=True
+    ),
+    "matching-fce": Method(
+        "Vinyals et al. 2016, section 2.1.2",
+        _OWN,
+        build=metrics.build_matching_with_context,
+        metric=True,
+    ),
+    "prototypical": Method(
+        "Snell et al. 2017, algorithm 1",
+        _OWN,
+        recipes.prototypical,
+        metrics.build_prototypical,
+        metric=True,
+    ),
+    "finetune": Method(
+        "Ravi & Larochelle 2017, section 5.1",
+        _OWN,
+        build=metrics.build_fine_tune,
+        pictures=True,
+    ),
+    "nearest": Method(
+        "Ravi & Larochelle 2017, section 5.1", _OWN, build=metrics.build_nearest, metric=True
+    ),
+    "warp": Method("Flennerhag et al. 2020, section 2", _OWN, build=other_layers.build_warp),
+}

@@ -1,0 +1,66 @@
+"""Builds the metric methods and the supervised baselines on the paper's network."""
+
+import keras
+
+from maml_baselines.map_ssvm import MAPSSVM
+from maml_baselines.matching import FullContextMatchingNetwork, MatchingNetwork
+from maml_baselines.prototypical import PrototypicalNetwork
+from maml_baselines.supervised import FineTune, NearestNeighbour
+from mtnet_tf import experiment
+
+# Snell et al. 2017, section 3.1: half the learning rate every 2,000 episodes.
+HALVED_EVERY = 2000
+
+
+def build(kind, settings, tasks, optimizer=None, **options):
+    """A metric method on the paper's network without its last layer.
+
+    Args:
+      kind: `MetricLearner` subclass.
+      settings: dict, see `methods.resolve`.
+      tasks: `TaskDistribution` to train on.
+      optimizer: of the meta-step, None for the authors'.
+      **options: further arguments of `kind`.
+
+    Returns:
+      The learner, compiled.
+    """
+    model = experiment.build_network(settings, tasks, head=False)
+    ways = settings["num_classes"], settings["num_train_ways"] or None
+    learner = kind(model, *ways, seed=settings["seed"], **options)
+    return experiment.compile_learner(learner, settings, optimizer)
+
+
+def build_prototypical(settings, tasks):
+    """Prototypical Networks."""
+    schedule = keras.optimizers.schedules.ExponentialDecay(
+        settings["meta_lr"], HALVED_EVERY, 0.5, staircase=True
+    )
+    optimizer = keras.optimizers.Adam(schedule, epsilon=1e-8)
+    return build(PrototypicalNetwork, settings, tasks, optimizer)
+
+
+def build_matching(settings, tasks):
+    """Matching Networks without full context embeddings."""
+    return build(MatchingNetwork, settings, tasks)
+
+
+def build_matching_with_context(settings, tasks):
+    """Matching Networks with full context embeddings."""
+    return build(FullContextMatchingNetwork, settings, tasks)
+
+
+def build_map_ssvm(settings, tasks):
+    """mAP-SSVM."""
+    return build(MAPSSVM, settings, tasks)
+
+
+def build_nearest(settings, tasks):
+    """The nearest-neighbour baseline."""
+    return build(NearestNeighbour, settings, tasks, num_classes=tasks.num_data_classes)
+
+
+def build_fine_tune(settings, tasks):
+    """The fine-tune baseline."""
+    classes = tasks.num_data_classes
+    return experiment.build_learner(settings, tasks, kind=FineTune, num_classes=classes)

@@ -1,0 +1,37 @@
+"""ANIL and warp layers: the inner loop of MAML on some of the layers."""
+
+import keras
+
+from mtnet_tf import TWConv2D, TWDense, experiment
+from mtnet_tf.tasks import ImageClasses
+
+
+def build_anil(settings, tasks):
+    """ANIL (Raghu et al. 2020, section 4): the inner loop adapts the last layer only."""
+    model = experiment.build_network(settings, tasks)
+    head = [model.layers[-1].name]
+    return experiment.build_learner(settings, tasks, model=model, adapt_layers=head)
+
+
+def build_warp(settings, tasks):
+    """Warp layers (Flennerhag et al. 2020, section 2) trained with the MAML objective.
+
+    A layer that no task adapts follows each hidden cell, before its normalisation: a 3x3
+    convolution for pictures, a dense layer else. T is the special case of a linear one over the
+    channels of a pixel; "Warp-MAML" of their section 4 inserts convolutions likewise.
+    """
+    warps = []
+    seeds = iter(range(1000 * settings["seed"] + 1, 1000 * settings["seed"] + 1000))
+
+    def warp(units):
+        options = {"transform": False, "mask": None}
+        if isinstance(tasks, ImageClasses) and settings["conv"]:
+            glorot = keras.initializers.GlorotUniform(seed=next(seeds))
+            warps.append(TWConv2D(units, 3, padding="same", kernel_initializer=glorot, **options))
+        else:
+            warps.append(TWDense(units, kernel_initializer="identity", **options))
+        return warps[-1]
+
+    model = experiment.build_network(settings, tasks, after_cell=warp)
+    cells = [x for x in model.layers if isinstance(x, TWConv2D | TWDense) and x not in warps]
+    return experiment.build_learner(settings, tasks, model=model, adapt_layers=cells)

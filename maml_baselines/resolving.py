@@ -1,0 +1,88 @@
+"""From the name of a method to settings and a learner."""
+
+from maml_baselines.methods import METHODS
+from mtnet_tf import experiment
+from mtnet_tf import settings as mtnet_settings
+
+
+def resolve(given):
+    """The value of every setting, `method` understood; see `mtnet_tf.settings.resolve`.
+
+    Args:
+      given: dict of the settings that the user gave.
+
+    Returns:
+      Dict with a value for every setting. `method` is None where other settings say it all, so
+      that a run is the same whichever way it was asked for.
+
+    Raises:
+      ValueError: for an unknown method, one that other settings contradict, or a value that makes
+        no sense.
+    """
+    name = given.get("method")
+    if name is None:
+        return _check_ways(mtnet_settings.resolve(given))
+    method = find_method(name)
+    for setting, meant in method.settings.items():
+        if given.get(setting, meant) != meant:
+            raise ValueError(
+                f"--method={name} must go with --{setting}={meant}, which it stands for. "
+                f"Received: --{setting}={given[setting]}. Leave one of the two out."
+            )
+    source = given.get("datasource", mtnet_settings.DEFAULTS["datasource"])
+    if not fits(method, source) and source not in mtnet_settings.IMAGES:
+        raise ValueError(
+            f"--method={name} classifies pictures. Received: --datasource={source}. Add "
+            "--datasource=omniglot."
+        )
+    published = {}
+    if given.get("recipe", "authors") == "authors":
+        ways = given.get("num_classes", mtnet_settings.DEFAULTS["num_classes"])
+        published = method.recipe(source, ways)
+    asked = {**given, "method": None if method.by_flags else name}
+    return _check_ways(mtnet_settings.resolve({**published, **method.settings, **asked}))
+
+
+def _check_ways(settings):
+    """The settings; ValueError where a method can't train on other ways than it is tested on."""
+    ways, method = settings["num_train_ways"], settings["method"]
+    if ways not in (0, settings["num_classes"]) and not (method and METHODS[method].metric):
+        raise ValueError(
+            "--num_train_ways is for metric methods, whose networks have no output per class. "
+            f"Received: {ways} with --method={method}. Leave it out."
+        )
+    return settings
+
+
+def fits(method, datasource):
+    """Whether a method can be trained on a data source."""
+    if datasource in mtnet_settings.IMAGES:
+        return method.settings.get("baseline") != "oracle"
+    return not (method.metric or method.pictures)
+
+
+def find_method(name):
+    """The method of this name.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if name not in METHODS:
+        raise ValueError(f"--method must be one of {', '.join(METHODS)}. Received: {name!r}.")
+    return METHODS[name]
+
+
+def build_learner(settings, tasks):
+    """A new learner, compiled.
+
+    Args:
+      settings: dict, see `resolve`.
+      tasks: `TaskDistribution` to train on.
+
+    Returns:
+      `EpisodicLearner`.
+    """
+    build = experiment.build_learner
+    if settings["method"]:
+        build = find_method(settings["method"]).build
+    return build(settings, tasks)

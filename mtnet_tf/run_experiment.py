@@ -1,0 +1,135 @@
+"""What a run does from its settings: trains from the newest checkpoint, evaluates the best one."""
+
+import math
+import sys
+
+from mtnet_tf import evaluation_report, plots, reports, runs, training
+from mtnet_tf.analysis import regression_curves
+from mtnet_tf.datasets import find_leaks, load_pictures, load_tasks
+from mtnet_tf.evaluation import evaluate
+from mtnet_tf.experiment import build_learner, compile_learner
+from mtnet_tf.settings import IMAGES, JOINT
+
+VALIDATION_EPISODES = 100
+
+
+def say(text):
+    """Prints a line."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def train_run(settings, run, command, build=build_learner, *, say=say, verbose=None):
+    """Trains to the end, from the newest checkpoint where there is one.
+
+    Args:
+      settings: dict, see `settings.resolve`.
+      run: `Run`.
+      command: the command line, str.
+      build: function (settings, tasks) -> new compiled `EpisodicLearner`.
+      say: function that prints a line.
+      verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
+    """
+    latest = run.latest() if settings["resume"] else None
+    tasks, validation_tasks = load_tasks(settings, "train"), load_tasks(settings, "val")
+    if latest:
+        learner = runs.load_learner(latest)
+        compile_learner(learner, settings, learner.optimizer)
+        say(f"Resuming from {latest}")
+    else:
+        run.clear()
+        learner = build(settings, tasks)
+    total = settings["pretrain_iterations"] + settings["metatrain_iterations"]
+    if int(learner.optimizer.iterations) >= total:
+        return
+    run.start(settings, command)
+    options = {
+        "meta_batch_size": settings["meta_batch_size"],
+        "validate_every": settings["validate_every"] or training.default_interval(total),
+        # The best of fifty checkpoints is chosen on these: enough to tell them apart.
+        "num_validation_batches": max(
+            5, math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"])
+        ),
+        "max_steps_per_execution": 1 if settings["datasource"] in IMAGES else 100,
+        "title": reports.title(settings),
+        "summaries": settings["log"],
+        "verbose": _default_verbosity() if verbose is None else verbose,
+    }
+    # Joint training is a meta-step without inner steps.
+    joint = total if settings["baseline"] in JOINT else settings["pretrain_iterations"]
+    learner.num_inner_steps = 0
+    training.train(learner, tasks, validation_tasks, run, num_iterations=joint, **options)
+    learner.num_inner_steps = settings["num_updates"]
+    training.train(learner, tasks, validation_tasks, run, num_iterations=total, **options)
+
+
+def evaluate_run(settings, run, *, say=say, verbose=None):
+    """Evaluates a checkpoint, prints and writes the report.
+
+    Args: as of `train_run`.
+
+    Returns:
+      `Evaluation`.
+    """
+    split = "test" if settings["test_set"] else "val"
+    run.refuse_choosing(split, settings["test_iter"])
+    checkpoint = run.find(settings["test_iter"])
+    learner = runs.load_learner(checkpoint)
+    iteration = int(learner.optimizer.iterations)
+    learner.step_size = settings["update_lr"]
+    compile_learner(learner, settings)
+    say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
+    evaluation = evaluate(
+        learner,
+        load_tasks(settings, split),
+        num_episodes=settings["num_test_episodes"],
+        num_inner_steps=settings["num_test_updates"],
+        seed=settings["seed"],
+        verbose=_default_verbosity() if verbose is None else verbose,
+    )
+    sizes = [math.prod(v.shape) for v in learner.meta_parameters]
+    extras = {**learner.report(), "num_meta_parameters": sum(sizes)}
+    names = None
+    if settings["datasource"] in IMAGES:
+        names = load_pictures(settings, split).packed.class_names
+        extras["leaks"] = check_leaks(settings, split, say)
+    else:
+        curves = regression_curves(learner, load_tasks(settings, split, curves=True))
+        heading = "; ".join([reports.title(settings), *_active(extras)])
+        plots.plot_regression(curves, run.path / f"{split}_curves.png", heading)
+    say(
+        evaluation_report.write(
+            run, evaluation, settings, split, iteration, class_names=names, extras=extras
+        )
+    )
+    for line in _active(extras):
+        say(line.capitalize() + ".")
+    return evaluation
+
+
+def _active(report):
+    """What to say of a learner's masks, a list of at most one clause."""
+    if "active_fraction" not in report:
+        return []
+    return [f"a task may change {report['active_fraction']:.1%} of W and b"]
+
+
+def _default_verbosity():
+    return 1 if sys.stdout.isatty() else 2
+
+
+def check_leaks(settings, split, say=say):
+    """Says what the splits share; returns it, a list of sentences."""
+    overlap = find_leaks(settings)
+    shared = [name for name, *splits in overlap.classes if split in splits]
+    shared += [
+        twins for twins in overlap.across if split in (twins.first_split, twins.second_split)
+    ]
+    verdict = f"Checked: no class and no picture of the {split} split is in another split."
+    if shared:
+        verdict = (
+            f"WARNING: {len(shared)} classes or pictures of the {split} split are in another split "
+            "too; what a network has seen in training it need not learn from a few examples."
+        )
+    say("\n".join([verdict, *overlap.lines()]))
+    return [verdict, *overlap.lines()]

@@ -1,0 +1,180 @@
+"""Gradient-based baselines against MAML, of which each is a special case or the reverse."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from maml_baselines import build_learner, resolve
+from maml_baselines.maml_plus_plus import MAMLPlusPlus, PerStepRates, step_importance
+from maml_baselines.meta_curvature import MetaCurvatureRule, as_axes
+from maml_baselines.meta_sgd import MetaSGDRule
+from maml_baselines.reptile import Reptile
+from mtnet_tf import ImageClasses, MetaLearner, networks
+from mtnet_tf.tasks import Episode
+
+SEED = tf.constant([0, 1])
+ALPHA = 0.125  # the same number in float32, in which Keras' initializers keep it
+PLAIN = {"transform": False, "mask": None}
+
+
+def learner(kind=MetaLearner, *, num_inner_steps=2, seed=3, **options):
+    model = networks.regression_network(
+        dim_hidden=(5, 4), cell_options=PLAIN, dtype="float64", seed=seed
+    )
+    random = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(variable + 0.3 * random.normal(size=variable.shape))
+    found = kind(model, ALPHA, num_inner_steps, **options)
+    found.compile(keras.optimizers.SGD(1.0), "mean_squared_error", run_eagerly=True)
+    return found
+
+
+def gradients(found, episode):
+    """The loss and the gradients of the network's variables, without the rule's."""
+    result, every = found.meta_gradients(episode, SEED)
+    return result.value, every[: len(found.model.trainable_variables)]
+
+
+def assert_same(ours, expected):
+    for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda: MetaSGDRule(ALPHA, dtype="float64"),
+        lambda: MetaCurvatureRule(ALPHA, dtype="float64"),
+        lambda: PerStepRates(ALPHA, 2, dtype="float64"),
+    ],
+    ids=["constant rates", "identity curvature", "constant rates per step"],
+)
+def test_a_rule_that_has_learned_nothing_is_maml(rule, regression_episode):
+    episode = regression_episode()
+    assert_same(gradients(learner(update_rule=rule()), episode), gradients(learner(), episode))
+
+
+def test_meta_sgd_rates_get_the_gradient_of_one_step_by_hand(regression_episode):
+    """d loss / d rate = - query gradient * support gradient, entry by entry, for one task."""
+    one = Episode(*(x[:1] for x in regression_episode()[:4]))
+    found = learner(num_inner_steps=1, update_rule=MetaSGDRule(ALPHA, dtype="float64"))
+    _, every = found.meta_gradients(one, SEED)
+    start, end = found.adapt_weights(
+        (one.support_x, one.support_y), num_inner_steps=1, masks=None
+    ).trajectory
+    with tf.GradientTape() as tape:
+        tape.watch(end)
+        loss = tf.reduce_mean(tf.square(found.predict_with(end, one.query_x) - one.query_y[0]))
+    at_query = tape.gradient(loss, end)
+    moved = [(a - b) / ALPHA for a, b in zip(start, end, strict=True)]  # the support gradient
+    expected = [-(q * m)[0] for q, m in zip(at_query, moved, strict=True)]
+    assert_same(every[len(found.model.trainable_variables) :], expected)
+
+
+def test_curvature_of_a_convolution_is_a_matrix_along_each_axis(rng):
+    shape = (2, 3, 4, 5)
+    assert as_axes(shape) == (6, 4, 5)
+    rule = MetaCurvatureRule(1.0, dtype="float64")
+    rule.build([shape])
+    values = [rng.normal(size=(n, n)) for n in (6, 4, 5)]
+    for matrix, value in zip(rule.matrices[0], values, strict=True):
+        matrix.assign(value)
+    gradient = rng.normal(size=(7, *shape))
+    (moved,), _ = rule.update(0, [tf.zeros([7, *shape], tf.float64)], [tf.constant(gradient)], 0, 0)
+    expected = np.einsum("bfcu,gf,dc,vu->bgdv", gradient.reshape(7, 6, 4, 5), *values)
+    np.testing.assert_allclose(-moved, expected.reshape(7, *shape))
+
+
+def test_importance_of_steps_goes_from_all_the_same_to_the_last():
+    np.testing.assert_allclose(step_importance(4, 0.0), [0.25] * 4)
+    np.testing.assert_allclose(step_importance(4, 0.5), [0.125, 0.125, 0.125, 0.625])
+    np.testing.assert_allclose(step_importance(4, 1.0), [0, 0, 0, 1])
+
+
+def test_multi_step_loss_is_the_mean_of_mamls_losses_at_first(regression_episode):
+    episode = regression_episode()
+    losses = [gradients(learner(num_inner_steps=s), episode)[0] for s in (1, 2, 3)]
+    plus = learner(MAMLPlusPlus, num_inner_steps=3, multi_step_iterations=10)
+    np.testing.assert_allclose(gradients(plus, episode)[0], np.mean(losses))
+    plus.optimizer.iterations.assign(10)
+    np.testing.assert_allclose(gradients(plus, episode)[0], losses[-1])
+
+
+def test_derivative_order_changes_when_its_time_has_come(regression_episode):
+    episode = regression_episode()
+    plus = learner(MAMLPlusPlus, first_order_iterations=5)
+    assert_same(gradients(plus, episode), gradients(learner(first_order=True), episode))
+    plus.optimizer.iterations.assign(5)
+    assert_same(gradients(plus, episode), gradients(learner(), episode))
+
+
+def test_reptile_moves_towards_the_adapted_weights(regression_episode):
+    episode = regression_episode()
+    together = [tf.concat(half, 1) for half in (episode[0:4:2], episode[1:4:2])]
+    found = learner(Reptile, num_inner_steps=3, first_order=True)
+    trajectory = found.adapt_weights(together, num_inner_steps=3, masks=None).trajectory
+    expected = [
+        tf.reduce_mean(a - b, 0) for a, b in zip(trajectory[0], trajectory[-1], strict=True)
+    ]
+    assert_same(gradients(found, episode)[1], expected)
+
+
+def test_reptile_of_one_step_is_joint_training(regression_episode):
+    """Nichol et al. 2018, section 5: with one inner step it lowers the expected loss itself."""
+    episode = regression_episode()
+    together = [tf.concat(half, 1) for half in (episode[0:4:2], episode[1:4:2])]
+    joint = gradients(learner(num_inner_steps=0), Episode(*together, *together))[1]
+    found = gradients(learner(Reptile, num_inner_steps=1, first_order=True), episode)[1]
+    assert_same(found, [ALPHA * g for g in joint])
+
+
+def tiny_pictures():
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), np.uint8)
+    return ImageClasses(images, [6] * 10, num_ways=3, num_shots=1, num_queries=2)
+
+
+def picture_learner(name, **given):
+    given = {"datasource": "omniglot", "num_filters": 4, "jit_compile": False, **given}
+    tasks = tiny_pictures()
+    found = build_learner(resolve({"method": name, "num_classes": 3, **given}), tasks)
+    return found, tasks.sample(SEED, 2)
+
+
+def test_anil_adapts_the_head_only():
+    found, episode = picture_learner("anil")
+    shapes = [tuple(w.variable.shape) for w in found.task_weights]
+    assert shapes == [(4, 3), (3,)]
+    _, every = found.meta_gradients(episode, SEED)
+    body = found.model.layers[0].kernel
+    index = [id(v) for v in found.meta_parameters].index(id(body))
+    assert np.any(every[index] != 0)  # still meta-learned
+
+
+def test_warp_layers_learn_but_do_not_adapt():
+    found, episode = picture_learner("warp")
+    cells = [x for x in found.model.layers if x.name.startswith("tw_")]
+    assert len(cells) == 9  # four convolutions, four warps, the head
+    adapted = {id(w.variable) for w in found.task_weights}
+    assert [id(x.kernel) in adapted for x in cells] == [True, False] * 4 + [True]
+    _, every = found.meta_gradients(episode, SEED)
+    by_id = dict(zip(map(id, found.meta_parameters), every, strict=True))
+    assert all(np.any(by_id[id(x.kernel)] != 0) for x in cells)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["metasgd", "metacurvature", "maml++", "reptile", "anil", "warp", "lstm", "llama"]
+)
+def test_a_baseline_saved_in_mid_training_goes_on_with_the_same_bits(name, tmp_path):
+    options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
+    given = {"conv": False, "metatrain_iterations": 4, "num_updates": 2}
+    (whole, _), tasks = picture_learner(name, **given), tiny_pictures()
+    whole.fit(tasks, **options)
+    whole.save(tmp_path / "half.keras")
+    resumed = keras.saving.load_model(tmp_path / "half.keras")
+    whole.fit(tasks, **options)
+    resumed.fit(tasks, **options)
+    assert int(resumed.optimizer.iterations) == 4
+    for a, b in zip(whole.variables, resumed.variables, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,123 @@
+"""The Laplace term of LLAMA against dense Hessians."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from maml_baselines.llama import LLAMA, curvature_factors, log_determinant, output_factor
+from mtnet_tf import MetaLearner, TWDense
+from mtnet_tf.inner_loop import initial_fast_weights
+from mtnet_tf.meta_step import find_task_weights, predict
+
+PLAIN = {"transform": False, "mask": None, "dtype": "float64"}
+SEED = tf.constant([0, 1])
+
+
+def network(*sizes, num_inputs=2):
+    inputs = keras.Input((num_inputs,), dtype="float64")
+    cells = [
+        TWDense(n, activation="relu" if i < len(sizes) - 1 else None,
+                kernel_initializer=keras.initializers.RandomNormal(seed=i, stddev=1.0), **PLAIN)
+        for i, n in enumerate(sizes)
+    ]  # fmt: skip
+    return keras.Sequential([inputs, *cells])
+
+
+def summed_loss(predictions, y):
+    if y.dtype.is_integer:
+        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(y, predictions))
+    return 0.5 * tf.reduce_sum(tf.square(predictions - y))
+
+
+def dense_hessian(model, x, y, index):
+    """Of the summed loss of one task in W and b of one cell, ordered as (input, output)."""
+    weights = find_task_weights(model)
+    values = initial_fast_weights([w.variable for w in weights], 1)
+    kernel, bias = values[2 * index][0], values[2 * index + 1][0]
+    flat = tf.reshape(tf.concat([kernel, bias[None]], 0), [-1])
+
+    def loss(flat):
+        both = tf.reshape(flat, [-1, bias.shape[0]])
+        own = [*values]
+        own[2 * index], own[2 * index + 1] = both[None, :-1], both[None, -1]
+        return summed_loss(predict(model, weights, own, x), y[0])
+
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(flat)
+        with tf.GradientTape() as inner:
+            inner.watch(flat)
+            value = loss(flat)
+        gradient = inner.gradient(value, flat)
+    return outer.jacobian(gradient, flat, experimental_use_pfor=False).numpy()
+
+
+def factors(model, x, is_class):
+    weights = find_task_weights(model)
+    values = initial_fast_weights([w.variable for w in weights], x.shape[0])
+    return curvature_factors(model, weights, values, x, is_class)
+
+
+@pytest.mark.parametrize("is_class", [False, True])
+def test_factors_of_one_example_are_the_dense_hessian_of_each_layer(is_class, rng):
+    model = network(4, 3)
+    x = tf.constant(rng.normal(size=(1, 1, 2)))
+    y = tf.constant([[1]]) if is_class else tf.constant(rng.normal(size=(1, 1, 3)))
+    for i, (inputs, outputs) in enumerate(factors(model, x, is_class)):
+        expected = dense_hessian(model, x, y, i)
+        np.testing.assert_allclose(np.kron(inputs[0], outputs[0]), expected, atol=1e-9)
+
+
+def test_log_determinant_of_a_linear_model_is_that_of_its_dense_hessian(rng):
+    model = network(2)
+    x, y = (tf.constant(rng.normal(size=(1, 6, 2))) for _ in range(2))
+    _, expected = np.linalg.slogdet(dense_hessian(model, x, y, 0))
+    found = log_determinant(factors(model, x, False), damping=0.0)
+    np.testing.assert_allclose(found, [expected])
+
+
+def test_factors_of_tasks_are_those_of_each_alone(rng):
+    model = network(4, 3)
+    x = tf.constant(rng.normal(size=(2, 5, 2)))
+    together = tf.nest.flatten(factors(model, x, True))
+    for i in range(2):
+        alone = tf.nest.flatten(factors(model, x[i : i + 1], True))
+        for a, b in zip(together, alone, strict=True):
+            np.testing.assert_allclose(a[i], b[0], atol=1e-12)
+
+
+def test_output_factor_is_a_root_of_the_softmax_hessian(rng):
+    logits = tf.constant(rng.normal(size=(1, 4)))
+    p = tf.nn.softmax(logits)[0].numpy()
+    root = output_factor(logits, True)[0].numpy()
+    np.testing.assert_allclose(root @ root.T, np.diag(p) - np.outer(p, p), atol=1e-12)
+
+
+def learner(kind, **options):
+    found = kind(network(3, 1, num_inputs=1), 0.1, **options)
+    found.compile("adam", "mean_squared_error", run_eagerly=True)
+    return found
+
+
+def test_without_weight_it_is_maml_and_with_it_the_term_is_added(regression_episode):
+    episode = regression_episode()
+    plain = learner(MetaLearner).meta_loss(episode, SEED, training=True).value
+    values = [
+        learner(LLAMA, eta=eta).meta_loss(episode, SEED, training=True).value
+        for eta in (0.0, 0.01, 0.02)
+    ]
+    assert values[0] == plain != values[1]
+    np.testing.assert_allclose(values[2] - plain, 2 * (values[1] - plain))
+
+
+def test_the_gradient_of_the_term_is_the_numerical_one(rng, regression_episode):
+    episode = regression_episode(num_tasks=2)
+    found = learner(LLAMA, eta=0.5, damping=0.1)
+    _, gradients = found.meta_gradients(episode, SEED)
+    variable, gradient = found.meta_parameters[0], gradients[0]
+    start, direction = variable.numpy(), rng.normal(size=variable.shape)
+    values = []
+    for step in (1e-5, -1e-5):
+        variable.assign(start + step * direction)
+        values.append(found.meta_loss(episode, SEED, training=True).value)
+    np.testing.assert_allclose((values[0] - values[1]) / 2e-5, np.sum(gradient * direction), 1e-5)

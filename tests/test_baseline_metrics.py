@@ -1,0 +1,164 @@
+"""Metric methods and supervised baselines, against what can be worked out by hand."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from maml_baselines import METHODS, build_learner, resolve
+from maml_baselines.matching import FullContextMatchingNetwork, attend
+from maml_baselines.prototypical import PrototypicalNetwork, prototypes
+from maml_baselines.supervised import classification_loss
+from mtnet_tf import ImageClasses, evaluate
+from mtnet_tf.adaptation import Adapter
+from mtnet_tf.tasks import Episode
+
+SEED = tf.constant([0, 1])
+PICTURES_ONLY = [name for name, method in METHODS.items() if method.metric or method.pictures]
+
+
+def test_prototype_of_a_cluster_is_its_centre():
+    support = tf.constant([[[0.0, 0.0], [5.0, 5.0], [2.0, 4.0], [7.0, 5.0]]])
+    labels = tf.one_hot([[0, 1, 0, 1]], 2)
+    np.testing.assert_allclose(prototypes(support, labels), [[[1, 2], [6, 5]]])
+
+
+def test_prototypical_answer_is_the_softmax_of_squared_distances():
+    learner = identity_embedding(PrototypicalNetwork)
+    support = tf.constant([[[1.0, 0.0], [0.0, 2.0]]])
+    logits = learner.compare(support, tf.one_hot([[0, 1]], 2), tf.constant([[[1.0, 1.0]]]))
+    np.testing.assert_allclose(logits, [[[-1.0, -2.0]]])
+
+
+def test_attention_of_matching_networks_by_hand():
+    support = tf.constant([[[3.0, 0.0], [0.0, 1.0], [-2.0, 0.0]]])
+    labels = tf.one_hot([[0, 1, 1]], 2)
+    found = attend(tf.constant([[[0.5, 0.0]]]), support, labels)
+    attention = np.exp([1.0, 0.0, -1.0]) / np.exp([1.0, 0.0, -1.0]).sum()
+    expected = [[[attention[0], attention[1] + attention[2]]]]
+    np.testing.assert_allclose(np.exp(found), expected, rtol=1e-6)
+
+
+def identity_embedding(kind, **options):
+    inputs = keras.Input((2,))
+    return kind(keras.Model(inputs, keras.layers.Identity()(inputs)), 2, **options)
+
+
+def test_context_of_zero_lstms_is_no_context():
+    """Closed gates leave the skip connections: f = f', g = g'."""
+    learner = identity_embedding(FullContextMatchingNetwork)
+    for variable in learner.trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    support = tf.constant([[[1.0, 0.5], [0.0, 2.0]]])
+    query = tf.constant([[[1.0, 1.0], [3.0, -1.0], [0.0, 1.0]]])
+    np.testing.assert_allclose(learner.embed_support(support), support)
+    np.testing.assert_allclose(learner.embed_query(query, support), query)
+
+
+def test_query_context_does_not_depend_on_the_order_of_the_support_set():
+    learner = identity_embedding(FullContextMatchingNetwork)
+    support = tf.constant([[[1.0, 0.5], [0.0, 2.0], [-1.0, 1.0]]])
+    query = tf.constant([[[1.0, 1.0]]])
+    turned = tf.reverse(support, [1])
+    np.testing.assert_allclose(
+        learner.embed_query(query, support), learner.embed_query(query, turned), rtol=1e-6
+    )
+
+
+def tiny_pictures(num_ways=3):
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), np.uint8)
+    return ImageClasses(images, [6] * 10, num_ways=num_ways, num_shots=1, num_queries=2)
+
+
+def learner(name, **given):
+    given = {"method": name, "datasource": "omniglot", "num_filters": 4, "num_classes": 3, **given}
+    return build_learner(resolve({"debug": True, "num_train_ways": 0, **given}), tiny_pictures())
+
+
+def test_supervised_loss_is_over_the_classes_of_the_data_set():
+    episode = tiny_pictures().sample(SEED, 2)
+    numbers = [tf.gather(episode.classes, y, batch_dims=1) for y in episode[1:4:2]]
+
+    def sure(x):  # features that say the true class
+        own = numbers[0] if x is episode.support_x else numbers[1]
+        return tf.reshape(50.0 * tf.one_hot(own, 10), [-1, 10])
+
+    result = classification_loss(sure, tf.identity, episode)
+    np.testing.assert_allclose(result.value, 0, atol=1e-6)
+    right = tf.argmax(result.query_predictions, -1, tf.int32) == tf.reshape(episode.query_y, [-1])
+    assert np.all(right)
+
+
+def test_supervised_loss_needs_to_know_the_classes():
+    episode = Episode(*tiny_pictures().sample(SEED, 2)[:4])
+    with pytest.raises(ValueError, match="Episodes must say which classes"):
+        classification_loss(tf.identity, tf.identity, episode)
+
+
+def test_nearest_neighbour_finds_the_picture_of_the_same_direction():
+    support = tf.constant([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
+    query = tf.constant([[[9.0, 0.1], [0.1, 0.2], [0.0, 3.0]]])
+    cosines = learner("nearest").compare(support, tf.one_hot([[0, 1, 2]], 3), query)
+    np.testing.assert_array_equal(tf.argmax(cosines, -1), [[0, 2, 1]])
+
+
+def test_fine_tuning_starts_from_the_classifier_with_a_head_that_pretraining_left_alone():
+    found = learner("finetune")
+    head = found.model.layers[-1]
+    before = head.kernel.numpy(), found.model.layers[0].kernel.numpy()
+    found.fit(tiny_pictures(), batch_size=2, steps_per_epoch=1, verbose=0)
+    np.testing.assert_array_equal(head.kernel, before[0])
+    assert np.any(found.model.layers[0].kernel.numpy() != before[1])
+    assert len(found.task_weights) == 10  # all layers adapt
+
+
+@pytest.mark.parametrize("name", PICTURES_ONLY)
+def test_every_method_for_pictures_trains_and_is_evaluated(name):
+    found, tasks = learner(name), tiny_pictures()
+    before = [v.numpy() for v in found.meta_parameters]
+    found.fit(tasks, batch_size=2, steps_per_epoch=1, verbose=0, validation_data=tasks,
+              validation_steps=1)  # fmt: skip
+    moved = [np.any(a != b) for a, b in zip(before, found.meta_parameters, strict=True)]
+    assert any(moved)
+    result = evaluate(found, tasks, num_episodes=20, num_inner_steps=2, verbose=0)
+    assert result.query.shape == (20, 3) and result.inductive.shape == (20, 3)
+    if METHODS[name].metric:
+        np.testing.assert_allclose(result.query[:, 0], 1 / 3, rtol=1e-6)  # chance
+        np.testing.assert_array_equal(result.query[:, 1], result.query[:, 2])
+
+
+def test_a_metric_method_trains_on_more_ways_than_it_is_tested_on():
+    found = learner("prototypical", num_train_ways=5)
+    found.fit(tiny_pictures(5), batch_size=1, steps_per_epoch=1, verbose=0,
+              validation_data=tiny_pictures(3), validation_steps=1)  # fmt: skip
+
+
+def test_what_adapts_no_weights_says_so_to_export_and_prediction():
+    with pytest.raises(ValueError, match="must be one whose weights adapt .* PrototypicalNetwork"):
+        Adapter(learner("prototypical"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": "prototypical"}, "--method=prototypical classifies pictures. Received: --data"),
+        ({"datasource": "omniglot", "num_train_ways": 9}, "--num_train_ways is for metric methods"),
+    ],
+)
+def test_what_metric_methods_can_not_do_is_one_sentence(given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PICTURES_ONLY)
+def test_a_method_for_pictures_saved_in_mid_training_goes_on_with_the_same_bits(name, tmp_path):
+    whole, tasks = learner(name, conv=False), tiny_pictures()
+    options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
+    whole.fit(tasks, **options)
+    whole.save(tmp_path / "half.keras")
+    resumed = keras.saving.load_model(tmp_path / "half.keras")
+    whole.fit(tasks, **options)
+    resumed.fit(tasks, **options)
+    for a, b in zip(whole.variables, resumed.variables, strict=True):
+        np.testing.assert_array_equal(a, b)

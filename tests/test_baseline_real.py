@@ -1,0 +1,37 @@
+"""Every system on the real Omniglot: one meta-step, an evaluation, a row of the table."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from data_prep import prepare_omniglot
+from maml_baselines.__main__ import main
+from maml_baselines.tables import methods_of
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture(scope="module")
+def omniglot(tmp_path_factory):
+    source = Path(os.environ.get("MTNET_SHARED", ".")) / "data" / "omniglot"
+    if "MTNET_SHARED" not in os.environ or not source.is_dir():
+        pytest.skip(f"the real Omniglot is not at $MTNET_SHARED/data/omniglot ({source})")
+    data = tmp_path_factory.mktemp("data")
+    prepare_omniglot(data, [source], progress=False)
+    return data
+
+
+@pytest.mark.slow
+def test_every_system_makes_a_row_on_the_real_omniglot(omniglot, tmp_path):
+    flags = ["--datasource=omniglot", "--metatrain_iterations=1", "--num_test_episodes=20"]
+    flags += ["--num_test_updates=1", "--num_filters=4", "--num_updates=2", "--debug=True"]
+    flags += ["--meta_batch_size=2", "--validate_every=1", "--log=False"]
+    assert main(["table3", *flags, f"--data_dir={omniglot}", f"--logdir={tmp_path}"]) == 0
+    with (tmp_path / "table3_omniglot.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == methods_of({"datasource": "omniglot"})
+    for row in rows:
+        assert 0 <= float(row["measured"].split(" ± ")[0]) <= 100, row
+        assert row["minus MT-net"] or row["method"] == "mtnet"
