@@ -33,19 +33,42 @@ def define_flags():
         kinds.get(type(default), flags.DEFINE_string)(name, None, text)
 
 
-def read_settings():
+def read_action():
+    """What to do instead of training and evaluating, a name of `ACTIONS`; None for those.
+
+    Raises:
+      ValueError: for flags that don't go together.
+    """
+    given = [name for name in ACTIONS if FLAGS[name].value not in (None, False)]
+    actions = [name for name in given if name in ("compare", "export_dir", "predict")]
+    if len(actions) > 1:
+        raise ValueError(f"--{actions[0]} and --{actions[1]} exclude each other; give one of them.")
+    for name in given:
+        if not FLAGS[name].value:
+            raise ValueError(f"--{name} must not be empty.")
+        if name in ("support", "query", "invert") and actions != ["predict"]:
+            raise ValueError(f"--{name} goes with --predict, which is not given.")
+    return actions[0] if actions else None
+
+
+def read_settings(uses_run):
     """Every setting, checked, and the run folder. Raises ValueError with one clear sentence.
 
     Without training, what is not given is what the run was trained with.
+
+    Args:
+      uses_run: whether a trained run is used as it is, neither trained nor evaluated.
     """
     given = {n: FLAGS[n].value for n in DEFAULTS if FLAGS[n].value is not None}
+    if uses_run:
+        given["train"] = False
     settings = resolve(given)
     run = runs.Run(settings["run"] or Path(settings["logdir"]) / reports.run_name(settings))
     goes_on = settings["train"] and settings["resume"] and run.latest()
     if goes_on or not settings["train"]:
         trained = run.config()["settings"]
         settings = settings if settings["train"] else resolve({**trained, **given})
-        check_same_run(settings, trained)
+        check_same_run(settings, trained, evaluates=not settings["train"] and not uses_run)
     return settings, run
 
 
@@ -56,7 +79,7 @@ def compare_runs(paths):
     return compare(*paths, split="val" if FLAGS["test_set"].value is False else "test")
 
 
-def predict(run):
+def predict(settings, run):
     """Learns a user's own labels and predicts with them; the text to print."""
     inversion = {None: "auto", "auto": "auto", "true": True, "false": False}
     if FLAGS.support is None or FLAGS.query is None:
@@ -66,7 +89,7 @@ def predict(run):
         )
     if FLAGS.invert not in inversion:
         raise ValueError(f"--invert must be auto, true or false. Received: {FLAGS.invert}.")
-    options = {"invert": inversion[FLAGS.invert], "sheet": "contact_sheet.png"}
+    options = {"invert": inversion[FLAGS.invert], "iteration": settings["test_iter"]}
     return predict_pictures(run.path, FLAGS.support, FLAGS.query, **options)[1]
 
 
@@ -86,18 +109,17 @@ def export(settings, run):
 def main(argv):
     """Runs the command; returns the exit status."""
     try:
-        if FLAGS.compare:
+        action = read_action()
+        if action == "compare":
             say(compare_runs([FLAGS.compare, *argv[1:]]))
             return 0
         if len(argv) > 1:
             raise ValueError(f"Expected flags only. Received: {argv[1:]}.")
-        if FLAGS.predict or FLAGS.export_dir:
-            FLAGS["train"].value = False  # what is used is a trained run
-        settings, run = read_settings()
-        if FLAGS.predict:
-            say(predict(run))
+        settings, run = read_settings(uses_run=action is not None)
+        if action == "predict":
+            say(predict(settings, run))
             return 0
-        if FLAGS.export_dir:
+        if action == "export_dir":
             say(f"Exported to {export(settings, run)}")
             return 0
         say(reports.settings_table(settings, run.path))

@@ -42,6 +42,7 @@ class PackedImages:
         file_names: per class, the file each row came from.
         dataset: name of the data set.
         synthetic: whether the pictures are procedurally drawn stand-ins.
+        sha256: of the array file.
         details: what else the index says, such as `resampling` and `duplicates`.
     """
 
@@ -51,6 +52,7 @@ class PackedImages:
     file_names: tuple[tuple[str, ...], ...]
     dataset: str
     synthetic: bool
+    sha256: str
     details: Mapping[str, Any]
 
     @property
@@ -93,6 +95,7 @@ def load_packed(folder: str | Path, *, verify: bool = False) -> PackedImages:
         file_names=tuple(tuple(names) for names in index["file_names"]),
         dataset=index["dataset"],
         synthetic=index["synthetic"],
+        sha256=index["sha256"],
         details={key: value for key, value in index.items() if key not in _FIELDS},
     )
 

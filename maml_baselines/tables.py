@@ -12,7 +12,7 @@ from maml_baselines.methods import METHODS
 from maml_baselines.published import EVALUATED_AFTER, NOTES, PUBLISHED
 from maml_baselines.resolving import build_learner, fits, resolve
 from mtnet_tf import reports, run_experiment, runs
-from mtnet_tf.comparison import pair, read_result
+from mtnet_tf.comparison import pair, read_results
 from mtnet_tf.intervals import summarize
 from mtnet_tf.settings import IMAGES
 
@@ -20,7 +20,6 @@ REFERENCE = "mtnet"
 COLUMNS = (
     "method",
     "paper's table",
-    "elsewhere",
     "measured",
     "minus MT-net",
     "iterations",
@@ -111,14 +110,14 @@ def row_of(name, settings, run, reference):
       `Row`.
     """
     split = "test" if settings["test_set"] else "val"
-    record, scores = read_result(run.path, split)
-    scores = np.stack(list(scores.values()))
+    result = read_results(run.path, split)[0]
+    record, scores = result.record, np.stack(list(result.scores.values()))
     step = min(EVALUATED_AFTER.get(_column(settings), 10**6), scores.shape[1] - 1)
     seconds = [row["seconds_per_iteration"] for row in run.rows()]
     seconds = seconds[1:] or seconds  # the first ones hold the time of compiling
     return Row(
         name,
-        *_published(name, settings),
+        _published(name, settings),
         _interval(scores[:, step], record["metric"]),
         _difference(run, reference, split, step),
         str(record["iteration"]),
@@ -151,7 +150,7 @@ def _column(settings):
 
 def _published(name, settings):
     real = not settings["synthetic"]
-    return PUBLISHED.get(_column(settings), {}).get(name, ("", "")) if real else ("", "")
+    return PUBLISHED.get(_column(settings), {}).get(name, "") if real else ""
 
 
 def _write(rows, path, settings):

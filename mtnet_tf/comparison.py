@@ -1,13 +1,13 @@
 """Two runs on the same episodes: the difference of each, not the difference of two means."""
 
 import csv
-import json
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
 from mtnet_tf.intervals import bootstrap_interval, summarize
-from mtnet_tf.runs import Run
+from mtnet_tf.runs import Run, read_json
 
 
 class Result(NamedTuple):
@@ -16,21 +16,23 @@ class Result(NamedTuple):
     Attributes:
       record: the JSON file, a dict.
       scores: dict from fingerprint to [S+1] query scores.
+      inductive: likewise, normalised by the support set; None where that is the same.
     """
 
     record: dict
     scores: dict
+    inductive: dict | None = None
 
 
-def read_result(path, split="test"):
-    """Reads the newest evaluation of a run.
+def read_results(path, split="test"):
+    """Reads every evaluation of a run, the newest first.
 
     Args:
       path: of the run folder.
       split: "test" or "val".
 
     Returns:
-      `Result`.
+      List of `Result`.
 
     Raises:
       ValueError: if the run holds no evaluation of that split.
@@ -41,12 +43,22 @@ def read_result(path, split="test"):
             f"No evaluation on the {split} split in {path}: evaluate the run first, with "
             f"`--run={path} --train=False`."
         )
-    with files[-1].open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    columns = [name for name in rows[0] if name.startswith("query_after_")]
-    scores = {row["episode"]: np.array([float(row[name]) for name in columns]) for row in rows}
-    record = files[-1].with_name(files[-1].name.replace("_episodes.csv", ".json"))
-    return Result(json.loads(record.read_text(encoding="utf-8")), scores)
+    return [_read(file) for file in reversed(files)]
+
+
+def _read(file):
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    record = read_json(file.with_name(file.name.replace("_episodes.csv", ".json")))
+    scores = {kind: _columns(rows, f"{kind}_after_") for kind in ("query", "inductive")}
+    return Result(record, scores["query"], scores["inductive"])
+
+
+def _columns(rows, prefix):
+    names = [name for name in rows[0] if name.startswith(prefix)]
+    if not names:
+        return None
+    return {row["episode"]: np.array([float(row[name]) for name in names]) for row in rows}
 
 
 class Pairs(NamedTuple):
@@ -55,16 +67,19 @@ class Pairs(NamedTuple):
     Attributes:
       a, b: `Result`.
       scores_a, scores_b: [E, S+1].
+      inductive_a, inductive_b: likewise; None unless both have them.
     """
 
     a: Result
     b: Result
     scores_a: np.ndarray
     scores_b: np.ndarray
+    inductive_a: np.ndarray | None
+    inductive_b: np.ndarray | None
 
 
 def pair(path_a, path_b, split="test"):
-    """Pairs the newest evaluations of two runs, episode by episode.
+    """Pairs the newest evaluations of two runs that share episodes.
 
     Args:
       path_a: of a run folder.
@@ -77,17 +92,24 @@ def pair(path_a, path_b, split="test"):
     Raises:
       ValueError: if an evaluation is missing, or the two share no episodes.
     """
-    a, b = read_result(path_a, split), read_result(path_b, split)
-    common = [key for key in a.scores if key in b.scores]
-    if len(common) < 2 or a.record["metric"] != b.record["metric"]:
-        raise ValueError(
-            f"{path_a} and {path_b} were not evaluated on the same episodes: data source, split, "
-            "ways, shots, queries and --seed must be the same. Evaluate one of them again with "
-            "the flags of the other."
-        )
-    steps = min(len(r.scores[common[0]]) for r in (a, b))
-    scores = [np.stack([r.scores[key][:steps] for key in common]) for r in (a, b)]
-    return Pairs(a, b, *scores)
+    for a, b in itertools.product(read_results(path_a, split), read_results(path_b, split)):
+        common = [key for key in a.scores if key in b.scores]
+        if len(common) > 1 and a.record["metric"] == b.record["metric"]:
+            scores = _stack(a.scores, b.scores, common)
+            both = a.inductive is not None and b.inductive is not None
+            inductive = _stack(a.inductive, b.inductive, common) if both else (None, None)
+            return Pairs(a, b, *scores, *inductive)
+    raise ValueError(
+        f"{path_a} and {path_b} were not evaluated on the same episodes: data source, split, "
+        "ways, shots, queries and --seed must be the same. Evaluate one of them again with "
+        "the flags of the other."
+    )
+
+
+def _stack(a, b, common):
+    """Scores of the common episodes and inner steps, a pair of [E, S+1]."""
+    steps = min(len(a[common[0]]), len(b[common[0]]))
+    return [np.stack([scores[key][:steps] for key in common]) for scores in (a, b)]
 
 
 def compare(path_a, path_b, split="test"):
@@ -98,14 +120,19 @@ def compare(path_a, path_b, split="test"):
     Returns:
       The table to print, str.
     """
-    a, b, *scores = pair(path_a, path_b, split)
-    num_common = len(scores[0])
+    pairs = pair(path_a, path_b, split)
+    a, b, metric, num_common = pairs.a, pairs.b, pairs.a.record["metric"], len(pairs.scores_a)
     lines = [f"A: {path_a} (iteration {a.record['iteration']})"]
     lines += [f"B: {path_b} (iteration {b.record['iteration']})"]
-    lines.append(f"{split} split, {a.record['metric']}, {num_common} distinct episodes in common")
+    lines.append(f"{split} split, {metric}, {num_common} distinct episodes in common")
     if num_common < max(len(a.scores), len(b.scores)):
         lines.append(f"(A has {len(a.scores)}, B has {len(b.scores)}; the others are left out)")
-    return "\n".join([*lines, *_table(*scores, a.record["metric"])])
+    if pairs.inductive_a is None:
+        return "\n".join([*lines, *_table(pairs.scores_a, pairs.scores_b, metric)])
+    lines += ["", "Transductive, as in the paper: normalised by all queries together"]
+    lines += _table(pairs.scores_a, pairs.scores_b, metric)
+    lines += ["", "Inductive: normalised by the support set, each query by itself"]
+    return "\n".join([*lines, *_table(pairs.inductive_a, pairs.inductive_b, metric)])
 
 
 def _table(a, b, metric):

@@ -1,5 +1,8 @@
 """From settings to task distributions: the data sources of the command line, by split."""
 
+import hashlib
+import json
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +16,14 @@ from data_prep import (
     find_overlap,
     load_packed,
 )
+from mtnet_tf.settings import IMAGES
 from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
 
 SPLITS = ("train", "val", "test")
 # Query pictures per class in training, for pictures other than characters (authors' code).
 QUERIES_IN_TRAINING = 15
 CURVE_POINTS = 200
+LARGEST_ON_GPU = 2**31  # bytes of pictures
 
 
 class PictureSplit(NamedTuple):
@@ -69,8 +74,7 @@ def load_tasks(settings, split, *, curves=False):
         num_shots=num_shots,
         num_queries=_num_queries(settings, split, packed.counts[classes]),
         rotations=settings["datasource"] == "omniglot",
-        # Next to the network where that is on a GPU, which no stream of pictures keeps up with.
-        in_graph=True if tf.config.list_physical_devices("GPU") else None,
+        in_graph=True if _fits_on_a_gpu(packed, classes) else None,
     )
 
 
@@ -106,6 +110,41 @@ def _prepared(settings):
     return ensure_folder(settings["data_dir"], settings["image_size"], **options)
 
 
+def identify(settings):
+    """What tells apart the pictures that a run is trained on; None for regression.
+
+    Returns:
+      Dict: for each split a hash of its pictures and class names, and how they were resampled.
+    """
+    if settings["datasource"] not in IMAGES:
+        return None
+    found = {}
+    for split in SPLITS:
+        packed, classes = load_pictures(settings, split)
+        names = [packed.class_names[c] for c in classes]
+        found[split] = hashlib.sha256(json.dumps([packed.sha256, names]).encode()).hexdigest()[:16]
+    return {**found, "resampling": packed.details.get("resampling")}
+
+
+def refuse_other_pictures(settings, config):
+    """Raises ValueError if a run was trained on other pictures than those there now.
+
+    The classes of a split follow from all classes, so that with one more of them a test class
+    may be one that the run was trained on.
+
+    Args:
+      settings: dict.
+      config: of the run, see `Run.config`.
+    """
+    trained, now = config.get("data"), identify(settings)
+    if trained and now and trained["train"] != now["train"]:
+        raise ValueError(
+            "The pictures must be those that the run in this folder was trained on. Those of "
+            f"--data_dir={settings['data_dir']} are others, or have changed since: give the old "
+            "ones back, name another folder with --run, or train anew with --resume=False."
+        )
+
+
 def find_leaks(settings):
     """What the splits share that they must not: classes, and pictures of the same pixels.
 
@@ -113,6 +152,12 @@ def find_leaks(settings):
       `data_prep.Overlap`.
     """
     return find_overlap({split: load_pictures(settings, split) for split in SPLITS})
+
+
+def _fits_on_a_gpu(packed, classes):
+    """Next to the network there, which no stream of pictures keeps up with."""
+    size = int(packed.counts[classes].sum()) * math.prod(packed.images.shape[1:])
+    return bool(tf.config.list_physical_devices("GPU")) and size <= LARGEST_ON_GPU
 
 
 def _num_queries(settings, split, counts):

@@ -6,9 +6,10 @@ from mtnet_tf import plots, runs
 from mtnet_tf.calibration import calibration, confusion
 from mtnet_tf.intervals import bootstrap_interval, summarize
 from mtnet_tf.reports import title
+from mtnet_tf.settings import DEFAULTS
 
-# More classes than a heat map can name are grouped by their folder (Omniglot's alphabets).
-MOST_NAMED_CLASSES = 40
+# More classes than a heat map can name are grouped by their folder (Omniglot's alphabets), if any.
+MOST_NAMED_CLASSES = 50
 INDUCTIVE_NOTE = """\
 * normalised by the support set alone: each query is answered by itself. The other columns are
   transductive, as in the paper: normalised by all queries together."""
@@ -32,11 +33,9 @@ def write(run, evaluation, settings, split, iteration, *, class_names=None, extr
     Returns:
       The table to print, str.
     """
-    stem = f"{split}_ubs{settings['update_batch_size']}_stepsize{settings['update_lr']}"
-    path = run.path / stem
+    path = run.path / file_stem(settings, split)
     heading = f"{title(settings)}: {split} split"
     runs.write_csv(f"{path}.csv", _authors_rows(evaluation))
-    runs.write_csv(f"{path}_episodes.csv", _episode_rows(evaluation))
     plots.plot_adaptation(evaluation, f"{path}.png", heading)
     record = {**_record(evaluation, settings, split, iteration), **(extras or {})}
     record["trained"] = run.config()
@@ -48,7 +47,18 @@ def write(run, evaluation, settings, split, iteration, *, class_names=None, extr
         text = f"{heading}, after {step} step{'s' * (step != 1)}"
         plots.plot_answers(found, confused, names, f"{path}_answers.png", text)
     runs.write_json(f"{path}.json", record)
+    # Last, since that is what `comparison.pair` looks for.
+    runs.write_csv(f"{path}_episodes.csv", _episode_rows(evaluation))
     return _table(evaluation, heading) + f"\nWritten to {path}*"
+
+
+def file_stem(settings, split):
+    """Name of the files: the authors', and what differs from the usual evaluation."""
+    stem = f"{split}_ubs{settings['update_batch_size']}_stepsize{settings['update_lr']}"
+    words = {"seed": "seed", "num_queries": "queries", "test_iter": "iter"}
+    words |= {"num_test_updates": "updates", "num_test_episodes": "episodes"}
+    rest = [f"{w}{settings[n]}" for n, w in words.items() if settings[n] != DEFAULTS[n]]
+    return "_".join([stem, *rest])
 
 
 def _authors_rows(evaluation):
@@ -101,11 +111,14 @@ def _confusion(evaluation, step, class_names):
         return confusion(probabilities, labels, classes, num_ways), [f"label {i}" for i in names]
     present = np.unique(evaluation.classes)
     groups = [class_names[c] for c in present]
-    if len(groups) > MOST_NAMED_CLASSES:
+    if len(groups) > MOST_NAMED_CLASSES and all("/" in name for name in groups):
         groups = [name.rpartition("/")[0] for name in groups]
     names, rows = np.unique(groups, return_inverse=True)
     classes = rows[np.searchsorted(present, evaluation.classes)]
-    return confusion(probabilities, labels, classes, len(names)), list(names)
+    rates = confusion(probabilities, labels, classes, len(names))
+    # Where there are too many to name, those that are mistaken most.
+    shown = np.sort(np.argsort(np.diag(rates), kind="stable")[:MOST_NAMED_CLASSES])
+    return rates[np.ix_(shown, shown)], list(names[shown])
 
 
 def _table(evaluation, heading):

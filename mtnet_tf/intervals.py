@@ -22,9 +22,13 @@ class Summary(NamedTuple):
 
 
 def summarize(scores):
-    """Mean, standard deviation and normal interval over the first axis, the episodes."""
+    """Mean, standard deviation and normal interval over the first axis, the episodes.
+
+    One episode has no interval: NaN.
+    """
     std = scores.std(0)
-    return Summary(scores.mean(0), std, 1.96 * std / np.sqrt(len(scores)))
+    ci95 = 1.96 * std / np.sqrt(len(scores))
+    return Summary(scores.mean(0), std, ci95 if len(scores) > 1 else np.full_like(ci95, np.nan))
 
 
 def bootstrap_interval(scores, seed=0):

@@ -5,7 +5,13 @@ import sys
 
 from mtnet_tf import evaluation_report, plots, reports, runs, training
 from mtnet_tf.analysis import regression_curves
-from mtnet_tf.datasets import find_leaks, load_pictures, load_tasks
+from mtnet_tf.datasets import (
+    find_leaks,
+    identify,
+    load_pictures,
+    load_tasks,
+    refuse_other_pictures,
+)
 from mtnet_tf.evaluation import evaluate
 from mtnet_tf.experiment import build_learner, compile_learner
 from mtnet_tf.settings import IMAGES, JOINT
@@ -33,6 +39,7 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
     latest = run.latest() if settings["resume"] else None
     tasks, validation_tasks = load_tasks(settings, "train"), load_tasks(settings, "val")
     if latest:
+        refuse_other_pictures(settings, run.config())
         learner = runs.load_learner(latest)
         compile_learner(learner, settings, learner.optimizer)
         say(f"Resuming from {latest}")
@@ -42,7 +49,7 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
     total = settings["pretrain_iterations"] + settings["metatrain_iterations"]
     if int(learner.optimizer.iterations) >= total:
         return
-    run.start(settings, command)
+    run.start(settings, command, identify(settings))
     options = {
         "meta_batch_size": settings["meta_batch_size"],
         "validate_every": settings["validate_every"] or training.default_interval(total),
@@ -72,6 +79,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
       `Evaluation`.
     """
     split = "test" if settings["test_set"] else "val"
+    refuse_other_pictures(settings, run.config())
     run.refuse_choosing(split, settings["test_iter"])
     checkpoint = run.find(settings["test_iter"])
     learner = runs.load_learner(checkpoint)
@@ -79,9 +87,10 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     learner.step_size = settings["update_lr"]
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
+    tasks = load_tasks(settings, split)
     evaluation = evaluate(
         learner,
-        load_tasks(settings, split),
+        tasks,
         num_episodes=settings["num_test_episodes"],
         num_inner_steps=settings["num_test_updates"],
         seed=settings["seed"],
@@ -89,6 +98,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     )
     sizes = [math.prod(v.shape) for v in learner.meta_parameters]
     extras = {**learner.report(), "num_meta_parameters": sum(sizes)}
+    extras |= {"num_shots": tasks.num_shots, "num_queries": tasks.num_queries}
     names = None
     if settings["datasource"] in IMAGES:
         names = load_pictures(settings, split).packed.class_names

@@ -56,6 +56,18 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def read_json(path):
+    """Reads JSON.
+
+    Raises:
+      ValueError: if the file is none.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not readable JSON ({error}). Restore or delete it.") from error
+
+
 def write_csv(path, rows):
     """Writes rows (lists) beside and renames the file."""
     partial = Path(f"{path}.partial")
@@ -72,15 +84,16 @@ class Run:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
 
-    def start(self, settings, command):
+    def start(self, settings, command, data=None):
         """Makes the folder and writes config.json.
 
         Args:
           settings: dict, every resolved setting.
           command: the command line, str.
+          data: what identifies the pictures trained on, see `datasets.identify`.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        config = {"settings": settings, "command": command, "versions": versions()}
+        config = {"settings": settings, "command": command, "data": data, "versions": versions()}
         write_json(self.path / "config.json", config)
 
     def clear(self):
@@ -103,7 +116,10 @@ class Run:
                 f"No trained run in {self.path}: train it first with the same flags and "
                 "--train=True, or name its folder with --run."
             )
-        return json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
+        if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
+            raise ValueError(f"{path} must hold the settings of a run. It was not written by one.")
+        return config
 
     def _numbered(self):
         return sorted(self.checkpoints.glob("iteration_*.keras"))
@@ -162,15 +178,16 @@ class Run:
         """
         if split != "test" or iteration < 0:
             return
-        for path in self.path.glob("test_*.json"):
-            record = json.loads(path.read_text(encoding="utf-8"))
-            if record["settings"]["test_iter"] >= 0 and record["iteration"] != iteration:
-                raise ValueError(
-                    f"--test_iter={iteration} would be the second checkpoint of {self.path} on "
-                    f"the test split, after {record['iteration']}, and the better of two is no "
-                    "fair estimate. Choose on the validation split (--test_set=False), or leave "
-                    "--test_iter out for the best one on it."
-                )
+        tested = self.path / "tested_checkpoint.json"
+        first = read_json(tested) if tested.is_file() else iteration
+        if first != iteration:
+            raise ValueError(
+                f"--test_iter={iteration} would be the second checkpoint of {self.path} on the "
+                f"test split, after {first}, and the better of two is no fair estimate. Choose on "
+                "the validation split (--test_set=False), or leave --test_iter out for the best "
+                "one on it."
+            )
+        write_json(tested, iteration)
 
     def rows(self):
         """The rows of metrics.csv, dicts of floats."""

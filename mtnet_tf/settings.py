@@ -162,6 +162,10 @@ def check(settings):
         raise ValueError("--baseline=oracle needs --datasource=sinusoid, as in the original.")
     if settings["datasource"] in IMAGES and settings["num_classes"] < 2:
         raise ValueError("--num_classes must be at least 2. Received: 1.")
+    if settings["num_test_episodes"] < 2:
+        raise ValueError(
+            "--num_test_episodes must be at least 2: one score has no interval. Received: 1."
+        )
     for name in ("train_update_lr", "train_update_batch_size"):
         if settings["train"] and settings[name] > 0:
             raise ValueError(
@@ -186,17 +190,18 @@ _FREE_IN_EVALUATION = {
 }
 
 
-def check_same_run(settings, trained):
+def check_same_run(settings, trained, *, evaluates=False):
     """Refuses settings that a run folder was not trained with.
 
     Args:
       settings: of this command.
       trained: of the run folder.
+      evaluates: whether the run is only evaluated, which may go another way than training.
 
     Raises:
       ValueError: names the first difference, in one sentence.
     """
-    free = _FREE if settings["train"] else _FREE | _FREE_IN_EVALUATION
+    free = _FREE | _FREE_IN_EVALUATION if evaluates else _FREE
     for name in DEFAULTS.keys() & trained.keys() - free:
         if settings[name] != trained[name]:
             raise ValueError(
