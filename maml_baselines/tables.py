@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from maml_baselines.methods import METHODS
-from maml_baselines.published import EVALUATED_AFTER, NOTES, PUBLISHED
+from maml_baselines.published import EVALUATED_AFTER, PUBLISHED
 from maml_baselines.resolving import build_learner, fits, resolve
 from mtnet_tf import reports, run_experiment, runs
 from mtnet_tf.comparison import pair, read_results
@@ -35,7 +35,6 @@ class Row(NamedTuple):
 
     method: str
     published: str
-    elsewhere: str
     measured: str
     difference: str = ""
     iterations: str = ""
@@ -167,4 +166,4 @@ def _markdown(rows, settings):
     body = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
     episodes = f"{settings['num_test_episodes']} distinct episodes, seed {settings['seed']}; "
     note = episodes + "mean ± 95 % interval; per cent of right answers, or mean squared error."
-    return "\n".join([f"# {title}", "", note, "", *head, *body, "", NOTES, ""])
+    return "\n".join([f"# {title}", "", note, "", *head, *body, ""])

@@ -5,14 +5,18 @@ from mtnet_tf.comparison import compare
 from mtnet_tf.runs import write_csv, write_json
 
 
-def run_folder(path, scores, metric="accuracy", split="test"):
+def run_folder(path, scores, metric="accuracy", split="test", inductive=None, suffix=""):
     """A run folder with the scores of some episodes, {fingerprint: [score after each step]}."""
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     steps = range(len(next(iter(scores.values()))))
     header = ["episode", "support_before", *(f"query_after_{i}" for i in steps)]
     rows = [[key, 0.5, *values] for key, values in scores.items()]
-    write_csv(path / f"{split}_ubs1_stepsize0.4_episodes.csv", [header, *rows])
-    write_json(path / f"{split}_ubs1_stepsize0.4.json", {"metric": metric, "iteration": 7})
+    if inductive:
+        header += [f"inductive_after_{i}" for i in steps]
+        rows = [[*row, *inductive[row[0]]] for row in rows]
+    stem = f"{split}_ubs1_stepsize0.4{suffix}"
+    write_json(path / f"{stem}.json", {"metric": metric, "iteration": 7})
+    write_csv(path / f"{stem}_episodes.csv", [header, *rows])
     return path
 
 
@@ -34,6 +38,23 @@ def test_only_common_episodes_and_steps_count(tmp_path):
     assert "2 distinct episodes in common" in table
     assert "(A has 3, B has 4; the others are left out)" in table
     assert table.splitlines()[-1].split()[:4] == ["0", "0.000", "25.000", "-25.000"]
+
+
+def test_both_normalisations_are_compared(tmp_path):
+    runs = []
+    for name, shift in (("a", 0.1), ("b", 0.0)):
+        scores, alone = {"x": [0.5], "y": [0.7]}, {"x": [0.3 + shift], "y": [0.4 + shift]}
+        runs.append(run_folder(tmp_path / name, scores, inductive=alone))
+    transductive, inductive = compare(*runs).split("Inductive")
+    assert transductive.splitlines()[-2].split()[3] == "+0.000"
+    assert inductive.splitlines()[-1].split()[3] == "+10.000"
+
+
+def test_an_earlier_evaluation_on_the_same_episodes_is_found(tmp_path):
+    a = run_folder(tmp_path / "a", {"x": [0.0], "y": [1.0]})
+    run_folder(tmp_path / "a", {"v": [0.0], "w": [1.0]}, suffix="_seed3")
+    b = run_folder(tmp_path / "b", {"x": [0.0], "y": [1.0]})
+    assert "2 distinct episodes in common" in compare(a, b)
 
 
 def test_other_episodes_are_refused(tmp_path):

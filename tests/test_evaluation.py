@@ -118,5 +118,18 @@ def test_inductive_scores_answer_each_query_by_itself(classifier):
     assert np.any(result.inductive_loss != result.query_loss)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        Sinusoids(task_definition="paper"),  # same inputs, other targets
+        Sinusoids(num_shots=5, num_queries=15),  # same points, another boundary
+    ],
+)
+def test_other_tasks_are_other_episodes(other):
+    learner = regression_learner()
+    names = [run(learner, tasks, num_inner_steps=0).fingerprints for tasks in (None, other)]
+    assert not set(names[0]) & set(names[1])
+
+
 def test_without_set_statistics_nothing_is_inductive():
     assert run(regression_learner()).inductive is None

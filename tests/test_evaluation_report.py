@@ -76,11 +76,15 @@ def test_the_answers_are_drawn(run):
     assert not list(run.path.glob("*partial*"))
 
 
-def test_a_second_checkpoint_on_the_test_split_is_refused(run):
-    settings = {**SETTINGS, "test_iter": 9}
-    evaluation_report.write(run, classification(), settings, "test", 9)
-    run.refuse_choosing("test", 9)
-    run.refuse_choosing("test", -1)
-    run.refuse_choosing("val", 5)
-    with pytest.raises(ValueError, match="--test_iter=5 would be the second checkpoint"):
-        run.refuse_choosing("test", 5)
+def test_flat_names_of_many_classes_are_not_grouped():
+    names = [f"cat{i:02d}" for i in range(60)]
+    rates, shown = evaluation_report._confusion(classification(60, 400), 1, names)
+    assert rates.shape == (50, 50) and len(shown) == 50
+    assert "cat00" in shown  # the one that is mistaken
+
+
+def test_another_evaluation_gets_files_of_its_own():
+    usual = evaluation_report.file_stem(SETTINGS, "test")
+    assert usual == "test_ubs1_stepsize0.4"
+    for change in ({"seed": 3}, {"num_queries": 2}, {"test_iter": 9}, {"num_test_episodes": 40}):
+        assert evaluation_report.file_stem({**SETTINGS, **change}, "test").startswith(usual + "_")

@@ -10,6 +10,10 @@ def test_summary_is_mean_and_normal_interval():
     np.testing.assert_allclose(summary.ci95, [1.96 * np.sqrt(5) / 2, 0.0])
 
 
+def test_one_episode_has_no_interval():
+    assert np.isnan(summarize(np.array([[0.5]])).ci95).all()
+
+
 def test_bootstrap_agrees_with_the_normal_interval_where_that_is_right(rng):
     scores = rng.normal(size=(600, 2))
     low, high = bootstrap_interval(scores)

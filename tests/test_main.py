@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,18 +72,25 @@ def test_sinusoid_trains_resumes_and_evaluates(command, tmp_path):
     second = command(*flags, "--metatrain_iterations=40")
     assert second.returncode == 0, second.stderr
     assert "Resuming from" in second.stdout and "40 distinct episodes" in second.stdout
-    with (run / "test_ubs10_stepsize0.01.csv").open() as file:
+    with (run / "test_ubs10_stepsize0.01_updates3_episodes40.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows[0] == [f"update{i}" for i in range(4)] and len(rows) == 4
-    record = json.loads((run / "test_ubs10_stepsize0.01.json").read_text())
+    record = json.loads((run / "test_ubs10_stepsize0.01_updates3_episodes40.json").read_text())
     assert record["num_distinct_episodes"] == 40 and record["split"] == "test"
     assert record["settings"]["meta_batch_size"] == 4
     assert float(rows[1][3]) == pytest.approx(record["query_after_step"]["mean"][3])
-    assert len((run / "test_ubs10_stepsize0.01_episodes.csv").read_text().splitlines()) == 41
+    assert (
+        len(
+            (run / "test_ubs10_stepsize0.01_updates3_episodes40_episodes.csv")
+            .read_text()
+            .splitlines()
+        )
+        == 41
+    )
     # Another step size in evaluation alone, the settings being those of the run.
     tested = command("--train=False", f"--run={run}", "--update_lr=0.02")
     assert tested.returncode == 0, tested.stderr
-    assert (run / "test_ubs10_stepsize0.02.png").is_file()
+    assert (run / "test_ubs10_stepsize0.02_updates3_episodes40.png").is_file()
     assert (run / "test_curves.png").is_file()
     # The newest evaluation against itself.
     compared = command("--compare", str(run), str(run))
@@ -119,7 +127,12 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_pa
     assert "SYNTHETIC pictures, not the real ones" in result.stdout
     (run,) = (tmp_path / "runs").iterdir()
     assert "omniglot_synthetic_3way" in run.name
-    assert json.loads((run / "test_ubs1_stepsize0.4.json").read_text())["synthetic"] is True
+    assert (
+        json.loads((run / "test_ubs1_stepsize0.4_updates1_episodes20.json").read_text())[
+            "synthetic"
+        ]
+        is True
+    )
     # The trained run answers for a user's own pictures, and goes to a server.
     for label in ("ka", "ga"):
         (tmp_path / "own" / label).mkdir(parents=True)
@@ -129,7 +142,7 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_pa
     answer = command("--predict", f"--run={run}", "--support=own", "--query=own/ka/1.png")
     assert answer.returncode == 0, answer.stderr
     assert "they are inverted" in answer.stdout and "own/ka/1.png" in answer.stdout
-    assert (tmp_path / "contact_sheet.png").is_file()
+    assert (run / "contact_sheet.png").is_file()
     exported = command(f"--run={run}", "--export_dir=served/1")
     assert exported.returncode == 0, exported.stderr
     assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
@@ -151,7 +164,12 @@ def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_pat
     assert "Checked: no class and no picture of the test split" in result.stdout
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.startswith("folder_photos8_2way_1shot_tnet")
-    assert (run / "test_ubs1_stepsize0.01_answers.png").is_file()
+    # With one more class the split is another, and a test class may be one trained on.
+    shutil.copytree(tmp_path / "photos" / "a", tmp_path / "photos" / "k")
+    again = command(f"--run={run}", "--train=False", "--datasource=folder", "--packed_dir=packed")
+    assert again.returncode == 2
+    assert "must be those that the run in this folder was trained on" in again.stderr
+    assert (run / "test_ubs1_stepsize0.01_updates1_episodes20_answers.png").is_file()
 
 
 @pytest.mark.parametrize(
@@ -162,6 +180,9 @@ def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_pat
         (["--train=False", "--logdir=none"], "No trained run in none/sinusoid"),
         (["omniglot"], "Expected flags only. Received: ['omniglot']"),
         (["--predict"], "No trained run in runs/sinusoid"),
+        (["--compare="], "--compare must not be empty"),
+        (["--predict", "--export_dir=x"], "exclude each other"),
+        (["--support=x"], "--support goes with --predict"),
         (["--compare=runs/a"], "--compare needs two run folders. Received: ['runs/a']"),
     ],
 )
@@ -196,6 +217,7 @@ def test_the_program_itself_exits_with_status_2_and_no_traceback(tmp_path):
         ({"meta_lr": float("inf")}, "--meta_lr must be positive"),
         ({"train_update_lr": 0.4}, "--train_update_lr .* goes with --train=False"),
         ({"num_queries": -1}, "--num_queries must not be negative"),
+        ({"num_test_episodes": 1}, "--num_test_episodes must be at least 2"),
         ({"image_size": 0}, "--image_size must be positive"),
         ({"num_train_classes": 0}, "--num_train_classes must be at least 2"),
     ],

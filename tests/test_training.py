@@ -180,9 +180,25 @@ def test_a_run_is_not_resumed_with_other_settings():
         (name,) = change
         with pytest.raises(ValueError, match=f"--{name} must be .*, as the run in this folder"):
             check_same_run(resolve(change), trained)
-    check_same_run(resolve({"update_lr": 0.5, "train": False}), trained)
+    check_same_run(resolve({"update_lr": 0.5, "train": False}), trained, evaluates=True)
     with pytest.raises(ValueError, match="--use_T must be"):
-        check_same_run(resolve({"use_T": True, "train": False}), trained)
+        check_same_run(resolve({"use_T": True, "train": False}), trained, evaluates=True)
+
+
+@pytest.mark.parametrize("text", ["{}", "{", '{"settings": 3}'])
+def test_a_strange_config_is_one_sentence_that_names_the_file(run, text):
+    (run.path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match="config.json (must hold|is not readable)"):
+        run.config()
+
+
+def test_a_second_checkpoint_on_the_test_split_is_refused_whatever_came_between(run):
+    run.refuse_choosing("val", 5)
+    run.refuse_choosing("test", 9)
+    run.refuse_choosing("test", 9)
+    run.refuse_choosing("test", -1)
+    with pytest.raises(ValueError, match="--test_iter=5 would be the second checkpoint"):
+        run.refuse_choosing("test", 5)
 
 
 def test_json_of_a_run_says_how_to_repeat_it(run):
