@@ -25,7 +25,8 @@ class EpisodeStreams:
           batch_size: tasks per batch.
           steps: batches that will be asked for.
           seed: run seed.
-          start: number of the first batch in training, where an earlier `fit` stopped.
+          start: function that gives the number of the first batch in training, called when that
+            batch is asked for: Keras' callbacks may restore the optimizer before.
 
         Returns:
           Pair (stream, whether its tasks are others than before).
@@ -35,7 +36,7 @@ class EpisodeStreams:
             return x, False  # Keras' `fit` validates through `evaluate`, with what it was given
         x, sampled = episode_batches(x, batch_size), None
         if isinstance(x, TaskDistribution):
-            numbers = range(start, start + 2**40) if role == "train" else range(steps or 0)
+            numbers = start if role == "train" else range(steps or 0)
             sampled = SampledBatches.of(x, batch_size, steps, numbers, seed, _PURPOSES[role])
         self._sampled[role] = sampled
         changed = (known and known[:2]) != (sampled and sampled[:2])

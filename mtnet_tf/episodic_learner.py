@@ -146,7 +146,9 @@ class EpisodicLearner(keras.Model, abc.ABC):
         episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.TRAIN_MASKS, iteration)
         result, gradients = self.meta_gradients(episode, seed)
-        self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
+        # A stream reads the number of its first batch late, but before the optimizer counts on.
+        with tf.control_dependencies([episode.support_x]):
+            self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
         return self._metrics_of(result, episode)
 
     def make_train_function(self, force=False):
@@ -220,8 +222,9 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
 
     def _stream(self, x, role, batch_size, steps):
-        start = int(self.optimizer.iterations)
-        stream, changed = self._streams.open(x, role, batch_size, steps, self.seed, start)
+        stream, changed = self._streams.open(
+            x, role, batch_size, steps, self.seed, lambda: int(self.optimizer.iterations)
+        )
         if changed:
             setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
         return stream

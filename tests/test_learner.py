@@ -77,6 +77,28 @@ def test_sampling_ahead_goes_on_where_an_earlier_fit_stopped():
     assert_same_bits(whole, parts)
 
 
+def test_sampling_ahead_resumes_an_interrupted_fit_with_the_same_bits(tmp_path):
+    """Keras restores the optimizer's iteration when `fit` has its stream already."""
+    (whole, tasks), (killed, _), (resumed, _) = (picture_learner(False) for _ in range(3))
+    options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
+    whole.fit(tasks, epochs=3, **options)
+
+    def fit_to_the_end(learner, *callbacks):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        return learner.fit(tasks, epochs=3, callbacks=[backup, *callbacks], **options)
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_to_the_end(killed, Interrupt())
+    assert len(fit_to_the_end(resumed).epoch) == 1
+    assert_same_bits(whole.model, resumed.model)
+    assert_same_bits(whole.optimizer, resumed.optimizer)
+
+
 def test_every_meta_parameter_moves():
     learner = new_learner(steps_per_execution=20)
     before = [v.numpy() for v in learner.meta_parameters]
