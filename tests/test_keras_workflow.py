@@ -69,6 +69,25 @@ def test_backup_and_restore_resumes_an_interrupted_fit(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def evaluate_in_callback(learner, x, **options):
+    class Evaluate(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            learner.evaluate(x, verbose=0, **options)
+
+    return Evaluate()
+
+
+def test_evaluating_other_tasks_within_fit_leaves_its_validation_alone(rng):
+    expected = fit(new_learner())
+    others = [
+        (Sinusoids(num_shots=2), {"batch_size": 3, "steps": 1}),
+        (numpy_episode(rng), {"batch_size": 2}),
+    ]
+    for x, options in others:
+        learner = new_learner()
+        assert fit(learner, callbacks=[evaluate_in_callback(learner, x, **options)]) == expected
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adamw", "lion", "ftrl"])
 def test_any_optimizer(optimizer):
     learner = new_learner(optimizer, run_eagerly=True)
