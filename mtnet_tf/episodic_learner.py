@@ -142,7 +142,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def train_step(self, data):
         """One meta-step (eq. 13). Keras compiles and calls it."""
-        iteration = self.optimizer.iterations.value
+        iteration = self._batches_seen.value
         episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.TRAIN_MASKS, iteration)
         result, gradients = self.meta_gradients(episode, seed)
@@ -150,6 +150,11 @@ class EpisodicLearner(keras.Model, abc.ABC):
         with tf.control_dependencies([episode.support_x]):
             self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
         return self._metrics_of(result, episode)
+
+    @property
+    def _batches_seen(self):
+        """The optimizer's counter of batches: `iterations`, unless it accumulates gradients."""
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations
 
     def make_train_function(self, force=False):
         """Compiles the meta-step; several of them, sampling included, as ONE program.
@@ -223,7 +228,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def _stream(self, x, role, batch_size, steps):
         stream, changed = self._streams.open(
-            x, role, batch_size, steps, self.seed, lambda: int(self.optimizer.iterations)
+            x, role, batch_size, steps, self.seed, lambda: int(self._batches_seen)
         )
         if changed:
             setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
