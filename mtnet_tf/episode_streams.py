@@ -1,5 +1,7 @@
 """What a learner trains and validates on: what Keras iterates over, and the episodes in it."""
 
+import weakref
+
 import tensorflow as tf
 
 from mtnet_tf import seeds
@@ -10,11 +12,12 @@ _PURPOSES = {"train": seeds.Purpose.TRAIN_TASKS, "test": seeds.Purpose.VALIDATIO
 
 
 class EpisodeStreams:
-    """One stream of episodes for each role, "train" and "test"."""
+    """Streams of episodes, and the one in use for each role, "train" and "test"."""
 
     def __init__(self):
         """Nothing is streamed yet."""
-        self._sampled = {}
+        self._known = weakref.WeakKeyDictionary()  # stream -> (tasks, batch size)
+        self._sampled = {}  # role -> (tasks, batch size), None for episodes at hand
 
     def open(self, x, role, batch_size, steps, seed, start):
         """Makes `x` something that Keras iterates over.
@@ -25,30 +28,32 @@ class EpisodeStreams:
           batch_size: tasks per batch.
           steps: batches that will be asked for.
           seed: run seed.
-          start: number of the first batch in training, where an earlier `fit` stopped.
+          start: function that gives the number of the first batch in training, called when that
+            batch is asked for: Keras' callbacks may restore the optimizer before.
 
         Returns:
           Pair (stream, whether its tasks are others than before).
         """
-        known = self._sampled.get(role)
-        if known is not None and x is known.stream:
-            return x, False  # Keras' `fit` validates through `evaluate`, with what it was given
-        x, sampled = episode_batches(x, batch_size), None
+        stream = episode_batches(x, batch_size)
         if isinstance(x, TaskDistribution):
-            numbers = range(start, start + 2**40) if role == "train" else range(steps or 0)
+            numbers = start if role == "train" else range(steps or 0)
             sampled = SampledBatches.of(x, batch_size, steps, numbers, seed, _PURPOSES[role])
-        self._sampled[role] = sampled
-        changed = (known and known[:2]) != (sampled and sampled[:2])
-        return sampled.stream if sampled else x, changed
+            stream = sampled.stream
+            self._known[stream] = (sampled.tasks, sampled.batch_size)
+        before = self._sampled.get(role)
+        # Keras' `fit` validates through `evaluate`, with the stream that it was given.
+        is_known = isinstance(stream, tf.data.Dataset) and stream in self._known
+        self._sampled[role] = self._known[stream] if is_known else None
+        return stream, before != self._sampled[role]
 
     def samples_in_graph(self, role):
         """Whether the compiled step samples by itself, and its data are numbers of batches."""
         sampled = self._sampled.get(role)
-        return sampled is not None and sampled.tasks.in_graph
+        return sampled is not None and sampled[0].in_graph
 
     def episode(self, data, role, seed):
         """The `Episode` that is `data`, or that is sampled now."""
         if not self.samples_in_graph(role):
             return Episode(*tf.nest.flatten(data))
-        sampled = self._sampled[role]
-        return sampled.tasks.sample(seed, sampled.batch_size)
+        tasks, batch_size = self._sampled[role]
+        return tasks.sample(seed, batch_size)

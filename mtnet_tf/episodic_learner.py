@@ -142,12 +142,19 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def train_step(self, data):
         """One meta-step (eq. 13). Keras compiles and calls it."""
-        iteration = self.optimizer.iterations.value
+        iteration = self._batches_seen.value
         episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.TRAIN_MASKS, iteration)
         result, gradients = self.meta_gradients(episode, seed)
-        self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
+        # A stream reads the number of its first batch late, but before the optimizer counts on.
+        with tf.control_dependencies([episode.support_x]):
+            self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
         return self._metrics_of(result, episode)
+
+    @property
+    def _batches_seen(self):
+        """The optimizer's counter of batches: `iterations`, unless it accumulates gradients."""
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations
 
     def make_train_function(self, force=False):
         """Compiles the meta-step; several of them, sampling included, as ONE program.
@@ -220,8 +227,9 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
 
     def _stream(self, x, role, batch_size, steps):
-        start = int(self.optimizer.iterations)
-        stream, changed = self._streams.open(x, role, batch_size, steps, self.seed, start)
+        stream, changed = self._streams.open(
+            x, role, batch_size, steps, self.seed, lambda: int(self._batches_seen)
+        )
         if changed:
             setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
         return stream

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import Episode, MetaLearner, Sinusoids, networks
+from mtnet_tf import Episode, MetaLearner, Sinusoids, networks, seeds
 
 TASKS = Sinusoids(num_shots=3)
 
@@ -69,6 +69,25 @@ def test_backup_and_restore_resumes_an_interrupted_fit(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def evaluate_in_callback(learner, x, **options):
+    class Evaluate(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            learner.evaluate(x, verbose=0, **options)
+
+    return Evaluate()
+
+
+def test_evaluating_other_tasks_within_fit_leaves_its_validation_alone(rng):
+    expected = fit(new_learner())
+    others = [
+        (Sinusoids(num_shots=2), {"batch_size": 3, "steps": 1}),
+        (numpy_episode(rng), {"batch_size": 2}),
+    ]
+    for x, options in others:
+        learner = new_learner()
+        assert fit(learner, callbacks=[evaluate_in_callback(learner, x, **options)]) == expected
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adamw", "lion", "ftrl"])
 def test_any_optimizer(optimizer):
     learner = new_learner(optimizer, run_eagerly=True)
@@ -76,6 +95,26 @@ def test_any_optimizer(optimizer):
     fit(learner, 1, steps_per_epoch=1, validation_data=None, validation_steps=None)
     after = learner.model.get_weights()
     assert all(np.any(a != b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("eager", [False, True])
+def test_accumulated_gradients_are_of_new_tasks_each(scaled, eager):
+    """Two batches of equal weight make the update that their mean gradient makes."""
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    wrapped = keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
+    learner, at_once = new_learner(wrapped, run_eagerly=eager), new_learner("sgd")
+    expected = [np.zeros(v.shape, "float32") for v in at_once.meta_parameters]
+    for batch in range(2):
+        seed = seeds.stateless_seed(0, seeds.Purpose.TRAIN_TASKS, batch)
+        mask_seed = seeds.stateless_seed(0, seeds.Purpose.TRAIN_MASKS, batch)
+        _, gradients = at_once.meta_gradients(TASKS.sample(seed, 4), mask_seed)
+        expected = [e - 0.05 * g.numpy() for e, g in zip(expected, gradients, strict=True)]
+    before = [v.numpy() for v in learner.meta_parameters]
+    fit(learner, 1, validation_data=None, validation_steps=None)
+    assert int(learner.optimizer.iterations) == 1
+    for old, new, change in zip(before, learner.meta_parameters, expected, strict=True):
+        np.testing.assert_allclose(new - old, change, rtol=1e-3, atol=1e-6)
 
 
 def test_a_users_loss_function_is_minimised():

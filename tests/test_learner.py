@@ -48,12 +48,12 @@ def test_loop_of_meta_steps_compiled_as_one_equals_single_steps():
     assert_same_bits(single, looped)
 
 
-def picture_learner(in_graph):
+def picture_learner(in_graph, optimizer="adam"):
     images = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 1), np.uint8)
     options = {"num_ways": 2, "num_shots": 1, "num_queries": 2, "in_graph": in_graph}
     tasks = ImageClasses(images, [5] * 6, **options)
     learner = MetaLearner(networks.dense_image_network((4, 4, 1), 2), 0.1)
-    learner.compile("adam", FewShotCrossentropy(1), jit_compile=False)
+    learner.compile(optimizer, FewShotCrossentropy(1), jit_compile=False)
     return learner, tasks
 
 
@@ -68,13 +68,39 @@ def test_episodes_sampled_ahead_of_the_step_are_those_sampled_in_it():
     np.testing.assert_allclose(*histories, rtol=1e-3)
 
 
-def test_sampling_ahead_goes_on_where_an_earlier_fit_stopped():
-    (whole, tasks), (parts, _) = picture_learner(False), picture_learner(False)
+@pytest.mark.parametrize("accumulated", [None, 2])
+def test_sampling_ahead_goes_on_where_an_earlier_fit_stopped(accumulated):
+    (whole, tasks), (parts, _) = (
+        picture_learner(False, keras.optimizers.Adam(gradient_accumulation_steps=accumulated))
+        for _ in range(2)
+    )
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
     whole.fit(tasks, epochs=2, **options)
     parts.fit(tasks, **options)
     parts.fit(tasks, **options)
     assert_same_bits(whole, parts)
+
+
+def test_sampling_ahead_resumes_an_interrupted_fit_with_the_same_bits(tmp_path):
+    """Keras restores the optimizer's iteration when `fit` has its stream already."""
+    (whole, tasks), (killed, _), (resumed, _) = (picture_learner(False) for _ in range(3))
+    options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
+    whole.fit(tasks, epochs=3, **options)
+
+    def fit_to_the_end(learner, *callbacks):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        return learner.fit(tasks, epochs=3, callbacks=[backup, *callbacks], **options)
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_to_the_end(killed, Interrupt())
+    assert len(fit_to_the_end(resumed).epoch) == 1
+    assert_same_bits(whole.model, resumed.model)
+    assert_same_bits(whole.optimizer, resumed.optimizer)
 
 
 def test_every_meta_parameter_moves():

@@ -32,7 +32,8 @@ class SampledBatches(NamedTuple):
           tasks: `TaskDistribution`.
           batch_size: tasks per batch.
           steps: batches that will be asked for.
-          numbers: range of their numbers.
+          numbers: range of their numbers; or, for an endless stream, a function that gives the
+            first of them, called when it is asked for.
           run_seed: int.
           purpose: `seeds.Purpose`.
 
@@ -44,7 +45,10 @@ class SampledBatches(NamedTuple):
                 "A TaskDistribution is endless: `batch_size` and the number of steps must be "
                 f"given. Received: batch_size={batch_size}, steps={steps}."
             )
-        stream = tf.data.Dataset.range(numbers.start, numbers.stop)
+        if callable(numbers):
+            stream = _endless(numbers)
+        else:
+            stream = tf.data.Dataset.range(numbers.start, numbers.stop)
         if not tasks.in_graph:
 
             def sample(number):
@@ -52,3 +56,10 @@ class SampledBatches(NamedTuple):
 
             stream = stream.map(sample, num_parallel_calls=2).prefetch(2)
         return cls(tasks, batch_size, stream)
+
+
+def _endless(first):
+    start = tf.data.Dataset.from_generator(
+        lambda: iter([first()]), output_signature=tf.TensorSpec([], tf.int64)
+    )
+    return start.flat_map(lambda number: tf.data.Dataset.range(number, number + 2**40))
