@@ -40,17 +40,7 @@ def rebuild(model, replace):
     Raises:
       ValueError: if the model is not built, or is a subclass that can't be rebuilt.
     """
-    if not isinstance(model, keras.Sequential | Functional):
-        raise ValueError(
-            "`model` must be a Sequential or functional Keras model. "
-            f"Received: {model.name} of class {type(model).__name__}. Write it as "
-            "`keras.Model(inputs, outputs)`, or build it from TWDense and TWConv2D layers."
-        )
-    if not model.built:
-        raise ValueError(
-            f"`model` must be built. Received: {model.name} without weights; call it on data once, "
-            "or begin it with `keras.Input`."
-        )
+    refuse_unknown_structure(model)
     replacements = []
 
     def clone(layer):
@@ -63,7 +53,33 @@ def rebuild(model, replace):
     for replacement in replacements:
         for variable, value in zip(replacement.targets(), replacement.values, strict=True):
             variable.assign(keras.ops.reshape(value, variable.shape))
+    finalize_statistics(copy)
     return copy
+
+
+def finalize_statistics(model):
+    """Lets every `keras.layers.Normalization` compute with the statistics assigned to it.
+
+    It takes them from its variables in `adapt` and in `load_weights` only.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+
+
+def refuse_unknown_structure(model):
+    """Raises ValueError if the model is not built, or is a subclass that can't be rebuilt."""
+    if not isinstance(model, keras.Sequential | Functional):
+        raise ValueError(
+            "`model` must be a Sequential or functional Keras model. "
+            f"Received: {model.name} of class {type(model).__name__}. Write it as "
+            "`keras.Model(inputs, outputs)`, or build it from TWDense and TWConv2D layers."
+        )
+    if not model.built:
+        raise ValueError(
+            f"`model` must be built. Received: {model.name} without weights; call it on data once, "
+            "or begin it with `keras.Input`."
+        )
 
 
 def copy_of(layer):

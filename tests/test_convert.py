@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mtnet_tf import MetaLearner, fold, layers, to_mtnet
 from mtnet_tf.fast_weights import fast_weights
+from mtnet_tf.rebuilding import finalize_statistics
 
 K = keras.layers
 
@@ -50,6 +51,13 @@ def separable_network():
     return keras.Model(pictures, K.Dense(3, activation="softmax")(x))
 
 
+def standardized_network():
+    """Its statistics come from data."""
+    standardize = K.Normalization()
+    standardize.adapt(np.random.default_rng(3).normal(5.0, 3.0, size=(64, 4)))
+    return keras.Sequential([keras.Input((4,)), standardize, K.Dense(3)])
+
+
 def application(name, **options):
     def make():
         network = getattr(keras.applications, name)
@@ -69,13 +77,14 @@ MODELS = {
     "dense": dense_network,
     "sequence": sequence_network,
     "separable": separable_network,
+    "standardized": standardized_network,
     "MobileNetV2": application("MobileNetV2", alpha=0.35),
     "ResNet50": application("ResNet50"),
     "MobileNetV3Small": application("MobileNetV3Small"),
     "EfficientNetB0": application("EfficientNetB0"),
     "DenseNet121": application("DenseNet121"),
 }
-SMALL = ("dense", "sequence", "separable")
+SMALL = ("dense", "sequence", "separable", "standardized")
 LIGHT = (*SMALL, "MobileNetV2")
 each_model = pytest.mark.parametrize(
     "name", [n if n in LIGHT else pytest.param(n, marks=slow) for n in MODELS]
@@ -101,6 +110,7 @@ def randomize(model, seed=0):
             variable.assign(random.uniform(0.5, 1.5, size=shape))
         else:
             variable.assign(random.normal(size=shape) / np.sqrt(np.prod(shape[:-1])))
+    finalize_statistics(model)
     return model
 
 
