@@ -9,6 +9,7 @@ import tensorflow as tf
 from mtnet_tf import runs
 from mtnet_tf.adaptation import Adapter
 from mtnet_tf.learner import MetaLearner
+from mtnet_tf.losses import output_kind, probabilities
 from mtnet_tf.preparation import INVERT, Preparation
 
 _PICTURES_AT_ONCE = 256
@@ -71,6 +72,7 @@ class FewShotClassifier:
             "statistics": statistics,
         }
         Adapter(self.learner, **self._options)  # says at once what makes no sense
+        _refuse_one_hot_labels(self.learner.task_loss)
         self._adapter = None
 
     def fit(self, pictures, labels):
@@ -132,8 +134,8 @@ class FewShotClassifier:
         # Normalised by themselves, queries are one set and can't be answered in parts.
         size = _PICTURES_AT_ONCE if self._adapter.statistics == "support" else len(x)
         parts = [x[i : i + size] for i in range(0, len(x), size)]
-        logits = [self._adapter.predict(self._adapted, part[None])[0] for part in parts]
-        return tf.nn.softmax(tf.concat(logits, 0)).numpy()
+        outputs = [self._adapter.predict(self._adapted, part[None])[0] for part in parts]
+        return probabilities(self.learner.task_loss, tf.concat(outputs, 0)).numpy()
 
     def predict(self, pictures):
         """The most probable label of each picture, array [m]; arguments as `predict_proba`."""
@@ -154,3 +156,13 @@ class FewShotClassifier:
                 f"Received: {labels.size} labels, unknown among them: {unknown}."
             )
         return float(np.mean(found == labels))
+
+
+def _refuse_one_hot_labels(loss):
+    kind, has_class_numbers = output_kind(loss)
+    if kind != "predictions" and not has_class_numbers:
+        name = getattr(loss, "name", getattr(loss, "__name__", loss))
+        raise ValueError(
+            "The learner's loss must take class numbers, as `sparse_categorical_crossentropy` "
+            f"does. Received: {name}, which takes one-hot labels."
+        )

@@ -11,7 +11,7 @@ import tensorflow as tf
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
 from mtnet_tf.adaptation import Adapter
 from mtnet_tf.export import read_metadata
-from mtnet_tf.losses import output_kind
+from mtnet_tf.losses import output_kind, probabilities
 
 SHAPE, WAYS = (8, 8, 1), 3
 
@@ -141,6 +141,31 @@ def test_what_a_loss_says_of_outputs_and_labels():
     named = losses.get("categorical_crossentropy")
     assert output_kind(named) == ("probabilities", False)
     assert output_kind(losses.get("mse")) == ("predictions", False)
+
+
+def test_probabilities_follow_from_logits_or_from_some_of_a_models_probabilities():
+    outputs = tf.constant([[0.6, 0.2], [0.0, 0.0]])
+    found = probabilities(keras.losses.SparseCategoricalCrossentropy(), outputs)
+    np.testing.assert_allclose(found, [[0.75, 0.25], [0.5, 0.5]], rtol=1e-6)
+    logits = tf.math.log(tf.constant([[3.0, 1.0]]))
+    np.testing.assert_allclose(
+        probabilities(FewShotCrossentropy(1), logits), [[0.75, 0.25]], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("classification", [None, True])
+def test_an_export_of_fewer_ways_than_outputs_gives_probabilities_that_sum_to_one(
+    classification, tmp_path, rng
+):
+    model = keras.Sequential([keras.Input((2,)), TWDense(4, activation="softmax", mask=None)])
+    learner = MetaLearner(model, 0.1)
+    learner.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    learner.export(tmp_path / "1", num_ways=2, classification=classification)
+    serve = tf.saved_model.load(tmp_path / "1").signatures["predict_initial"]
+    x = rng.normal(size=(1, 5, 2)).astype("float32")
+    full = model(x[0]).numpy()[:, :2]
+    found = serve(query_x=tf.constant(x))["probabilities"][0]
+    np.testing.assert_allclose(found, full / full.sum(1, keepdims=True), rtol=1e-5)
 
 
 def test_models_with_two_inputs_are_refused():

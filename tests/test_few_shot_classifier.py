@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtnet_tf import FewShotCrossentropy, MetaLearner, networks, runs
+from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks, runs
+from mtnet_tf.adaptation import Adapter
 from mtnet_tf.few_shot_classifier import FewShotClassifier
 from mtnet_tf.prediction import predict_pictures
 from mtnet_tf.preparation import Preparation
@@ -27,6 +28,14 @@ def new_learner():
             weight.assign(keras.initializers.GlorotUniform(1)(weight.shape))
     learner = MetaLearner(model, 0.1, 12)
     learner.compile("adam", FewShotCrossentropy(1), run_eagerly=True)
+    return learner
+
+
+def learner_with_softmax(loss="sparse_categorical_crossentropy"):
+    """Untrained, its outputs are probabilities."""
+    head = [keras.layers.Flatten(), TWDense(WAYS, activation="softmax", mask=None)]
+    learner = MetaLearner(keras.Sequential([keras.Input(SHAPE), *head]), 0.5, 20)
+    learner.compile("adam", loss, run_eagerly=True)
     return learner
 
 
@@ -57,6 +66,23 @@ def test_probabilities_of_fewer_ways_than_the_models_sum_to_one(fitted):
     probabilities = fitted.predict_proba([draw("row"), draw("column")])
     assert probabilities.shape == (2, 3)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
+
+
+def test_outputs_that_are_probabilities_are_not_softmaxed_again():
+    pictures, labels = [draw(label) for label in ("row", "stairs", "column")], ["a", "b", "c"]
+    learner = learner_with_softmax()
+    classifier = FewShotClassifier(learner, invert=True, drawings=True).fit(pictures, labels)
+    adapter = Adapter(learner)  # of all the model's classes, whose learned ones sum to less than 1
+    x = classifier.preparation.load(pictures, True)[None]
+    full = adapter.predict(classifier._adapted, x)[0].numpy()[:, :3]
+    assert full.sum(1).max() < 1 - 1e-4
+    found = classifier.predict_proba(pictures)
+    np.testing.assert_allclose(found, full / full.sum(1, keepdims=True), rtol=1e-5)
+
+
+def test_a_loss_on_one_hot_labels_is_refused():
+    with pytest.raises(ValueError, match="must take class numbers.* categorical_crossentropy, "):
+        FewShotClassifier(learner_with_softmax("categorical_crossentropy"))
 
 
 def test_files_of_any_mode_give_what_arrays_give(fitted, tmp_path):
