@@ -53,7 +53,7 @@ def export(learner, path, *, classification=None, preparation=None, **options):
         text = json.dumps(_metadata(served, preparation), indent=2)
         (Path(folder) / METADATA).write_text(text + "\n", encoding="utf-8")
         module = tf.Module()  # a SavedModel keeps what its module holds
-        module.kept = [variable.value for variable in learner.model.variables]
+        module.kept = [variable.value for variable in learner.variables]
         module.metadata = tf.saved_model.Asset(f"{folder}/{METADATA}")
         partial = Path(folder) / "partial"
         tf.saved_model.save(module, str(partial), signatures=served.signatures)
@@ -101,6 +101,7 @@ class _ServedLearner:
                 "Export needs a model with one input and one output. Received: "
                 f"{len(model.inputs)} inputs, {len(model.outputs)} outputs."
             )
+        self.classification = classification
         kind, self.has_class_numbers = output_kind(adapter.learner.task_loss)
         self.classifies = kind != "predictions"
         if classification is not None:
@@ -118,7 +119,7 @@ class _ServedLearner:
             "support_y": tf.TensorSpec(y_shape, y_dtype, "support_y"),
         }
         query = {"query_x": tf.TensorSpec(x_shape, dtype, "query_x")}
-        adapt = _concrete(self._adapt, support)
+        adapt = self._trace_adapt(support)
         learned = {
             name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name)
             for name, tensor in adapt.structured_outputs.items()
@@ -131,6 +132,17 @@ class _ServedLearner:
             "predict_initial": _concrete(self._predict_initial, query),
             tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: both,
         }
+
+    def _trace_adapt(self, support):
+        try:
+            return _concrete(self._adapt, support)
+        except (TypeError, ValueError) as error:
+            if self.classification is not None or self.classifies:
+                raise
+            raise ValueError(
+                "`classification` must be True where the loss is a function on class numbers. "
+                "Received: classification=None, and a loss that fails on labels like outputs."
+            ) from error
 
     def _target_shape(self, model):
         ways = self.adapter.num_ways

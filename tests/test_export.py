@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from maml_baselines.meta_sgd import MetaSGDRule
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
 from mtnet_tf.adaptation import Adapter
 from mtnet_tf.export import read_metadata
@@ -166,6 +167,31 @@ def test_an_export_of_fewer_ways_than_outputs_gives_probabilities_that_sum_to_on
     full = model(x[0]).numpy()[:, :2]
     found = serve(query_x=tf.constant(x))["probabilities"][0]
     np.testing.assert_allclose(found, full / full.sum(1, keepdims=True), rtol=1e-5)
+
+
+def test_an_export_holds_what_the_update_rule_has_learned(tmp_path, rng):
+    model = networks.regression_network(dim_hidden=(3,), cell_options={"mask": None})
+    learner = MetaLearner(model, 0.1, update_rule=MetaSGDRule(0.05))
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    learner.export(tmp_path / "1")
+    x = rng.normal(size=(1, 6, 1)).astype("float32")
+    data = {"support_x": x[:, :4], "support_y": x[:, :4] ** 2, "query_x": x[:, 4:]}
+    serve = tf.saved_model.load(tmp_path / "1").signatures["adapt_and_predict"]
+    found = serve(**{k: tf.constant(v) for k, v in data.items()})["predictions"]
+    np.testing.assert_allclose(found, expected_outputs(learner, data, tf.identity)[0], atol=1e-5)
+
+
+def crossentropy(labels, logits):
+    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+def test_a_function_on_class_numbers_needs_to_be_called_classification(tmp_path):
+    learner = MetaLearner(keras.Sequential([keras.Input((2,)), TWDense(3, mask=None)]), 0.1)
+    learner.compile("adam", crossentropy, jit_compile=False)
+    with pytest.raises(ValueError, match="`classification` must be True where the loss"):
+        learner.export(tmp_path / "1")
+    learner.export(tmp_path / "1", classification=True)
+    assert read_metadata(tmp_path / "1")["num_ways"] == 3
 
 
 def test_models_with_two_inputs_are_refused():
