@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from mtnet_tf.adaptation import Adapter
 from mtnet_tf.layers import TaskBatchNormalization
-from mtnet_tf.rebuilding import Replacement, rebuild, refuse_unknown_structure
+from mtnet_tf.rebuilding import Replacement, new_layer, rebuild, refuse_unknown_structure
 
 
 def adapted_model(learner, support_x, support_y, **options):
@@ -27,7 +27,7 @@ def adapted_model(learner, support_x, support_y, **options):
             for unused in (layer.moving_mean, layer.moving_variance):
                 values.pop(id(unused), None)
             fixed = statistics.get(id(layer), [])
-        return Replacement(type(layer).from_config(config), [*values.values(), *fixed])
+        return Replacement(new_layer(layer, config), [*values.values(), *fixed])
 
     return rebuild(learner.model, replace)
 

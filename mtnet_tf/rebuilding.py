@@ -82,7 +82,24 @@ def refuse_unknown_structure(model):
         )
 
 
+def new_layer(layer, config):
+    """A layer of the same class from a configuration.
+
+    Raises:
+      ValueError: for a Lambda layer that Keras refuses to copy.
+    """
+    try:
+        return type(layer).from_config(config)
+    except ValueError as error:
+        if not isinstance(layer, keras.layers.Lambda):
+            raise
+        raise ValueError(
+            "A Lambda layer must be trusted to be copied, since it holds code: call "
+            f"`keras.config.enable_unsafe_deserialization()`. Received: {layer.name}."
+        ) from error
+
+
 def copy_of(layer):
     """The `Replacement` of a layer by one like it."""
-    copy = type(layer).from_config(layer.get_config())
+    copy = new_layer(layer, layer.get_config())
     return Replacement(copy, [keras.ops.convert_to_numpy(v) for v in layer.variables])

@@ -271,6 +271,16 @@ def test_what_cannot_be_converted_is_said_in_one_sentence(make, message):
         to_mtnet(make())
 
 
+def test_a_lambda_layer_is_copied_if_it_is_trusted():
+    double = K.Lambda(lambda x: 2 * x, output_shape=(4,), name="double")
+    model = keras.Sequential([keras.Input((4,)), double, K.Dense(2)])
+    with pytest.raises(ValueError, match="enable_unsafe_deserialization.*Received: double"):
+        to_mtnet(model)
+    with keras.src.saving.serialization_lib.SafeModeScope(False):
+        x = tf.ones([1, 4])
+        np.testing.assert_allclose(to_mtnet(model)(x), model(x), rtol=1e-6)
+
+
 def test_what_cannot_become_a_cell_may_stay_as_it_is(rng):
     model = keras.Sequential([*convolution(groups=2).layers, K.Flatten(), K.Dense(2, name="head")])
     x = rng.normal(size=(2, 8, 8, 4)).astype("float32")
