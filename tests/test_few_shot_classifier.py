@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -115,7 +118,7 @@ def test_inversion_is_never_guessed(run_folder):
 
 
 def test_photographs_are_taken_as_they_are(rng):
-    preparation = Preparation((8, 8, 3))
+    preparation = Preparation.of_kind((8, 8, 3))
     assert preparation.inverts([])[0] is False
     white = np.full((16, 16, 3), 255, "uint8")
     assert preparation.load([white]).min() == 1.0
@@ -127,13 +130,39 @@ def test_a_learner_of_ones_own_serves_too():
     assert classifier.fit(pictures, [7, 8, 9]).predict(pictures).tolist() == [7, 8, 9]
 
 
+def test_pictures_and_labels_may_come_from_iterators(fitted, run_folder):
+    classifier = FewShotClassifier(run_folder, invert=True)
+    classifier.fit((draw(label) for label in LABELS), iter(LABELS))
+    assert classifier.classes_.tolist() == LABELS
+    assert classifier.predict(draw(label) for label in LABELS).shape == (3,)
+
+
+def test_pictures_are_resized_as_those_of_the_run_were(run_folder, tmp_path):
+    assert FewShotClassifier(run_folder).preparation.resampling == "nearest"
+    shutil.copytree(run_folder, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["data"] = {"resampling": "lanczos"}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    preparation = FewShotClassifier(tmp_path / "run").preparation
+    assert preparation.drawings and preparation.describe()["resampling"] == "lanczos"
+    pictures = [draw("stairs")]
+    nearest = FewShotClassifier(run_folder).preparation.load(pictures)
+    assert np.any(preparation.load(pictures) != nearest)
+
+
 @pytest.mark.parametrize(
     ("pictures", "labels", "message"),
     [
         ([draw("row")] * 2, ["a", "a"], "from 2 to 4 classes.* Received: 1 classes"),
         ([draw("row")] * 5, list("abcde"), "from 2 to 4 classes.* Received: 5 classes"),
         ([draw("row")] * 2, ["a"], "`labels` must hold one label for each"),
-        ([], [], "from 2 to 4 classes"),
+        ([], [], "at least one path or array"),
+        ([draw("row")] * 2, ["a", None], "all strings, or all numbers .* Received: .*None"),
+        ([draw("row")] * 2, [1, "1"], "all strings, or all numbers .* Received: .*'1'"),
+        ([draw("row")] * 3, [1.0, np.nan, 2.0], "all numbers other than NaN"),
+        ([draw("row")] * 2, None, "all strings, or all numbers .* Received: .*None"),
+        ([draw("row")] * 2, "ab", "`labels` must hold one label for each"),
+        (None, ["a", "b"], "at least one path or array. Received: None"),
         ([np.zeros((4, 4, 2), "uint8")] * 2, ["a", "b"], "An array must be a uint8 picture"),
         (["nowhere.png"] * 2, ["a", "b"], "Cannot read the picture"),
     ],
