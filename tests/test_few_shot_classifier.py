@@ -9,7 +9,7 @@ from PIL import Image
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks, runs
 from mtnet_tf.adaptation import Adapter
 from mtnet_tf.few_shot_classifier import FewShotClassifier
-from mtnet_tf.prediction import predict_pictures
+from mtnet_tf.prediction import find_support, predict_pictures
 from mtnet_tf.preparation import Preparation
 
 SHAPE, WAYS = (12, 12, 1), 4
@@ -209,6 +209,20 @@ def test_folders_give_a_table_and_a_contact_sheet(run_folder, folders):
     assert [p.name for p in sheet.parent.iterdir()] == ["sheet.png"]
     one, _ = predict_pictures(run_folder, support, query / "row.jpg", sheet=sheet, invert=True)
     assert [p.label for p in one] == ["row"]
+    _, text = predict_pictures(run_folder, support, query / "row.jpg")
+    assert text.endswith(f"Contact sheet: {run_folder / 'contact_sheet.png'}")
+
+
+def test_every_support_picture_lies_in_its_labels_folder_and_none_is_hidden(folders):
+    support = folders / "support"
+    expected = find_support(support)
+    (support / "row" / ".thumbs").mkdir()
+    for hidden in (".thumbs/x.png", ".y.png"):
+        Image.fromarray(draw("row")).save(support / "row" / hidden)
+    assert find_support(support) == expected and len(expected) == 6
+    Image.fromarray(draw("row")).save(support / "loose.png")
+    with pytest.raises(ValueError, match="every picture in the folder .* loose.png beside"):
+        find_support(support)
 
 
 def test_bad_folders_are_one_sentence(run_folder, folders):
