@@ -5,63 +5,46 @@ import tensorflow as tf
 
 from mtnet_tf.adaptation import Adapter
 from mtnet_tf.layers import TaskBatchNormalization
+from mtnet_tf.rebuilding import Replacement, new_layer, rebuild, refuse_unknown_structure
 
 
 def adapted_model(learner, support_x, support_y, **options):
     """A Keras model adapted to one task; see `MetaLearner.adapt`."""
+    refuse_unknown_structure(learner.model)
     adapter = Adapter(learner, **options)
     x, y = as_support(learner.model, support_x, support_y, adapter.num_ways)
     adapted = adapter.adapt(x[None], y[None])
-    clone = _clone(learner.model, adapter.statistics)
     variables = [id(weight.variable) for weight in learner.task_weights]
     learned = dict(zip(variables, adapted.weights, strict=True))
-    for old, new in _pairs(learner.model, clone):
-        new.assign(learned[id(old)][0] if id(old) in learned else old)
-    _freeze_statistics(learner.model, clone, adapted)
-    return clone
+    statistics = _statistics_of_layers(adapted)
 
-
-def _clone(model, statistics):
-    """A model with the same layers and new values; its normalisation as `statistics` says."""
-
-    def clone_layer(layer):
+    def replace(layer):
         config = layer.get_config()
+        values = {id(v): learned[id(v)][0] if id(v) in learned else v for v in layer.variables}
+        fixed = []
         if _normalizes_sets(layer):
-            config |= {"frozen": statistics == "support", "moving_statistics": False}
-        return type(layer).from_config(config)
+            config |= {"frozen": adapter.statistics == "support", "moving_statistics": False}
+            for unused in (layer.moving_mean, layer.moving_variance):
+                values.pop(id(unused), None)
+            fixed = statistics.get(id(layer), [])
+        return Replacement(new_layer(layer, config), [*values.values(), *fixed])
 
-    if any(_normalizes_sets(layer) for layer in model._flatten_layers()):
-        return keras.models.clone_model(model, clone_function=clone_layer, recursive=True)
-    return keras.models.clone_model(model)
+    return rebuild(learner.model, replace)
 
 
 def _normalizes_sets(layer):
     return isinstance(layer, TaskBatchNormalization) and not layer.frozen
 
 
-def _pairs(model, clone):
-    """Every weight that both models have, and its clone; fixed statistics may be in one only."""
-    single = set()
-    for old, new in zip(model._flatten_layers(), clone._flatten_layers(), strict=True):
-        if isinstance(old, TaskBatchNormalization) and (old.moving_mean is None) != (
-            new.moving_mean is None
-        ):
-            layer = new if old.moving_mean is None else old
-            single |= {id(layer.moving_mean), id(layer.moving_variance)}
-    both = ([w for w in m.weights if id(w) not in single] for m in (model, clone))
-    return list(zip(*both, strict=True))
-
-
-def _freeze_statistics(model, clone, adapted):
-    clones = dict(zip(map(id, model._flatten_layers()), clone._flatten_layers(), strict=True))
+def _statistics_of_layers(adapted):
+    """From the id of a normalisation to the mean and variance that it keeps, [C] each."""
     if len({id(layer) for layer in adapted.layers}) < len(adapted.layers):
         raise ValueError(
             "A normalisation of the model is passed more than once, and one layer can't keep "
             "several statistics. Adapt with statistics='query', or give each pass a layer."
         )
-    for layer, (mean, variance) in zip(adapted.layers, adapted.statistics, strict=True):
-        clones[id(layer)].moving_mean.assign(mean[0, 0])
-        clones[id(layer)].moving_variance.assign(variance[0, 0])
+    pairs = zip(adapted.layers, adapted.statistics, strict=True)
+    return {id(layer): [mean[0, 0], variance[0, 0]] for layer, (mean, variance) in pairs}
 
 
 def as_support(model, x, y, num_ways=None):

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf.fast_weights import SetStatistics
-from mtnet_tf.losses import output_kind, task_losses
+from mtnet_tf.losses import probabilities, task_losses
 from mtnet_tf.meta_step import count_tasks, fold_tasks
 
 # Episode e is task e % 20 of draw e // 20, whatever the number of episodes asked for.
@@ -187,8 +187,7 @@ def _scores(learner, predictor, x, y, statistics=None):
         hits = tf.argmax(predictions, -1, y.dtype) == fold_tasks(y)
         hits = tf.reshape(tf.cast(hits, tf.float32), [num_tasks, -1])
         scores["accuracy"] = tf.reduce_mean(hits, 1)
-        is_probability = output_kind(learner.task_loss)[0] == "probabilities"
-        p = predictions if is_probability else tf.nn.softmax(predictions)
+        p = probabilities(learner.task_loss, predictions)
         scores["probabilities"] = tf.reshape(p, [num_tasks, -1, p.shape[-1]])
     return scores
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from mtnet_tf import runs
 from mtnet_tf.adaptation import Adapted, Adapter
-from mtnet_tf.losses import output_kind
+from mtnet_tf.losses import output_kind, probabilities
 
 FORMAT = "mtnet_tf export"
 METADATA = "mtnet_tf.json"
@@ -33,8 +33,8 @@ def export(learner, path, *, classification=None, preparation=None, **options):
     Args:
       learner: compiled `MetaLearner` on one input and one output.
       path: folder to write. TensorFlow Serving wants a number as its last part, `models/1`.
-      classification: True: labels are class numbers and outputs are logits; False: labels are
-        like outputs; None: as the loss says.
+      classification: True: labels are class numbers, and outputs are logits unless the loss says
+        probabilities; False: labels are like outputs; None: as the loss says.
       preparation: JSON-like, how an input was prepared, for the metadata.
       **options: of `Adapter`.
 
@@ -53,7 +53,7 @@ def export(learner, path, *, classification=None, preparation=None, **options):
         text = json.dumps(_metadata(served, preparation), indent=2)
         (Path(folder) / METADATA).write_text(text + "\n", encoding="utf-8")
         module = tf.Module()  # a SavedModel keeps what its module holds
-        module.kept = [variable.value for variable in learner.model.variables]
+        module.kept = [variable.value for variable in learner.variables]
         module.metadata = tf.saved_model.Asset(f"{folder}/{METADATA}")
         partial = Path(folder) / "partial"
         tf.saved_model.save(module, str(partial), signatures=served.signatures)
@@ -101,11 +101,12 @@ class _ServedLearner:
                 "Export needs a model with one input and one output. Received: "
                 f"{len(model.inputs)} inputs, {len(model.outputs)} outputs."
             )
-        kind = output_kind(adapter.learner.task_loss)
+        self.classification = classification
+        kind, self.has_class_numbers = output_kind(adapter.learner.task_loss)
+        self.classifies = kind != "predictions"
         if classification is not None:
-            kind = ("logits" if classification else "predictions", classification)
-        self.kind, self.has_class_numbers = kind
-        self.output_name = "predictions" if self.kind == "predictions" else "probabilities"
+            self.classifies = self.has_class_numbers = classification
+        self.output_name = "probabilities" if self.classifies else "predictions"
         self.signatures = self._trace(model)
 
     def _trace(self, model):
@@ -118,7 +119,7 @@ class _ServedLearner:
             "support_y": tf.TensorSpec(y_shape, y_dtype, "support_y"),
         }
         query = {"query_x": tf.TensorSpec(x_shape, dtype, "query_x")}
-        adapt = _concrete(self._adapt, support)
+        adapt = self._trace_adapt(support)
         learned = {
             name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name)
             for name, tensor in adapt.structured_outputs.items()
@@ -131,6 +132,17 @@ class _ServedLearner:
             "predict_initial": _concrete(self._predict_initial, query),
             tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: both,
         }
+
+    def _trace_adapt(self, support):
+        try:
+            return _concrete(self._adapt, support)
+        except (TypeError, ValueError) as error:
+            if self.classification is not None or self.classifies:
+                raise
+            raise ValueError(
+                "`classification` must be True where the loss is a function on class numbers. "
+                "Received: classification=None, and a loss that fails on labels like outputs."
+            ) from error
 
     def _target_shape(self, model):
         ways = self.adapter.num_ways
@@ -164,7 +176,9 @@ class _ServedLearner:
         return {self.output_name: self._activate(self.adapter.predict(adapted, query_x))}
 
     def _activate(self, outputs):
-        return tf.nn.softmax(outputs) if self.kind == "logits" else outputs
+        if not self.classifies:
+            return outputs
+        return probabilities(self.adapter.learner.task_loss, outputs)
 
     def _weight_names(self):
         """Unique names of the fast weights, in order, that are Python identifiers too."""
@@ -186,9 +200,9 @@ def _metadata(served, preparation):
     return {
         "format": FORMAT,
         "format_version": 1,
-        "task": "regression" if served.kind == "predictions" else "classification",
+        "task": "classification" if served.classifies else "regression",
         "input_shape": list(learner.model.input_shape[1:]),
-        "num_ways": None if served.kind == "predictions" else classes,
+        "num_ways": classes if served.classifies else None,
         "num_inner_steps": adapter.num_inner_steps,
         "step_size": float(learner.step_size),
         "loss": keras.losses.serialize(learner.task_loss),

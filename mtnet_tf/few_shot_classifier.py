@@ -1,6 +1,8 @@
 """`FewShotClassifier`: a trained run that learns a user's own classes from a few pictures."""
 
 import warnings
+from collections.abc import Iterator
+from numbers import Number
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,8 @@ import tensorflow as tf
 from mtnet_tf import runs
 from mtnet_tf.adaptation import Adapter
 from mtnet_tf.learner import MetaLearner
-from mtnet_tf.preparation import INVERT, Preparation
+from mtnet_tf.losses import output_kind, probabilities
+from mtnet_tf.preparation import INVERT, Preparation, list_pictures
 
 _PICTURES_AT_ONCE = 256
 
@@ -58,27 +61,30 @@ class FewShotClassifier:
         self.invert = invert
         if isinstance(run_folder, MetaLearner):
             self.learner = run_folder
-            self.preparation = Preparation(self.learner.model.input_shape[1:], drawings)
+            shape = self.learner.model.input_shape[1:]
+            self.preparation = Preparation.of_kind(shape, drawings)
         else:
             run = runs.Run(Path(run_folder))
-            settings = run.config()["settings"]
+            config = run.config()
             self.learner = runs.load_learner(run.find(iteration))
             shape = self.learner.model.input_shape[1:]
-            self.preparation = Preparation.of_run(settings, shape)
+            resampling = config.get("data", {}).get("resampling")
+            self.preparation = Preparation.of_run(config["settings"], shape, resampling)
         self._options = {
             "num_inner_steps": num_inner_steps,
             "masks": masks,
             "statistics": statistics,
         }
         Adapter(self.learner, **self._options)  # says at once what makes no sense
+        _refuse_one_hot_labels(self.learner.task_loss)
         self._adapter = None
 
     def fit(self, pictures, labels):
         """Adapts the network to a support set.
 
         Args:
-          pictures: paths, or uint8 arrays [H, W] or [H, W, C], of any size.
-          labels: one for each, strings or numbers; from two classes up to as many as the
+          pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C], of any size.
+          labels: one for each, all strings or all numbers; from two classes up to as many as the
             model's; classes may have unequal numbers of pictures, and weigh the same.
 
         Returns:
@@ -87,6 +93,7 @@ class FewShotClassifier:
         Raises:
           ValueError: for labels or pictures that make no sense, in one sentence.
         """
+        pictures = list_pictures(pictures)
         classes, numbers = self._classes(pictures, labels)
         inverted, sentence = bool(self.invert), "As asked for."
         if self.invert == "auto":
@@ -100,9 +107,10 @@ class FewShotClassifier:
         return self
 
     def _classes(self, pictures, labels):
-        classes, numbers = np.unique(np.asarray(labels), return_inverse=True)
+        labels = _as_labels(labels)
+        classes, numbers = np.unique(labels, return_inverse=True)
         most = self.learner.model.output_shape[-1]
-        if numbers.shape != (len(pictures),):
+        if labels.shape != (len(pictures),):
             raise ValueError(
                 "`labels` must hold one label for each of `pictures`. "
                 f"Received: {numbers.size} labels, {len(pictures)} pictures."
@@ -132,8 +140,8 @@ class FewShotClassifier:
         # Normalised by themselves, queries are one set and can't be answered in parts.
         size = _PICTURES_AT_ONCE if self._adapter.statistics == "support" else len(x)
         parts = [x[i : i + size] for i in range(0, len(x), size)]
-        logits = [self._adapter.predict(self._adapted, part[None])[0] for part in parts]
-        return tf.nn.softmax(tf.concat(logits, 0)).numpy()
+        outputs = [self._adapter.predict(self._adapted, part[None])[0] for part in parts]
+        return probabilities(self.learner.task_loss, tf.concat(outputs, 0)).numpy()
 
     def predict(self, pictures):
         """The most probable label of each picture, array [m]; arguments as `predict_proba`."""
@@ -146,7 +154,7 @@ class FewShotClassifier:
         Raises:
           ValueError: as `predict_proba`, or for labels that `fit` didn't see.
         """
-        found, labels = self.predict(pictures), np.asarray(labels)
+        found, labels = self.predict(pictures), _as_labels(labels)
         unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
         if unknown or labels.shape != found.shape:
             raise ValueError(
@@ -154,3 +162,26 @@ class FewShotClassifier:
                 f"Received: {labels.size} labels, unknown among them: {unknown}."
             )
         return float(np.mean(found == labels))
+
+
+def _as_labels(labels):
+    """An array of strings or of numbers; of both NumPy would make strings without a word."""
+    values = np.asarray(list(labels) if isinstance(labels, Iterator) else labels, object)
+    found = values.ravel().tolist()
+    strings = all(isinstance(x, str) for x in found)
+    if not strings and not all(isinstance(x, Number) and x == x for x in found):  # NaN != NaN
+        raise ValueError(
+            "`labels` must be all strings, or all numbers other than NaN. "
+            f"Received: {sorted({repr(x) for x in found})}."
+        )
+    return np.asarray(values.tolist())
+
+
+def _refuse_one_hot_labels(loss):
+    kind, has_class_numbers = output_kind(loss)
+    if kind != "predictions" and not has_class_numbers:
+        name = getattr(loss, "name", getattr(loss, "__name__", loss))
+        raise ValueError(
+            "The learner's loss must take class numbers, as `sparse_categorical_crossentropy` "
+            f"does. Received: {name}, which takes one-hot labels."
+        )

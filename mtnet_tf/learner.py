@@ -8,6 +8,7 @@ from mtnet_tf.adapted_model import adapted_model
 from mtnet_tf.analysis import active_fraction
 from mtnet_tf.episodic_learner import EpisodicLearner
 from mtnet_tf.export import export
+from mtnet_tf.mapped import refuse_activity_regularizers
 from mtnet_tf.meta_step import (
     MaskSampler,
     adapt_to_support,
@@ -58,7 +59,8 @@ class MetaLearner(EpisodicLearner):
           redraw_masks: new masks at each inner step instead of once per task.
           adapt_layers: None to adapt the TW layers; or the layers to adapt, or their names, which
             may be of any class (an LSTM, one of your own): all their weights adapt, by MAML. The
-            model is then called task by task and without XLA, slower for the same numbers.
+            model is then called task by task and without XLA, slower for the same numbers, and
+            may hold no activity regularisers.
           update_rule: `UpdateRule`, what an inner step does with the gradients; None for gradient
             descent by `step_size`.
           seed: run seed of tasks and masks.
@@ -88,6 +90,8 @@ class MetaLearner(EpisodicLearner):
         if adapt_layers is not None:
             self.adapt_layers = [find_layer(model, layer).name for layer in adapt_layers]
         task_weights = find_task_weights(model, self.adapt_layers)
+        if not all(w.folded for w in task_weights):
+            refuse_activity_regularizers(model)
         if update_rule is not None and not update_rule.built:
             update_rule.build([w.variable.shape for w in task_weights])
         self.update_rule = update_rule

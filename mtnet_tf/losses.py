@@ -82,6 +82,24 @@ def task_losses(loss, labels, predictions, num_tasks):
     return tf.reduce_mean(examples, 1)
 
 
+def probabilities(loss, outputs):
+    """Probabilities of the classes of a task, from the outputs of a model that minimises `loss`.
+
+    Args:
+      loss: Keras loss or function on class numbers.
+      outputs: [..., N], of these classes: logits, unless `loss` says probabilities; these may be
+        some of a model's, and are then divided by their sum, as `loss` does.
+
+    Returns:
+      Tensor [..., N] whose rows sum to 1.
+    """
+    if output_kind(loss)[0] != "probabilities":
+        return tf.nn.softmax(outputs)
+    # Keras' losses take no probability for less than this.
+    positive = tf.maximum(outputs, keras.config.epsilon())
+    return positive / tf.reduce_sum(positive, -1, keepdims=True)
+
+
 def output_kind(loss):
     """What a model that minimises `loss` gives, and what its labels are.
 

@@ -51,6 +51,16 @@ def predict_mapped(model, task_weights, weights, x, training=True, statistics=No
     return predictions
 
 
+def refuse_activity_regularizers(model):
+    """Raises ValueError if a layer has one: its loss would be lost, since tasks are apart."""
+    for layer in model._flatten_layers():
+        if layer.activity_regularizer is not None:
+            raise ValueError(
+                "`model` must not hold activity regularisers where `adapt_layers` names layers "
+                f"other than TW layers. Received: {layer.name}, which has one."
+            )
+
+
 def _map(function, elements):
     """`function(*slices)` of every slice of the elements, stacked."""
     slices = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), elements)

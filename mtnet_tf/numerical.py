@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mtnet_tf.rebuilding import finalize_statistics
+
 # Central differences in float64 are good to about 1e-8; errors of operations are per cents, of
 # which the step size leaves a part in the meta-gradient.
 TOLERANCE = 1e-6
@@ -33,6 +35,7 @@ def in_float64(model, x):
         copy(tf.convert_to_tensor(x))
     for ours, theirs in zip(copy.variables, model.variables, strict=True):
         ours.assign(tf.cast(theirs.value, ours.dtype))
+    finalize_statistics(copy)
     return copy
 
 

@@ -73,8 +73,13 @@ def find_support(folder):
             f"--support must be a folder that holds a folder of pictures for each label. "
             f"Received: {folder}, without any folder in it."
         )
-    found = [(label.name, path) for label in labels for path in _pictures(label, "--support")]
-    return found
+    loose = [p.name for p in sorted(folder.iterdir()) if _is_picture(Path(p.name)) and p.is_file()]
+    if loose:
+        raise ValueError(
+            "--support must hold every picture in the folder of its label. "
+            f"Received: {folder}, with {loose[0]} beside its folders."
+        )
+    return [(label.name, path) for label in labels for path in _pictures(label, "--support")]
 
 
 def find_queries(query):
@@ -97,14 +102,20 @@ def _existing(folder, flag):
 
 
 def _pictures(folder, flag):
-    found = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
-    found = [p for p in found if not p.name.startswith(".")]
+    found = [p for p in sorted(folder.rglob("*")) if _is_picture(p.relative_to(folder))]
+    found = [p for p in found if p.is_file()]
     if not found:
         raise ValueError(
             f"{flag} must hold pictures. Received: {folder}, without any "
             f"({', '.join(sorted(SUFFIXES))})."
         )
     return found
+
+
+def _is_picture(path):
+    """Whether a path is named like a picture, and nothing in it is hidden."""
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def _draw(classifier, examples, found, sheet):

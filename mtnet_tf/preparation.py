@@ -1,5 +1,6 @@
 """A user's own pictures, brought to a network's input as its training pictures were."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +19,33 @@ class Preparation(NamedTuple):
       image_shape: (H, W, C).
       drawings: True: strictly black and white, ink 1 on paper 0, as Omniglot; False: as
         MiniImagenet and folders of pictures, grey or colour as they are.
+      resampling: "nearest" or "lanczos", which filter resized the pictures.
     """
 
     image_shape: tuple
-    drawings: bool = False
+    drawings: bool
+    resampling: str
 
     @classmethod
-    def of_run(cls, settings, image_shape):
+    def of_kind(cls, image_shape, drawings=False, resampling=None):
+        """The preparation of drawings or of photographs.
+
+        Args:
+          image_shape: (H, W, C).
+          drawings: see `Preparation`.
+          resampling: None: "nearest" for drawings, as in the authors' data, else "lanczos".
+        """
+        usual = "nearest" if drawings else "lanczos"
+        return cls(tuple(image_shape), drawings, resampling or usual)
+
+    @classmethod
+    def of_run(cls, settings, image_shape, resampling=None):
         """The preparation of a run, from its settings.
+
+        Args:
+          settings: of the run.
+          image_shape: (H, W, C).
+          resampling: which filter resized its pictures; None: as `of_kind` says.
 
         Raises:
           ValueError: if the run wasn't trained on pictures.
@@ -35,13 +55,13 @@ class Preparation(NamedTuple):
                 "The run must have been trained on pictures. "
                 f"Received: a run with --datasource={settings['datasource']}."
             )
-        return cls(tuple(image_shape), settings["datasource"] == "omniglot")
+        return cls.of_kind(image_shape, settings["datasource"] == "omniglot", resampling)
 
     def load(self, pictures, invert=False):
         """Reads pictures.
 
         Args:
-          pictures: paths, or uint8 arrays [H, W] or [H, W, C] of any size.
+          pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C] of any size.
           invert: exchanges light and dark.
 
         Returns:
@@ -50,14 +70,9 @@ class Preparation(NamedTuple):
         Raises:
           ValueError: where there is none, or one can't be read.
         """
-        if isinstance(pictures, str) or len(pictures) == 0:
-            raise ValueError(
-                f"`pictures` must be a list of at least one path or array. Received: {pictures!r}."
-            )
-        resampling = "nearest" if self.drawings else "lanczos"
         loaded = [
-            load_picture(p, self.image_shape, invert=invert, resampling=resampling)
-            for p in pictures
+            load_picture(p, self.image_shape, invert=invert, resampling=self.resampling)
+            for p in list_pictures(pictures)
         ]
         return np.stack(loaded).astype("float32") / 255.0
 
@@ -100,6 +115,21 @@ class Preparation(NamedTuple):
         return {
             "image_shape": list(self.image_shape),
             "range": [0.0, 1.0],
-            "resampling": "nearest" if self.drawings else "lanczos",
+            "resampling": self.resampling,
             "ink": "1 on paper 0" if self.drawings else None,
         }
+
+
+def list_pictures(pictures):
+    """An iterable of paths or arrays as a list.
+
+    Raises:
+      ValueError: if it is none, or empty.
+    """
+    is_many = isinstance(pictures, Iterable) and not isinstance(pictures, str)
+    listed = list(pictures) if is_many else []
+    if not listed:
+        raise ValueError(
+            f"`pictures` must be a list of at least one path or array. Received: {pictures!r}."
+        )
+    return listed

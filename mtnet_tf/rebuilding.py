@@ -40,17 +40,7 @@ def rebuild(model, replace):
     Raises:
       ValueError: if the model is not built, or is a subclass that can't be rebuilt.
     """
-    if not isinstance(model, keras.Sequential | Functional):
-        raise ValueError(
-            "`model` must be a Sequential or functional Keras model. "
-            f"Received: {model.name} of class {type(model).__name__}. Write it as "
-            "`keras.Model(inputs, outputs)`, or build it from TWDense and TWConv2D layers."
-        )
-    if not model.built:
-        raise ValueError(
-            f"`model` must be built. Received: {model.name} without weights; call it on data once, "
-            "or begin it with `keras.Input`."
-        )
+    refuse_unknown_structure(model)
     replacements = []
 
     def clone(layer):
@@ -63,10 +53,53 @@ def rebuild(model, replace):
     for replacement in replacements:
         for variable, value in zip(replacement.targets(), replacement.values, strict=True):
             variable.assign(keras.ops.reshape(value, variable.shape))
+    finalize_statistics(copy)
     return copy
+
+
+def finalize_statistics(model):
+    """Lets every `keras.layers.Normalization` compute with the statistics assigned to it.
+
+    It takes them from its variables in `adapt` and in `load_weights` only.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+
+
+def refuse_unknown_structure(model):
+    """Raises ValueError if the model is not built, or is a subclass that can't be rebuilt."""
+    if not isinstance(model, keras.Sequential | Functional):
+        raise ValueError(
+            "`model` must be a Sequential or functional Keras model. "
+            f"Received: {model.name} of class {type(model).__name__}. Write it as "
+            "`keras.Model(inputs, outputs)`, or build it from TWDense and TWConv2D layers."
+        )
+    if not model.built:
+        raise ValueError(
+            f"`model` must be built. Received: {model.name} without weights; call it on data once, "
+            "or begin it with `keras.Input`."
+        )
+
+
+def new_layer(layer, config):
+    """A layer of the same class from a configuration.
+
+    Raises:
+      ValueError: for a Lambda layer that Keras refuses to copy.
+    """
+    try:
+        return type(layer).from_config(config)
+    except ValueError as error:
+        if not isinstance(layer, keras.layers.Lambda):
+            raise
+        raise ValueError(
+            "A Lambda layer must be trusted to be copied, since it holds code: call "
+            f"`keras.config.enable_unsafe_deserialization()`. Received: {layer.name}."
+        ) from error
 
 
 def copy_of(layer):
     """The `Replacement` of a layer by one like it."""
-    copy = type(layer).from_config(layer.get_config())
+    copy = new_layer(layer, layer.get_config())
     return Replacement(copy, [keras.ops.convert_to_numpy(v) for v in layer.variables])

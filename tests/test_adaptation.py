@@ -180,6 +180,56 @@ def test_layers_that_are_adapted_task_by_task_adapt_as_well(task):
     np.testing.assert_allclose(model(query)[:, :2], found, atol=1e-5)
 
 
+def adapted_as_the_adapter_says(model, x, y):
+    """The adapted model of an untrained learner, checked against the folded inner loop."""
+    learner = MetaLearner(model, 0.1)
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    adapter = Adapter(learner)
+    adapted = adapter.adapt(tf.constant(x[None]), tf.constant(y[None]))
+    expected = adapter.predict(adapted, tf.constant(x[None]))[0]
+    np.testing.assert_allclose(learner.adapt(x, y)(x), expected, atol=1e-5)
+
+
+def test_an_adapted_model_keeps_the_statistics_of_a_stock_normalization(rng):
+    x = rng.normal(5.0, 3.0, size=(6, 2)).astype("float32")
+    standardize = keras.layers.Normalization()
+    standardize.adapt(x)
+    model = keras.Sequential([keras.Input((2,)), standardize, TWDense(1)])
+    adapted_as_the_adapter_says(model, x, np.sin(x[:, :1]))
+
+
+def test_a_cell_shared_by_two_nested_models_adapts_as_one(rng):
+    shared, inputs = TWDense(2), keras.Input((2,))
+    towers = [
+        keras.Sequential([keras.Input((2,)), shared, keras.layers.Activation(name)])
+        for name in ("tanh", "relu")
+    ]
+    outputs = TWDense(1)(keras.layers.Add()([tower(inputs) for tower in towers]))
+    x = rng.normal(size=(5, 2)).astype("float32")
+    adapted_as_the_adapter_says(keras.Model(inputs, outputs), x, np.sin(x[:, :1]))
+
+
+class Subclassed(keras.Model):
+    """A model that no configuration describes."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = TWDense(1)
+
+    def call(self, inputs):
+        return self.cell(inputs)
+
+
+def test_a_subclassed_model_cannot_be_copied_for_a_task(rng):
+    x = rng.normal(size=(5, 2)).astype("float32")
+    model = Subclassed()
+    model(x)
+    learner = MetaLearner(model, 0.1)
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    with pytest.raises(ValueError, match="must be a Sequential or functional .* Subclassed"):
+        learner.adapt(x, x[:, :1])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import MetaLearner, audit, layers, to_mtnet
+from mtnet_tf import MetaLearner, audit, layers, numerical, to_mtnet
 
 K = keras.layers
 
@@ -143,3 +143,11 @@ def test_wrong_arguments(model, x, y, message):
     model = model or keras.Sequential([keras.Input((2,)), K.Dense(1)])
     with pytest.raises(ValueError, match=message):
         audit(model, x, y, "mean_squared_error")
+
+
+def test_a_copy_in_float64_keeps_the_statistics_of_a_stock_normalization(rng):
+    x = rng.normal(5.0, 3.0, size=(8, 2))
+    standardize = K.Normalization()
+    standardize.adapt(x)
+    model = keras.Sequential([keras.Input((2,)), standardize])
+    np.testing.assert_allclose(numerical.in_float64(model, x)(x), model(x), rtol=1e-5, atol=1e-5)

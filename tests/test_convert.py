@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mtnet_tf import MetaLearner, fold, layers, to_mtnet
 from mtnet_tf.fast_weights import fast_weights
+from mtnet_tf.rebuilding import finalize_statistics
 
 K = keras.layers
 
@@ -50,6 +51,13 @@ def separable_network():
     return keras.Model(pictures, K.Dense(3, activation="softmax")(x))
 
 
+def standardized_network():
+    """Its statistics come from data."""
+    standardize = K.Normalization()
+    standardize.adapt(np.random.default_rng(3).normal(5.0, 3.0, size=(64, 4)))
+    return keras.Sequential([keras.Input((4,)), standardize, K.Dense(3)])
+
+
 def application(name, **options):
     def make():
         network = getattr(keras.applications, name)
@@ -69,13 +77,14 @@ MODELS = {
     "dense": dense_network,
     "sequence": sequence_network,
     "separable": separable_network,
+    "standardized": standardized_network,
     "MobileNetV2": application("MobileNetV2", alpha=0.35),
     "ResNet50": application("ResNet50"),
     "MobileNetV3Small": application("MobileNetV3Small"),
     "EfficientNetB0": application("EfficientNetB0"),
     "DenseNet121": application("DenseNet121"),
 }
-SMALL = ("dense", "sequence", "separable")
+SMALL = ("dense", "sequence", "separable", "standardized")
 LIGHT = (*SMALL, "MobileNetV2")
 each_model = pytest.mark.parametrize(
     "name", [n if n in LIGHT else pytest.param(n, marks=slow) for n in MODELS]
@@ -101,6 +110,7 @@ def randomize(model, seed=0):
             variable.assign(random.uniform(0.5, 1.5, size=shape))
         else:
             variable.assign(random.normal(size=shape) / np.sqrt(np.prod(shape[:-1])))
+    finalize_statistics(model)
     return model
 
 
@@ -259,6 +269,16 @@ def quantized():
 def test_what_cannot_be_converted_is_said_in_one_sentence(make, message):
     with pytest.raises(ValueError, match=message.replace("(conv)", r"\(conv\)")):
         to_mtnet(make())
+
+
+def test_a_lambda_layer_is_copied_if_it_is_trusted():
+    double = K.Lambda(lambda x: 2 * x, output_shape=(4,), name="double")
+    model = keras.Sequential([keras.Input((4,)), double, K.Dense(2)])
+    with pytest.raises(ValueError, match="enable_unsafe_deserialization.*Received: double"):
+        to_mtnet(model)
+    with keras.src.saving.serialization_lib.SafeModeScope(False):
+        x = tf.ones([1, 4])
+        np.testing.assert_allclose(to_mtnet(model)(x), model(x), rtol=1e-6)
 
 
 def test_what_cannot_become_a_cell_may_stay_as_it_is(rng):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from maml_baselines.meta_sgd import MetaSGDRule
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
 from mtnet_tf.adaptation import Adapter
 from mtnet_tf.export import read_metadata
-from mtnet_tf.losses import output_kind
+from mtnet_tf.losses import output_kind, probabilities
 
 SHAPE, WAYS = (8, 8, 1), 3
 
@@ -141,6 +142,56 @@ def test_what_a_loss_says_of_outputs_and_labels():
     named = losses.get("categorical_crossentropy")
     assert output_kind(named) == ("probabilities", False)
     assert output_kind(losses.get("mse")) == ("predictions", False)
+
+
+def test_probabilities_follow_from_logits_or_from_some_of_a_models_probabilities():
+    outputs = tf.constant([[0.6, 0.2], [0.0, 0.0]])
+    found = probabilities(keras.losses.SparseCategoricalCrossentropy(), outputs)
+    np.testing.assert_allclose(found, [[0.75, 0.25], [0.5, 0.5]], rtol=1e-6)
+    logits = tf.math.log(tf.constant([[3.0, 1.0]]))
+    np.testing.assert_allclose(
+        probabilities(FewShotCrossentropy(1), logits), [[0.75, 0.25]], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("classification", [None, True])
+def test_an_export_of_fewer_ways_than_outputs_gives_probabilities_that_sum_to_one(
+    classification, tmp_path, rng
+):
+    model = keras.Sequential([keras.Input((2,)), TWDense(4, activation="softmax", mask=None)])
+    learner = MetaLearner(model, 0.1)
+    learner.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    learner.export(tmp_path / "1", num_ways=2, classification=classification)
+    serve = tf.saved_model.load(tmp_path / "1").signatures["predict_initial"]
+    x = rng.normal(size=(1, 5, 2)).astype("float32")
+    full = model(x[0]).numpy()[:, :2]
+    found = serve(query_x=tf.constant(x))["probabilities"][0]
+    np.testing.assert_allclose(found, full / full.sum(1, keepdims=True), rtol=1e-5)
+
+
+def test_an_export_holds_what_the_update_rule_has_learned(tmp_path, rng):
+    model = networks.regression_network(dim_hidden=(3,), cell_options={"mask": None})
+    learner = MetaLearner(model, 0.1, update_rule=MetaSGDRule(0.05))
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    learner.export(tmp_path / "1")
+    x = rng.normal(size=(1, 6, 1)).astype("float32")
+    data = {"support_x": x[:, :4], "support_y": x[:, :4] ** 2, "query_x": x[:, 4:]}
+    serve = tf.saved_model.load(tmp_path / "1").signatures["adapt_and_predict"]
+    found = serve(**{k: tf.constant(v) for k, v in data.items()})["predictions"]
+    np.testing.assert_allclose(found, expected_outputs(learner, data, tf.identity)[0], atol=1e-5)
+
+
+def crossentropy(labels, logits):
+    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+def test_a_function_on_class_numbers_needs_to_be_called_classification(tmp_path):
+    learner = MetaLearner(keras.Sequential([keras.Input((2,)), TWDense(3, mask=None)]), 0.1)
+    learner.compile("adam", crossentropy, jit_compile=False)
+    with pytest.raises(ValueError, match="`classification` must be True where the loss"):
+        learner.export(tmp_path / "1")
+    learner.export(tmp_path / "1", classification=True)
+    assert read_metadata(tmp_path / "1")["num_ways"] == 3
 
 
 def test_models_with_two_inputs_are_refused():

@@ -1,11 +1,15 @@
+import json
+import shutil
+
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from mtnet_tf import FewShotCrossentropy, MetaLearner, networks, runs
+from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks, runs
+from mtnet_tf.adaptation import Adapter
 from mtnet_tf.few_shot_classifier import FewShotClassifier
-from mtnet_tf.prediction import predict_pictures
+from mtnet_tf.prediction import find_support, predict_pictures
 from mtnet_tf.preparation import Preparation
 
 SHAPE, WAYS = (12, 12, 1), 4
@@ -27,6 +31,14 @@ def new_learner():
             weight.assign(keras.initializers.GlorotUniform(1)(weight.shape))
     learner = MetaLearner(model, 0.1, 12)
     learner.compile("adam", FewShotCrossentropy(1), run_eagerly=True)
+    return learner
+
+
+def learner_with_softmax(loss="sparse_categorical_crossentropy"):
+    """Untrained, its outputs are probabilities."""
+    head = [keras.layers.Flatten(), TWDense(WAYS, activation="softmax", mask=None)]
+    learner = MetaLearner(keras.Sequential([keras.Input(SHAPE), *head]), 0.5, 20)
+    learner.compile("adam", loss, run_eagerly=True)
     return learner
 
 
@@ -59,6 +71,23 @@ def test_probabilities_of_fewer_ways_than_the_models_sum_to_one(fitted):
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
 
 
+def test_outputs_that_are_probabilities_are_not_softmaxed_again():
+    pictures, labels = [draw(label) for label in ("row", "stairs", "column")], ["a", "b", "c"]
+    learner = learner_with_softmax()
+    classifier = FewShotClassifier(learner, invert=True, drawings=True).fit(pictures, labels)
+    adapter = Adapter(learner)  # of all the model's classes, whose learned ones sum to less than 1
+    x = classifier.preparation.load(pictures, True)[None]
+    full = adapter.predict(classifier._adapted, x)[0].numpy()[:, :3]
+    assert full.sum(1).max() < 1 - 1e-4
+    found = classifier.predict_proba(pictures)
+    np.testing.assert_allclose(found, full / full.sum(1, keepdims=True), rtol=1e-5)
+
+
+def test_a_loss_on_one_hot_labels_is_refused():
+    with pytest.raises(ValueError, match="must take class numbers.* categorical_crossentropy, "):
+        FewShotClassifier(learner_with_softmax("categorical_crossentropy"))
+
+
 def test_files_of_any_mode_give_what_arrays_give(fitted, tmp_path):
     pixels = draw("stairs")
     modes = ("1", "L", "RGB", "RGBA", "P")
@@ -89,7 +118,7 @@ def test_inversion_is_never_guessed(run_folder):
 
 
 def test_photographs_are_taken_as_they_are(rng):
-    preparation = Preparation((8, 8, 3))
+    preparation = Preparation.of_kind((8, 8, 3))
     assert preparation.inverts([])[0] is False
     white = np.full((16, 16, 3), 255, "uint8")
     assert preparation.load([white]).min() == 1.0
@@ -101,13 +130,39 @@ def test_a_learner_of_ones_own_serves_too():
     assert classifier.fit(pictures, [7, 8, 9]).predict(pictures).tolist() == [7, 8, 9]
 
 
+def test_pictures_and_labels_may_come_from_iterators(fitted, run_folder):
+    classifier = FewShotClassifier(run_folder, invert=True)
+    classifier.fit((draw(label) for label in LABELS), iter(LABELS))
+    assert classifier.classes_.tolist() == LABELS
+    assert classifier.predict(draw(label) for label in LABELS).shape == (3,)
+
+
+def test_pictures_are_resized_as_those_of_the_run_were(run_folder, tmp_path):
+    assert FewShotClassifier(run_folder).preparation.resampling == "nearest"
+    shutil.copytree(run_folder, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["data"] = {"resampling": "lanczos"}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    preparation = FewShotClassifier(tmp_path / "run").preparation
+    assert preparation.drawings and preparation.describe()["resampling"] == "lanczos"
+    pictures = [draw("stairs")]
+    nearest = FewShotClassifier(run_folder).preparation.load(pictures)
+    assert np.any(preparation.load(pictures) != nearest)
+
+
 @pytest.mark.parametrize(
     ("pictures", "labels", "message"),
     [
         ([draw("row")] * 2, ["a", "a"], "from 2 to 4 classes.* Received: 1 classes"),
         ([draw("row")] * 5, list("abcde"), "from 2 to 4 classes.* Received: 5 classes"),
         ([draw("row")] * 2, ["a"], "`labels` must hold one label for each"),
-        ([], [], "from 2 to 4 classes"),
+        ([], [], "at least one path or array"),
+        ([draw("row")] * 2, ["a", None], "all strings, or all numbers .* Received: .*None"),
+        ([draw("row")] * 2, [1, "1"], "all strings, or all numbers .* Received: .*'1'"),
+        ([draw("row")] * 3, [1.0, np.nan, 2.0], "all numbers other than NaN"),
+        ([draw("row")] * 2, None, "all strings, or all numbers .* Received: .*None"),
+        ([draw("row")] * 2, "ab", "`labels` must hold one label for each"),
+        (None, ["a", "b"], "at least one path or array. Received: None"),
         ([np.zeros((4, 4, 2), "uint8")] * 2, ["a", "b"], "An array must be a uint8 picture"),
         (["nowhere.png"] * 2, ["a", "b"], "Cannot read the picture"),
     ],
@@ -154,6 +209,20 @@ def test_folders_give_a_table_and_a_contact_sheet(run_folder, folders):
     assert [p.name for p in sheet.parent.iterdir()] == ["sheet.png"]
     one, _ = predict_pictures(run_folder, support, query / "row.jpg", sheet=sheet, invert=True)
     assert [p.label for p in one] == ["row"]
+    _, text = predict_pictures(run_folder, support, query / "row.jpg")
+    assert text.endswith(f"Contact sheet: {run_folder / 'contact_sheet.png'}")
+
+
+def test_every_support_picture_lies_in_its_labels_folder_and_none_is_hidden(folders):
+    support = folders / "support"
+    expected = find_support(support)
+    (support / "row" / ".thumbs").mkdir()
+    for hidden in (".thumbs/x.png", ".y.png"):
+        Image.fromarray(draw("row")).save(support / "row" / hidden)
+    assert find_support(support) == expected and len(expected) == 6
+    Image.fromarray(draw("row")).save(support / "loose.png")
+    with pytest.raises(ValueError, match="every picture in the folder .* loose.png beside"):
+        find_support(support)
 
 
 def test_bad_folders_are_one_sentence(run_folder, folders):

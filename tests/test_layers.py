@@ -184,6 +184,17 @@ def test_unit_mask_is_shared_by_weights_and_bias_of_a_unit():
     assert kernel.mask_logits.logits.shape == (5,)
 
 
+@pytest.mark.parametrize("mask", ["unit", "weight"])
+def test_mask_logits_of_a_frozen_cell_are_frozen(mask):
+    layer = layers.TWDense(3, mask=mask, trainable=False)
+    layer.build((None, 2))
+    assert not any(v.trainable for v in layer.variables)
+    layer.trainable = True
+    assert all(v.trainable for v in layer.variables)
+    layer.trainable = False
+    assert not any(v.trainable for v in layer.variables)
+
+
 def test_weight_masks_have_an_entry_per_weight_and_per_bias():
     layer = layers.TWConv2D(5, 3, mask="weight")
     layer.build((None, 8, 8, 2))

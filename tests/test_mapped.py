@@ -201,3 +201,13 @@ def test_stock_normalisation_is_refused_with_its_mend():
     )
     with pytest.raises(ValueError, match="must not hold BatchNormalization .*to_mtnet"):
         MetaLearner(model, step_size=0.1)
+
+
+def test_activity_regularisers_are_refused_where_tasks_are_taken_one_by_one():
+    regularized = layers.TWDense(3, activity_regularizer="l2", name="regularized")
+    dense = keras.layers.Dense(1, name="head")
+    model = keras.Sequential([keras.Input((2,)), regularized, dense])
+    MetaLearner(model, step_size=0.1)
+    MetaLearner(model, step_size=0.1, adapt_layers=["regularized"])
+    with pytest.raises(ValueError, match="must not hold activity regularisers .*: regularized"):
+        MetaLearner(model, step_size=0.1, adapt_layers=["head"])

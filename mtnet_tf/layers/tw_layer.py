@@ -121,6 +121,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
             temperature=self.temperature,
             hard=self.hard_mask,
             initializer=self.mask_initializer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )
