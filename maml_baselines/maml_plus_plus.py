@@ -97,7 +97,7 @@ class MAMLPlusPlus(MetaLearner):
         options = super().inner_options()
         if self.first_order or not self.first_order_iterations:
             return options
-        early = self.optimizer.iterations.value < self.first_order_iterations
+        early = tf.convert_to_tensor(self.optimizer.iterations) < self.first_order_iterations
         return {**options, "first_order": early}
 
     def meta_loss(self, episode, seed, *, training):
@@ -105,7 +105,7 @@ class MAMLPlusPlus(MetaLearner):
         result = super().meta_loss(episode, seed, training=training)
         if not (training and self.multi_step_iterations and self.num_inner_steps > 1):
             return result
-        done = tf.cast(self.optimizer.iterations.value, result.value.dtype)
+        done = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), result.value.dtype)
         progress = tf.minimum(done / self.multi_step_iterations, 1.0)
         importance = step_importance(self.num_inner_steps, progress)
         earlier = result.adaptation.trajectory[1:-1]
