@@ -102,7 +102,8 @@ def export(settings, run):
     preparation = None
     if settings["datasource"] in IMAGES:
         shape = learner.model.input_shape[1:]
-        preparation = Preparation.of_run(settings, shape).describe()
+        resampling = (run.config().get("data") or {}).get("resampling")
+        preparation = Preparation.of_run(settings, shape, resampling).describe()
     return learner.export(FLAGS.export_dir, preparation=preparation)
 
 
