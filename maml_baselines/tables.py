@@ -71,7 +71,7 @@ def write_table(given, methods, path, say):
             train_and_evaluate(settings, run)
             rows.append(row_of(name, settings, run, reference))
         except ValueError as error:  # one row that diverges must not cost the others
-            rows.append(Row(name, *_published(name, settings), f"failed: {error}"))
+            rows.append(Row(name, _published(name, settings), f"failed: {error}"))
         else:
             reference = run.path if name == REFERENCE else reference
         row = rows[-1]
