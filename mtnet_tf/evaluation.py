@@ -71,7 +71,16 @@ class Evaluation(NamedTuple):
         return self.support_loss if self.query_accuracy is None else self.support_accuracy
 
 
-def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, verbose=1):
+def evaluate(
+    learner,
+    tasks,
+    *,
+    num_episodes=600,
+    num_inner_steps=10,
+    seed=0,
+    purpose=seeds.Purpose.EVALUATION_TASKS,
+    verbose=1,
+):
     """Adapts a learner to distinct episodes and scores it after each inner step.
 
     Args:
@@ -80,6 +89,8 @@ def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, ve
       num_episodes: E.
       num_inner_steps: S, steps to go, whatever the learner was trained with.
       seed: of the episodes and the masks.
+      purpose: `seeds.Purpose` of the episodes; SELECTION_TASKS for what choices are made on, which
+        must not be the test's own episodes where both come from one distribution (regression).
       verbose: 1 for a progress bar.
 
     Returns:
@@ -88,7 +99,7 @@ def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, ve
     Raises:
       ValueError: if the distribution has too few distinct episodes.
     """
-    sample = _sample_function(tasks, seed)
+    sample = _sample_function(tasks, seed, purpose)
     score = _score_function(learner, num_inner_steps, seed)
     bar = keras.utils.Progbar(num_episodes, verbose=verbose, unit_name="episode")
     found, draw, repeated = {}, 0, 0
@@ -109,11 +120,11 @@ def evaluate(learner, tasks, *, num_episodes=600, num_inner_steps=10, seed=0, ve
     return Evaluation(list(found), **{name: np.stack([r[name] for r in rows]) for name in rows[0]})
 
 
-def _sample_function(tasks, seed):
+def _sample_function(tasks, seed, purpose):
     """Number of a draw -> its episodes; apart from scoring, since not all compile with XLA."""
 
     def sample(draw):
-        draw_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, draw)
+        draw_seed = seeds.stateless_seed(seed, purpose, draw)
         return tasks.sample(draw_seed, TASKS_PER_DRAW)
 
     return tf.function(sample, autograph=False)

@@ -40,6 +40,7 @@ def plot_training(rows, path, title):
     has_accuracy = "accuracy" in rows[-1]
     figure, axes = _figure(title, 2 if has_accuracy else 1)
     x = [row["iteration"] for row in rows]
+    marker = "o" if len(rows) < 10 else None  # one point makes no line
     labels = {
         "support_loss": "support, before adaptation",
         "loss": "query, after adaptation",
@@ -48,11 +49,11 @@ def plot_training(rows, path, title):
     for name, label in labels.items():
         if name not in rows[-1]:
             continue  # nothing adapts
-        axes[0].plot(x, [row[name] for row in rows], label=label)
+        axes[0].plot(x, [row[name] for row in rows], label=label, marker=marker)
     axes[0].set(xlabel="meta-iteration", ylabel="loss per task")
     if has_accuracy:
-        axes[1].plot(x, [row["accuracy"] for row in rows], label="training")
-        axes[1].plot(x, [row["val_accuracy"] for row in rows], label="validation")
+        axes[1].plot(x, [row["accuracy"] for row in rows], label="training", marker=marker)
+        axes[1].plot(x, [row["val_accuracy"] for row in rows], label="validation", marker=marker)
         axes[1].set(xlabel="meta-iteration", ylabel="query accuracy after adaptation")
     else:
         axes[0].set_yscale("log")

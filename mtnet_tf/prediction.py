@@ -91,6 +91,10 @@ def find_queries(query):
     query = Path(query)
     if query.is_file():
         return [query]
+    if not query.exists():
+        raise ValueError(
+            f"--query must be a picture or a folder of them. Received: {query}, where nothing is."
+        )
     return _pictures(_existing(query, "--query"), "--query")
 
 

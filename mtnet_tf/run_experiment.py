@@ -14,6 +14,7 @@ from mtnet_tf.datasets import (
 )
 from mtnet_tf.evaluation import evaluate
 from mtnet_tf.experiment import build_learner, compile_learner
+from mtnet_tf.seeds import Purpose
 from mtnet_tf.settings import IMAGES, JOINT
 
 VALIDATION_EPISODES = 100
@@ -37,6 +38,7 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
       verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
     """
     latest = run.latest() if settings["resume"] else None
+    load_tasks(settings, "test" if settings["test_set"] else "val")  # too few pictures? Not later
     tasks, validation_tasks = load_tasks(settings, "train"), load_tasks(settings, "val")
     if latest:
         refuse_other_pictures(settings, run.config())
@@ -94,6 +96,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
         num_episodes=settings["num_test_episodes"],
         num_inner_steps=settings["num_test_updates"],
         seed=settings["seed"],
+        purpose=Purpose.EVALUATION_TASKS if split == "test" else Purpose.SELECTION_TASKS,
         verbose=_default_verbosity() if verbose is None else verbose,
     )
     sizes = [math.prod(v.shape) for v in learner.meta_parameters]

@@ -20,6 +20,7 @@ class Purpose(enum.IntEnum):
     EVALUATION_MASKS = 3
     VALIDATION_TASKS = 4
     VALIDATION_MASKS = 5
+    SELECTION_TASKS = 6  # an evaluation on the validation split, to choose by
 
 
 def stateless_seed(seed, purpose, iteration):

@@ -59,6 +59,12 @@ def test_two_learners_see_the_same_episodes_whatever_their_number():
     assert run(regression_learner(seed=1), seed=7).fingerprints != first.fingerprints
 
 
+def test_what_is_chosen_by_are_not_the_episodes_of_the_test():
+    learner = regression_learner()
+    chosen_by = run(learner, purpose=seeds.Purpose.SELECTION_TASKS).fingerprints
+    assert not set(chosen_by) & set(run(learner).fingerprints)
+
+
 def test_same_seed_gives_the_same_scores():
     learner = regression_learner()
     np.testing.assert_array_equal(run(learner).query, run(learner).query)
