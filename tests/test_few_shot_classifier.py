@@ -232,7 +232,7 @@ def test_bad_folders_are_one_sentence(run_folder, folders):
         (folders / "none", query, "--support must be a folder"),
         (folders / "empty", query, "a folder of pictures for each label"),
         (folders, query, "--support must hold pictures. Received: .*empty"),
-        (support, folders / "none", "--query must be a folder"),
+        (support, folders / "none", "--query must be a picture or a folder"),
         (support, folders / "empty", "--query must hold pictures"),
     ):
         with pytest.raises(ValueError, match=message):
