@@ -26,7 +26,7 @@ def test_every_example_is_short_and_run():
         assert f"`{name}.py`" in (EXAMPLES / "README.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.example
 @pytest.mark.parametrize("name", SHORT)
 def test_example_runs(name, tmp_path):
     program = f"import sys; sys.path.insert(0, {str(EXAMPLES)!r})\nfrom {name} import main\n"
