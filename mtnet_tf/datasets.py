@@ -118,12 +118,17 @@ def identify(settings):
     """
     if settings["datasource"] not in IMAGES:
         return None
-    found = {}
-    for split in SPLITS:
-        packed, classes = load_pictures(settings, split)
-        names = [packed.class_names[c] for c in classes]
-        found[split] = hashlib.sha256(json.dumps([packed.sha256, names]).encode()).hexdigest()[:16]
-    return {**found, "resampling": packed.details.get("resampling")}
+    splits = {split: load_pictures(settings, split) for split in SPLITS}
+    resampling = splits["train"].packed.details.get("resampling")
+    return {
+        **{split: _hash(pictures) for split, pictures in splits.items()},
+        "resampling": resampling,
+    }
+
+
+def _hash(pictures):
+    names = [pictures.packed.class_names[c] for c in pictures.classes]
+    return hashlib.sha256(json.dumps([pictures.packed.sha256, names]).encode()).hexdigest()[:16]
 
 
 def refuse_other_pictures(settings, config):
@@ -136,8 +141,8 @@ def refuse_other_pictures(settings, config):
       settings: dict.
       config: of the run, see `Run.config`.
     """
-    trained, now = config.get("data"), identify(settings)
-    if trained and now and trained["train"] != now["train"]:
+    trained = config.get("data")
+    if trained and trained["train"] != _hash(load_pictures(settings, "train")):
         raise ValueError(
             "The pictures must be those that the run in this folder was trained on. Those of "
             f"--data_dir={settings['data_dir']} are others, or have changed since: give the old "

@@ -38,7 +38,8 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
       verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
     """
     latest = run.latest() if settings["resume"] else None
-    load_tasks(settings, "test" if settings["test_set"] else "val")  # too few pictures? Not later
+    if settings["test_set"]:
+        load_tasks(settings, "test")  # too few pictures are said now, not after training
     tasks, validation_tasks = load_tasks(settings, "train"), load_tasks(settings, "val")
     if latest:
         refuse_other_pictures(settings, run.config())
