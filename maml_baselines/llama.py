@@ -1,8 +1,10 @@
 """L-MAML / LLAMA (Grant et al. 2018): MAML with a Laplace approximation of the marginal.
 
-The meta-loss of a task gets the log-determinant of the curvature of its support loss at the
-adapted weights (algorithm 3), layer by layer as a Kronecker product (K-FAC).
+The meta-loss of a task gets the log-determinant of the curvature of its query loss at the
+adapted weights (subroutine 4), layer by layer as a Kronecker product (K-FAC).
 """
+
+import math
 
 import keras
 import tensorflow as tf
@@ -11,9 +13,10 @@ from mtnet_tf import MetaLearner, experiment
 from mtnet_tf.fast_weights import fast_weights
 from mtnet_tf.meta_step import count_tasks, fold_tasks
 
-# Weight of the log-determinant, and what keeps its factors invertible. Chosen here: the term is
-# of the order of the number of weights, 1e5, and the query loss of that of one.
+# Weight of the log-determinant, as cross-validated in section 5.2 for MiniImagenet, where the
+# unit of the loss is not said.
 ETA = 1e-6
+# What keeps the factors invertible; chosen here.
 DAMPING = 1e-3
 
 
@@ -39,11 +42,12 @@ def output_factor(predictions, is_class):
 
 
 def curvature_factors(model, task_weights, weights, x, is_class):
-    """Kronecker factors of each cell's Gauss-Newton matrix of the summed loss of a set.
+    """Roots of the Kronecker factors of each cell's Gauss-Newton matrix of a set's summed loss.
 
     `sum over examples ~ n A (x) G`, A the second moment of the cell's inputs (with a 1 for the
     bias) and G that of the derivatives at its outputs, exact in expectation over labels; summed
     and averaged over the positions of a picture as in KFC (Grosse & Martens 2016, eq. 31).
+    Roots, since a few pictures have fewer rows than the cell has weights.
 
     Args:
       model: Keras model of TW layers without T.
@@ -53,7 +57,8 @@ def curvature_factors(model, task_weights, weights, x, is_class):
       is_class: whether the outputs are logits.
 
     Returns:
-      List of pairs (n A [B, D+1, D+1], G [B, U, U]), in the order of the cells.
+      List of pairs (R [B, r, D+1] with `R^T R = n A`, S [B, s, U] with `S^T S = G`), in the order
+      of the cells.
     """
     num_tasks, cells = count_tasks(x), []
     with tf.GradientTape(persistent=True) as tape:
@@ -72,8 +77,8 @@ def curvature_factors(model, task_weights, weights, x, is_class):
         ones = tf.ones_like(cell.rows[..., :1])
         rows = tf.concat([cell.rows, ones], -1)  # [B, n*positions, D+1]
         derivatives = tf.concat([g[i] for g in found], 1)  # [B, C*n*positions, U]
-        inputs, output = (tf.matmul(z, z, transpose_a=True) for z in (rows, derivatives))
-        pairs.append((inputs, output / tf.cast(tf.shape(rows)[1], output.dtype)))
+        count = tf.cast(tf.shape(rows)[1], rows.dtype)
+        pairs.append((rows, derivatives / tf.sqrt(count)))
     return pairs
 
 
@@ -82,20 +87,28 @@ def log_determinant(pairs, damping=DAMPING):
     total = 0.0
     for inputs, outputs in pairs:
         sizes = inputs.shape[-1], outputs.shape[-1]
-        logs = [_logdet(matrix, damping) for matrix in (inputs, outputs)]
+        logs = [_logdet(root, damping) for root in (inputs, outputs)]
         total += sizes[1] * logs[0] + sizes[0] * logs[1]
     return total
 
 
-def _logdet(matrix, damping):
-    damped = matrix + damping * tf.eye(matrix.shape[-1], dtype=matrix.dtype)
+def _logdet(root, damping):
+    """`log det (R^T R + d)`, [B], of a root R [B, r, D]; from `R R^T` where that is smaller.
+
+    Sylvester: `det(R^T R + d) = d^(D - r) det(R R^T + d)`.
+    """
+    rows, size = root.shape[-2:]
+    is_wide = rows is not None and rows < size
+    gram = tf.matmul(root, root, transpose_a=not is_wide, transpose_b=is_wide)
+    damped = gram + damping * tf.eye(gram.shape[-1], dtype=gram.dtype)
     diagonal = tf.linalg.diag_part(tf.linalg.cholesky(damped))
-    return 2.0 * tf.reduce_sum(tf.math.log(diagonal), -1)
+    missing = (size - rows) * math.log(damping) if is_wide else 0.0
+    return 2.0 * tf.reduce_sum(tf.math.log(diagonal), -1) + missing
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class LLAMA(MetaLearner):
-    """`query loss + eta * log det H` with H the support curvature at the adapted weights."""
+    """`query loss + eta * log det H` with H the query loss's curvature at the adapted weights."""
 
     compiles_with_xla = False  # LAPACK's Cholesky is far faster than a compiled one
 
@@ -121,8 +134,8 @@ class LLAMA(MetaLearner):
             self.model,
             self.task_weights,
             result.adaptation.fast_weights,
-            episode.support_x,
-            episode.support_y.dtype.is_integer,
+            episode.query_x,
+            episode.query_y.dtype.is_integer,
         )
         term = tf.reduce_mean(log_determinant(pairs, self.damping))
         return result._replace(value=result.value + self.eta * term)

@@ -45,28 +45,31 @@ class FullContextMatchingNetwork(MetricLearner):
 
     Support: a bidirectional LSTM along the set, `g(x_i) = h_forward + h_backward + g'(x_i)`.
     Query: an LSTM that reads the support set by attention for a few steps, `h = LSTM(f'(x), r)
-    + f'(x)` with `r = sum_i softmax_i(h . g(x_i)) g(x_i)`.
+    + f'(x)` with `r = sum_i softmax_i(h . g(x_i)) g(x_i)`. All LSTMs start at zero, as in Ravi &
+    Larochelle's code: at first this is attention without context.
     """
 
-    def __init__(self, model, num_ways, num_train_ways=None, *, num_readings=5, **kwargs):
+    def __init__(self, model, num_ways, num_train_ways=None, *, num_readings=3, **kwargs):
         """Creates the learner.
 
         Args:
           model: built Keras model, [n, ...] -> embeddings [n, D].
           num_ways: N.
           num_train_ways: see `MetricLearner`.
-          num_readings: steps of the LSTM of a query (K of appendix A.1, which gives no number).
+          num_readings: steps of the LSTM of a query (K of appendix A.1, which gives no number; 3 in
+            Ravi & Larochelle's code).
           **kwargs: as of `MetricLearner`.
         """
         super().__init__(model, num_ways, num_train_ways, **kwargs)
         self.num_readings = num_readings
         depth, dtype = model.output_shape[-1], model.outputs[0].dtype
         names = {"forward_cell": depth, "backward_cell": depth, "reading_cell": 2 * depth}
-        for i, (name, inputs) in enumerate(names.items()):
+        for name, inputs in names.items():
             cell = keras.layers.LSTMCell(
                 depth,
-                kernel_initializer=keras.initializers.GlorotUniform(seed=self.seed + 2 * i),
-                recurrent_initializer=keras.initializers.Orthogonal(seed=self.seed + 2 * i + 1),
+                kernel_initializer="zeros",
+                recurrent_initializer="zeros",
+                unit_forget_bias=False,
                 name=name,
                 seed=self.seed,  # of no dropout; but it is a variable of the cell
                 dtype=dtype,

@@ -22,8 +22,9 @@ class MetaCurvatureRule(UpdateRule):
     """`weights - step_size * MC(gradient)`, a matrix along each axis of a gradient.
 
     MC2 of Park & Oliva 2019 (section 3.2): `MC(G) = G x_3 M_f x_2 M_i x_1 M_o`, with M_f over the
-    positions of a convolution's kernel, M_i over its inputs and M_o over its outputs. All start
-    as identities, where this is MAML. Biases, one axis, have M_o of their own.
+    positions of a convolution's kernel, M_i over its inputs and M_o over its outputs. Weights of
+    one axis, biases, have a factor per entry, as in the authors' code. All start as identities,
+    where this is MAML.
     """
 
     def __init__(self, step_size, **kwargs):
@@ -39,13 +40,15 @@ class MetaCurvatureRule(UpdateRule):
     def build(self, input_shape):
         """Creates a square matrix for each axis of each task weight."""
         self.matrices = [
-            [
-                self.add_weight(name=f"m_{i}_{axis}", shape=(n, n), initializer="identity")
-                for axis, n in enumerate(as_axes(shape))
-            ]
-            for i, shape in enumerate(input_shape)
+            [self._add_matrix(f"m_{i}_{axis}", n, len(shape)) for axis, n in enumerate(sizes)]
+            for i, (shape, sizes) in enumerate((s, as_axes(s)) for s in input_shape)
         ]
         self.built = True
+
+    def _add_matrix(self, name, size, num_axes):
+        if num_axes == 1:
+            return self.add_weight(name=name, shape=(size,), initializer="ones")
+        return self.add_weight(name=name, shape=(size, size), initializer="identity")
 
     def update(self, step, weights, gradients, losses, state):
         """See `UpdateRule`."""
@@ -59,6 +62,8 @@ class MetaCurvatureRule(UpdateRule):
 
 def _transform(gradient, matrices):
     """Multiplies [B, *shape] along each axis of `as_axes(shape)`."""
+    if len(gradient.shape) == 2:  # of biases
+        return gradient * tf.convert_to_tensor(matrices[0].value)
     x = tf.reshape(gradient, [-1, *(m.shape[0] for m in matrices)])
     for axis, matrix in enumerate(matrices, start=1):
         x = tf.tensordot(x, tf.convert_to_tensor(matrix.value), [[axis], [1]])  # axis goes last

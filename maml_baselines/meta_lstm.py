@@ -6,10 +6,11 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import UpdateRule, experiment
+from mtnet_tf.settings import IMAGES
 
 # Initial gates: forget next to nothing and step little, as section 3.3 asks; the middles of the
-# ranges [4, 6] and [-5, -4].
-FORGET_BIAS, INPUT_BIAS = 5.0, -4.5
+# ranges [4, 5] and [-5, -4] of the authors' code.
+FORGET_BIAS, INPUT_BIAS = 4.5, -4.5
 HIDDEN_UNITS = 20
 CLIP_NORM = 0.25
 
@@ -43,29 +44,35 @@ class LSTMRule(UpdateRule):
 
     All coordinates share these parameters, and each has states of its own. As published, gradients
     and losses are constants for the meta-gradient. With closed LSTM and fixed gates (1, alpha)
-    this is gradient descent.
+    this is gradient descent. (The authors' code hands on gates before their sigmoid; this follows
+    the paper.)
     """
 
-    def __init__(self, hidden_units=HIDDEN_UNITS, seed=0, **kwargs):
+    def __init__(self, hidden_units=HIDDEN_UNITS, loss_unit=1.0, seed=0, **kwargs):
         """Creates the rule.
 
         Args:
           hidden_units: of the LSTM that reads gradients, H.
+          loss_unit: what losses and gradients are divided by, to be those of the mean over
+            examples as in the paper: N with `FewShotCrossentropy`.
           seed: of the initial values.
           **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
         self.hidden_units = hidden_units
+        self.loss_unit = loss_unit
         self.seed = seed
-        small = [keras.initializers.RandomUniform(-0.01, 0.01, seed=seed + i) for i in range(4)]
+        small = [keras.initializers.RandomUniform(-0.01, 0.01, seed=seed + i) for i in range(5)]
         self.reader = keras.layers.LSTMCell(
             hidden_units,
             kernel_initializer=small[0],
             recurrent_initializer=small[1],
+            bias_initializer=small[4],
+            unit_forget_bias=False,
             seed=seed,  # of no dropout; but it is a variable of the cell
             dtype=self.dtype_policy,
         )
-        self._gate_initializers = small[2:]
+        self._gate_initializers = small[2:4]
 
     def build(self, input_shape):
         """Creates the parameters, the same number whatever the task weights are."""
@@ -82,12 +89,13 @@ class LSTMRule(UpdateRule):
 
     def update(self, step, weights, gradients, losses, state):
         """See `UpdateRule`."""
-        flat, gradient = _join(weights), tf.stop_gradient(_join(gradients))  # [B, P]
+        flat = _join(weights)  # [B, P]
+        gradient = tf.stop_gradient(_join(gradients)) / self.loss_unit
         if state is None:
             hidden = tf.zeros([tf.size(flat), self.hidden_units], flat.dtype)
             state = [hidden, hidden], tf.zeros_like(flat), tf.zeros_like(flat)
         states, forget, enter = state
-        loss = tf.broadcast_to(tf.stop_gradient(losses)[:, None], tf.shape(flat))
+        loss = tf.broadcast_to(tf.stop_gradient(losses)[:, None] / self.loss_unit, tf.shape(flat))
         inputs = tf.concat([preprocess(gradient), preprocess(loss)], -1)  # [B, P, 4]
         hidden, states = self.reader(tf.reshape(inputs, [-1, 4]), states)
         forget = self._gate(self.forget_kernel, self.forget_bias, hidden, flat, forget)
@@ -101,7 +109,8 @@ class LSTMRule(UpdateRule):
 
     def get_config(self):
         """Arguments to create the rule again."""
-        return {**super().get_config(), "hidden_units": self.hidden_units, "seed": self.seed}
+        config = {"hidden_units": self.hidden_units, "loss_unit": self.loss_unit}
+        return {**super().get_config(), **config, "seed": self.seed}
 
 
 def _join(tensors):
@@ -118,8 +127,10 @@ def build(settings, tasks):
     """The paper's network under an LSTM rule; Adam with clipped gradients, first order.
 
     Batch normalisation, section 3.4: in training support and query set each by their own
-    statistics; in evaluation the query by the support set's, the "inductive" score.
+    statistics; in evaluation the query by the support set's, the "inductive" score. Offsets and
+    scales of normalisation are meta-learned; the authors' LSTM adapts them as well.
     """
     optimizer = keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, global_clipnorm=CLIP_NORM)
-    rule = LSTMRule(seed=settings["seed"])
+    unit = settings["num_classes"] if settings["datasource"] in IMAGES else 1
+    rule = LSTMRule(loss_unit=float(unit), seed=settings["seed"])
     return experiment.build_learner(settings, tasks, optimizer=optimizer, update_rule=rule)

@@ -31,8 +31,8 @@ class Method(NamedTuple):
       recipe: function from (data source, number of ways) to the published hyperparameters, a dict
         of settings that a user may change; those of the MT-net paper where it says nothing.
       build: function (settings, tasks) -> new compiled learner.
-      pictures: whether it classifies pictures only.
-      metric: whether it compares embeddings: of pictures only, with any number of ways.
+      any_ways: whether it trains on tasks of any number of ways, having no output for each class
+        of a task; on pictures only.
       by_flags: whether `settings` say all of it: `--method` is then another way to say them.
     """
 
@@ -40,8 +40,7 @@ class Method(NamedTuple):
     settings: Mapping
     recipe: Callable = lambda datasource, num_classes: {}
     build: Callable = experiment.build_learner
-    pictures: bool = False
-    metric: bool = False
+    any_ways: bool = False
     by_flags: bool = False
 
 
@@ -63,13 +62,13 @@ METHODS = {
     "lstm": Method(
         "Ravi & Larochelle 2017, section 3", _FIRST_ORDER, recipes.meta_lstm, meta_lstm.build
     ),
-    "llama": Method("Grant et al. 2018, algorithm 3", _OWN, build=llama.build),
+    "llama": Method("Grant et al. 2018, subroutine 4", _OWN, build=llama.build),
     "map-ssvm": Method(
         "Triantafillou et al. 2017, section 4.1",
         _OWN,
         recipes.map_ssvm,
         metrics.build_map_ssvm,
-        metric=True,
+        any_ways=True,
     ),
     "anil": Method("Raghu et al. 2020, section 4", _OWN, build=other_layers.build_anil),
     "reptile": Method(
@@ -85,29 +84,39 @@ METHODS = {
         maml_plus_plus.build,
     ),
     "matching": Method(
-        "Vinyals et al. 2016, section 2.1", _OWN, build=metrics.build_matching, metric=True
+        "Vinyals et al. 2016, section 2.1",
+        _OWN,
+        recipes.matching,
+        metrics.build_matching,
+        any_ways=True,
     ),
     "matching-fce": Method(
         "Vinyals et al. 2016, section 2.1.2",
         _OWN,
-        build=metrics.build_matching_with_context,
-        metric=True,
+        recipes.matching,
+        metrics.build_matching_with_context,
+        any_ways=True,
     ),
     "prototypical": Method(
         "Snell et al. 2017, algorithm 1",
         _OWN,
         recipes.prototypical,
         metrics.build_prototypical,
-        metric=True,
+        any_ways=True,
     ),
     "finetune": Method(
         "Ravi & Larochelle 2017, section 5.1",
         _OWN,
-        build=metrics.build_fine_tune,
-        pictures=True,
+        recipes.fine_tune,
+        metrics.build_fine_tune,
+        any_ways=True,
     ),
     "nearest": Method(
-        "Ravi & Larochelle 2017, section 5.1", _OWN, build=metrics.build_nearest, metric=True
+        "Ravi & Larochelle 2017, section 5.1",
+        _OWN,
+        recipes.supervised,
+        metrics.build_nearest,
+        any_ways=True,
     ),
     "warp": Method("Flennerhag et al. 2020, section 2", _OWN, build=other_layers.build_warp),
 }

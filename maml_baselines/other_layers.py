@@ -16,9 +16,9 @@ def build_anil(settings, tasks):
 def build_warp(settings, tasks):
     """Warp layers (Flennerhag et al. 2020, section 2) trained with the MAML objective.
 
-    A layer that no task adapts follows each hidden cell, before its normalisation: a 3x3
-    convolution for pictures, a dense layer else. T is the special case of a linear one over the
-    channels of a pixel; "Warp-MAML" of their section 4 inserts convolutions likewise.
+    A layer that no task adapts follows each block of cell, normalisation, ReLU and pooling: a 3x3
+    convolution for pictures, as in section 4, and a dense layer else. T, within a cell, is the
+    linear one over the channels of a pixel.
     """
     warps = []
     seeds = iter(range(1000 * settings["seed"] + 1, 1000 * settings["seed"] + 1000))
@@ -32,6 +32,6 @@ def build_warp(settings, tasks):
             warps.append(TWDense(units, kernel_initializer="identity", **options))
         return warps[-1]
 
-    model = experiment.build_network(settings, tasks, after_cell=warp)
+    model = experiment.build_network(settings, tasks, after_block=warp)
     cells = [x for x in model.layers if isinstance(x, TWConv2D | TWDense) and x not in warps]
     return experiment.build_learner(settings, tasks, model=model, adapt_layers=cells)

@@ -1,9 +1,11 @@
 """Reptile (Nichol et al. 2018): move the initial weights towards the adapted ones."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
-from mtnet_tf import MetaLearner, experiment
+from mtnet_tf import MetaLearner, experiment, seeds
 from mtnet_tf.meta_step import count_tasks
 
 
@@ -11,13 +13,14 @@ from mtnet_tf.meta_step import count_tasks
 class Reptile(MetaLearner):
     """`W += meta_learning_rate * mean over tasks of (adapted W - W)` (algorithm 2, batched).
 
-    The inner loop takes a task's support and query pictures together, as Reptile knows no query
-    set in training. What it moves by is the sum of its gradients, which is the first-order
-    gradient of the losses along its way: so normalisation offsets, which no task adapts, are
-    learned by the same rule.
+    In training a task's support and query pictures are one set, as Reptile knows no queries, of
+    which each inner step sees another minibatch, as large as a support set: so a step has the same
+    unit in evaluation. What a task moves by is the sum of its gradients, which is the first-order
+    gradient of the losses along its way: normalisation offsets, which no task adapts, are learned
+    by the same rule.
 
-    Deviation: inner steps are plain gradient descent on all examples, where the authors take
-    minibatches and, for pictures, Adam without momentum.
+    Deviation: inner steps are plain gradient descent, where the authors take, for pictures, Adam
+    without momentum.
     """
 
     def meta_loss(self, episode, seed, *, training):
@@ -28,12 +31,32 @@ class Reptile(MetaLearner):
         result = super().meta_loss(episode, seed, training=training)
         if not training:
             return result
-        halves = (episode.support_x, episode.query_x), (episode.support_y, episode.query_y)
-        together = tuple(tf.concat(half, 1) for half in halves)
-        masks = self.masks(count_tasks(together[0]), seed)
+        masks = self.masks(count_tasks(episode.support_x), seed)
         options = {"num_inner_steps": self.num_inner_steps, "masks": masks, "training": True}
-        losses = tf.stack(self.adapt_weights(together, **options).support_losses)  # [S, B]
+        support = functools.partial(minibatch, episode, seed)
+        losses = tf.stack(self.adapt_weights(support, **options).support_losses)  # [S, B]
         return result._replace(value=self.step_size * tf.reduce_sum(tf.reduce_mean(losses, 1)))
+
+
+def minibatch(episode, seed, step):
+    """What an inner step sees of support and query set, shuffled and gone through in turn.
+
+    Args:
+      episode: `Episode` of n support and m query examples.
+      seed: stateless seed of the order, int32 [2].
+      step: its number, Python int.
+
+    Returns:
+      Pair (x [B, n, ...], y [B, n, ...]).
+    """
+    size = episode.support_x.shape[1]
+    halves = (episode.support_x, episode.query_x), (episode.support_y, episode.query_y)
+    total = size + episode.query_x.shape[1]
+    numbers = tf.random.stateless_uniform([total], seed, None, None, tf.int32, seeds.ALGORITHM)
+    places = [(step * size + i) % total for i in range(size)]
+    chosen = tf.gather(tf.argsort(numbers), places)
+    x, y = (tf.gather(tf.concat(half, 1), chosen, axis=1) for half in halves)
+    return x, y
 
 
 def build(settings, tasks):

@@ -46,9 +46,9 @@ def resolve(given):
 def _check_ways(settings):
     """The settings; ValueError where a method can't train on other ways than it is tested on."""
     ways, method = settings["num_train_ways"], settings["method"]
-    if ways not in (0, settings["num_classes"]) and not (method and METHODS[method].metric):
+    if ways not in (0, settings["num_classes"]) and not (method and METHODS[method].any_ways):
         raise ValueError(
-            "--num_train_ways is for metric methods, whose networks have no output per class. "
+            "--num_train_ways is for methods without an output for each class of a task. "
             f"Received: {ways} with --method={method}. Leave it out."
         )
     return settings
@@ -58,7 +58,7 @@ def fits(method, datasource):
     """Whether a method can be trained on a data source."""
     if datasource in mtnet_settings.IMAGES:
         return method.settings.get("baseline") != "oracle"
-    return not (method.metric or method.pictures)
+    return not method.any_ways
 
 
 def find_method(name):

@@ -66,7 +66,7 @@ class Pairs(NamedTuple):
 
     Attributes:
       a, b: `Result`.
-      scores_a, scores_b: [E, S+1].
+      scores_a, scores_b: [E, S+1], each with its own number of inner steps.
       inductive_a, inductive_b: likewise; None unless both have them.
     """
 
@@ -107,9 +107,8 @@ def pair(path_a, path_b, split="test"):
 
 
 def _stack(a, b, common):
-    """Scores of the common episodes and inner steps, a pair of [E, S+1]."""
-    steps = min(len(a[common[0]]), len(b[common[0]]))
-    return [np.stack([scores[key][:steps] for key in common]) for scores in (a, b)]
+    """Scores of the common episodes, a pair of [E, S+1]."""
+    return [np.stack([scores[key] for key in common]) for scores in (a, b)]
 
 
 def compare(path_a, path_b, split="test"):
@@ -137,6 +136,8 @@ def compare(path_a, path_b, split="test"):
 
 def _table(a, b, metric):
     scale = 100 if metric == "accuracy" else 1
+    steps = min(a.shape[1], b.shape[1])
+    a, b = a[:, :steps], b[:, :steps]
     difference = summarize(scale * (a - b))
     low, high = bootstrap_interval(scale * (a - b))
     header = ("steps", "A", "B", "A - B", "95 %", "bootstrap 95 %")

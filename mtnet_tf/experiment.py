@@ -12,14 +12,14 @@ from mtnet_tf.tasks import ImageClasses
 SMALLEST_POOLED = 16
 
 
-def build_network(settings, tasks, *, head=True, after_cell=None):
+def build_network(settings, tasks, *, head=True, after_block=None):
     """The paper's network for these tasks.
 
     Args:
       settings: dict, see `settings.resolve`.
       tasks: `TaskDistribution`.
       head: False leaves the last cell out, for pictures: the outputs are features.
-      after_cell: see `convolutional_network`.
+      after_block: see `convolutional_network`.
 
     Returns:
       `keras.Sequential`.
@@ -33,7 +33,7 @@ def build_network(settings, tasks, *, head=True, after_cell=None):
             "config": {"value": settings["logit_init"]},
         }
     options = {"norm": settings["norm"], "cell_options": cells, "seed": settings["seed"]}
-    options["after_cell"] = after_cell
+    options["after_block"] = after_block
     if not isinstance(tasks, ImageClasses):
         hidden = (settings["dim_hidden"],) * 2
         return regression_network(tasks.num_inputs, 1, dim_hidden=hidden, **options)
@@ -50,12 +50,18 @@ def build_network(settings, tasks, *, head=True, after_cell=None):
     )
 
 
+def make_optimizer(settings, learning_rate=None):
+    """The authors' optimizer of the meta-step; another learning rate or schedule where given."""
+    clip = 10.0 if settings["datasource"] in ("miniimagenet", "folder") else None
+    learning_rate = settings["meta_lr"] if learning_rate is None else learning_rate
+    return keras.optimizers.Adam(learning_rate, epsilon=1e-8, clipvalue=clip)
+
+
 def compile_learner(learner, settings, optimizer=None):
     """(Re)compiles with the authors' optimizer, or a given one, and losses in their unit."""
     is_image = settings["datasource"] in IMAGES
-    clip = 10.0 if settings["datasource"] in ("miniimagenet", "folder") else None
     learner.compile(
-        optimizer or keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, clipvalue=clip),
+        optimizer or make_optimizer(settings),
         FewShotCrossentropy(settings["update_batch_size"]) if is_image else "mean_squared_error",
         metrics=["accuracy"] if is_image else None,
         jit_compile=settings["jit_compile"] and not settings["debug"],

@@ -58,7 +58,8 @@ def adapt(
     meta-gradient.
 
     Args:
-      task_losses: function from fast weights (list of [B, ...]) to support losses [B].
+      task_losses: function (fast weights, list of [B, ...]; number of the step, Python int) ->
+        support losses [B].
       weights: initial fast weights, list of [B, ...].
       num_inner_steps: number of steps, int >= 0.
       step_size: alpha, in units of weight^2 per unit of the support loss.
@@ -77,7 +78,7 @@ def adapt(
     for step in range(num_inner_steps):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            losses = task_losses(weights)  # [B]
+            losses = task_losses(weights, step)  # [B]
         gradients = tape.gradient(losses, weights, unconnected_gradients="zero")
         gradients = [_constant_if(first_order, g) for g in gradients]
         step_masks = masks(step) if masks else [None] * len(weights)

@@ -141,7 +141,7 @@ class MetaLearner(EpisodicLearner):
         """Runs the inner loop on support sets.
 
         Args:
-          support: pair (x [B, n, ...], y [B, n, ...]).
+          support: pair (x [B, n, ...], y [B, n, ...]), or a function, see `adapt_to_support`.
           num_inner_steps: number of steps.
           masks: see `inner_loop.adapt`.
           loss: None for the one given to `compile`.

@@ -92,7 +92,8 @@ def adapt_to_support(
       model: Keras model.
       task_weights: list of `TaskWeight`.
       loss: see `task_losses`.
-      support: pair (x [B, n, ...], y [B, n, ...]).
+      support: pair (x [B, n, ...], y [B, n, ...]); or a function from a step's number to the
+        pair that it sees.
       num_inner_steps: number of steps.
       masks: see `adapt`.
       training: passed to the model.
@@ -101,13 +102,13 @@ def adapt_to_support(
     Returns:
       `Adaptation`.
     """
-    x, y = support
-    num_tasks = count_tasks(x)
-    labels = fold_tasks(y)
+    support_of = support if callable(support) else lambda step: support
+    num_tasks = count_tasks(support_of(0)[0])
 
-    def support_losses(weights):
+    def support_losses(weights, step):
+        x, y = support_of(step)
         predictions = predict(model, task_weights, weights, x, training)
-        return task_losses(loss, labels, predictions, num_tasks)
+        return task_losses(loss, fold_tasks(y), predictions, num_tasks)
 
     weights = initial_fast_weights([w.variable for w in task_weights], num_tasks)
     return adapt(support_losses, weights, num_inner_steps=num_inner_steps, masks=masks, **options)

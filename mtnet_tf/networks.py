@@ -40,7 +40,7 @@ def regression_network(
     dim_hidden=(40, 40),
     norm="None",
     cell_options=None,
-    after_cell=None,
+    after_block=None,
     seed=0,
     dtype=None,
 ):
@@ -52,14 +52,15 @@ def regression_network(
       dim_hidden: units of the hidden cells.
       norm: "None", "batch_norm" or "layer_norm", after each hidden T.
       cell_options: dict, keyword arguments of `TWDense` (`transform`, `mask`, ...).
-      after_cell: function from units to a layer that follows each hidden cell, None for none.
+      after_block: function from units to a layer that follows each hidden cell and its ReLU, or
+        None.
       seed: of the initial values.
       dtype: dtype or policy of the layers, None for Keras' default.
 
     Returns:
       `keras.Sequential`, [n, D] -> [n, num_outputs].
     """
-    cells = _dense_cells([*dim_hidden, num_outputs], norm, cell_options, after_cell, seed, dtype)
+    cells = _dense_cells([*dim_hidden, num_outputs], norm, cell_options, after_block, seed, dtype)
     return _sequential((num_inputs,), cells, dtype)
 
 
@@ -69,7 +70,7 @@ def dense_image_network(
     *,
     norm="batch_norm",
     cell_options=None,
-    after_cell=None,
+    after_block=None,
     seed=0,
     dtype=None,
 ):
@@ -78,18 +79,18 @@ def dense_image_network(
     Args and returns: as `convolutional_network`.
     """
     sizes = [256, 128, 64, 64, num_ways]
-    cells = _dense_cells(sizes, norm, cell_options, after_cell, seed, dtype)
+    cells = _dense_cells(sizes, norm, cell_options, after_block, seed, dtype)
     return _sequential(image_shape, [keras.layers.Flatten(dtype=dtype), *cells], dtype)
 
 
-def _dense_cells(sizes, norm, cell_options, after_cell, seed, dtype):
+def _dense_cells(sizes, norm, cell_options, after_block, seed, dtype):
     """Cells of these sizes; the last one has nothing after it, and is left out where None."""
     seeds = _Seeds(seed)
     layers = []
     for before, size in zip([None, *sizes], sizes, strict=False):
         if layers:
-            layers += [after_cell(before)] if after_cell else []
             layers += [*_norm(norm, dtype), keras.layers.ReLU(dtype=dtype)]
+            layers += [after_block(before)] if after_block else []
         if size is None:
             break
         kernel = keras.initializers.TruncatedNormal(stddev=0.01, seed=seeds())
@@ -107,7 +108,7 @@ def convolutional_network(
     flatten=None,
     norm="batch_norm",
     cell_options=None,
-    after_cell=None,
+    after_block=None,
     seed=0,
     dtype=None,
 ):
@@ -126,7 +127,8 @@ def convolutional_network(
       flatten: every pixel instead of their mean; None: as `max_pool`.
       norm: "batch_norm", "layer_norm" or "None".
       cell_options: dict, keyword arguments of `TWConv2D` and `TWDense`.
-      after_cell: function from filters to a layer that follows each convolution, None for none.
+      after_block: function from filters to a layer that follows each convolution, its ReLU and
+        its pooling, or None.
       seed: of the initial values.
       dtype: dtype or policy of the layers, None for Keras' default.
 
@@ -149,12 +151,12 @@ def convolutional_network(
                 dtype=dtype,
                 **_cell_options(cell_options, 0.01, seeds),
             ),
-            *([after_cell(num_filters)] if after_cell else []),
             *_norm(norm, dtype),
             keras.layers.ReLU(dtype=dtype),
         ]
         if max_pool:
             layers.append(BlockMaxPooling2D(dtype=dtype))
+        layers += [after_block(num_filters)] if after_block else []
     if max_pool if flatten is None else flatten:
         layers.append(keras.layers.Flatten(dtype=dtype))
         kernel = keras.initializers.GlorotUniform(seed=seeds())

@@ -67,7 +67,7 @@ OURS = {
     "redraw_masks": (False, "new masks at each inner step"),
     "validate_every": (0, "meta-iterations between validations, 0 for about fifty in a long run"),
     "num_queries": (0, "query examples per class, 0 for as many as in the original"),
-    "num_train_ways": (0, "ways in training, 0 for as many as in evaluation; metric methods only"),
+    "num_train_ways": (0, "ways in training, 0 for as many as in evaluation; of metric methods"),
     "num_train_queries": (0, "query pictures per class in training, 0 for the original's number"),
     "num_test_episodes": (600, "distinct episodes to evaluate"),
     "num_test_updates": (10, "inner steps to evaluate"),

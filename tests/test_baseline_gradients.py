@@ -1,5 +1,7 @@
 """Gradient-based baselines against MAML, of which each is a special case or the reverse."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from maml_baselines import build_learner, resolve
 from maml_baselines.maml_plus_plus import MAMLPlusPlus, PerStepRates, step_importance
 from maml_baselines.meta_curvature import MetaCurvatureRule, as_axes
 from maml_baselines.meta_sgd import MetaSGDRule
-from maml_baselines.reptile import Reptile
+from maml_baselines.reptile import Reptile, minibatch
 from mtnet_tf import ImageClasses, MetaLearner, networks
 from mtnet_tf.tasks import Episode
 
@@ -86,6 +88,15 @@ def test_curvature_of_a_convolution_is_a_matrix_along_each_axis(rng):
     np.testing.assert_allclose(-moved, expected.reshape(7, *shape))
 
 
+def test_curvature_of_a_bias_is_a_factor_for_each_entry(rng):
+    rule = MetaCurvatureRule(0.5, dtype="float64")
+    rule.build([(3,)])
+    rule.matrices[0][0].assign([1.0, 2.0, -1.0])
+    gradient = tf.constant(rng.normal(size=(2, 3)))
+    (moved,), _ = rule.update(0, [tf.zeros([2, 3], tf.float64)], [gradient], 0, 0)
+    np.testing.assert_allclose(moved, -0.5 * gradient * [1.0, 2.0, -1.0])
+
+
 def test_importance_of_steps_goes_from_all_the_same_to_the_last():
     np.testing.assert_allclose(step_importance(4, 0.0), [0.25] * 4)
     np.testing.assert_allclose(step_importance(4, 0.5), [0.125, 0.125, 0.125, 0.625])
@@ -111,9 +122,9 @@ def test_derivative_order_changes_when_its_time_has_come(regression_episode):
 
 def test_reptile_moves_towards_the_adapted_weights(regression_episode):
     episode = regression_episode()
-    together = [tf.concat(half, 1) for half in (episode[0:4:2], episode[1:4:2])]
     found = learner(Reptile, num_inner_steps=3, first_order=True)
-    trajectory = found.adapt_weights(together, num_inner_steps=3, masks=None).trajectory
+    batches = functools.partial(minibatch, episode, SEED)
+    trajectory = found.adapt_weights(batches, num_inner_steps=3, masks=None).trajectory
     expected = [
         tf.reduce_mean(a - b, 0) for a, b in zip(trajectory[0], trajectory[-1], strict=True)
     ]
@@ -123,10 +134,23 @@ def test_reptile_moves_towards_the_adapted_weights(regression_episode):
 def test_reptile_of_one_step_is_joint_training(regression_episode):
     """Nichol et al. 2018, section 5: with one inner step it lowers the expected loss itself."""
     episode = regression_episode()
-    together = [tf.concat(half, 1) for half in (episode[0:4:2], episode[1:4:2])]
-    joint = gradients(learner(num_inner_steps=0), Episode(*together, *together))[1]
+    seen = minibatch(episode, SEED, 0)
+    joint = gradients(learner(num_inner_steps=0), Episode(*seen, *seen))[1]
     found = gradients(learner(Reptile, num_inner_steps=1, first_order=True), episode)[1]
     assert_same(found, [ALPHA * g for g in joint])
+
+
+def test_minibatches_go_through_support_and_query_set_in_turn():
+    x = np.arange(2 * 9.0).reshape(2, 9)  # two tasks of three support and six query examples
+    episode = Episode(x[:, :3], -x[:, :3], x[:, 3:], -x[:, 3:])
+    batches = [minibatch(episode, SEED, step) for step in range(4)]
+    for x_of_step, y_of_step in batches:
+        assert x_of_step.shape == (2, 3)
+        np.testing.assert_array_equal(y_of_step, -x_of_step)
+    seen = np.concatenate([b[0] for b in batches[:3]], 1)
+    np.testing.assert_array_equal(np.sort(seen, 1), x)
+    assert not np.array_equal(seen, x)  # shuffled
+    np.testing.assert_array_equal(batches[3][0], batches[0][0])
 
 
 def tiny_pictures():

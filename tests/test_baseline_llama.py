@@ -58,12 +58,17 @@ def factors(model, x, is_class):
     return curvature_factors(model, weights, values, x, is_class)
 
 
+def products(roots):
+    """R^T R of each root."""
+    return [[tf.matmul(root, root, transpose_a=True) for root in pair] for pair in roots]
+
+
 @pytest.mark.parametrize("is_class", [False, True])
 def test_factors_of_one_example_are_the_dense_hessian_of_each_layer(is_class, rng):
     model = network(4, 3)
     x = tf.constant(rng.normal(size=(1, 1, 2)))
     y = tf.constant([[1]]) if is_class else tf.constant(rng.normal(size=(1, 1, 3)))
-    for i, (inputs, outputs) in enumerate(factors(model, x, is_class)):
+    for i, (inputs, outputs) in enumerate(products(factors(model, x, is_class))):
         expected = dense_hessian(model, x, y, i)
         np.testing.assert_allclose(np.kron(inputs[0], outputs[0]), expected, atol=1e-9)
 
@@ -76,12 +81,21 @@ def test_log_determinant_of_a_linear_model_is_that_of_its_dense_hessian(rng):
     np.testing.assert_allclose(found, [expected])
 
 
+@pytest.mark.parametrize("rows", [2, 5, 9])
+def test_log_determinant_of_few_and_of_many_rows_is_numpys(rows, rng):
+    roots = [(rng.normal(size=(3, rows, 5)), rng.normal(size=(3, 4, 2)))]
+    found = log_determinant([tuple(map(tf.constant, pair)) for pair in roots], damping=0.1)
+    for i, (a, g) in enumerate(zip(*roots[0], strict=True)):
+        damped = [m.T @ m + 0.1 * np.eye(m.shape[1]) for m in (a, g)]
+        np.testing.assert_allclose(found[i], np.linalg.slogdet(np.kron(*damped))[1])
+
+
 def test_factors_of_tasks_are_those_of_each_alone(rng):
     model = network(4, 3)
     x = tf.constant(rng.normal(size=(2, 5, 2)))
-    together = tf.nest.flatten(factors(model, x, True))
+    together = tf.nest.flatten(products(factors(model, x, True)))
     for i in range(2):
-        alone = tf.nest.flatten(factors(model, x[i : i + 1], True))
+        alone = tf.nest.flatten(products(factors(model, x[i : i + 1], True)))
         for a, b in zip(together, alone, strict=True):
             np.testing.assert_allclose(a[i], b[0], atol=1e-12)
 

@@ -24,7 +24,7 @@ def test_fixed_gates_are_gradient_descent(rng):
     matrix = tf.constant(rng.normal(size=(2, 3, 3)))
     start = [tf.constant(rng.normal(size=(2, 3))), tf.constant(rng.normal(size=(2, 3, 1)))]
 
-    def losses(weights):
+    def losses(weights, step):
         product = matrix @ weights[1] + weights[0][..., None]
         return tf.reduce_sum(tf.square(product), [1, 2])
 

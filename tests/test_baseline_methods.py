@@ -11,7 +11,7 @@ TINY = {"dim_hidden": 4, "num_updates": 1, "debug": True}
 def methods_for(source):
     if source != "sinusoid":
         return [name for name in METHODS if name != "oracle"]
-    return [name for name, method in METHODS.items() if not (method.metric or method.pictures)]
+    return [name for name, method in METHODS.items() if not method.any_ways]
 
 
 @pytest.mark.parametrize(

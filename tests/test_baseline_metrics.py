@@ -14,7 +14,7 @@ from mtnet_tf.adaptation import Adapter
 from mtnet_tf.tasks import Episode
 
 SEED = tf.constant([0, 1])
-PICTURES_ONLY = [name for name, method in METHODS.items() if method.metric or method.pictures]
+PICTURES_ONLY = [name for name, method in METHODS.items() if method.any_ways]
 
 
 def test_prototype_of_a_cluster_is_its_centre():
@@ -122,7 +122,7 @@ def test_every_method_for_pictures_trains_and_is_evaluated(name):
     assert any(moved)
     result = evaluate(found, tasks, num_episodes=20, num_inner_steps=2, verbose=0)
     assert result.query.shape == (20, 3) and result.inductive.shape == (20, 3)
-    if METHODS[name].metric:
+    if name != "finetune":
         np.testing.assert_allclose(result.query[:, 0], 1 / 3, rtol=1e-6)  # chance
         np.testing.assert_array_equal(result.query[:, 1], result.query[:, 2])
 
@@ -142,7 +142,7 @@ def test_what_adapts_no_weights_says_so_to_export_and_prediction():
     ("given", "message"),
     [
         ({"method": "prototypical"}, "--method=prototypical classifies pictures. Received: --data"),
-        ({"datasource": "omniglot", "num_train_ways": 9}, "--num_train_ways is for metric methods"),
+        ({"datasource": "omniglot", "num_train_ways": 9}, "--num_train_ways is for methods without"),
     ],
 )
 def test_what_metric_methods_can_not_do_is_one_sentence(given, message):
