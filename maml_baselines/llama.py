@@ -108,9 +108,11 @@ def _logdet(root, damping):
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class LLAMA(MetaLearner):
-    """`query loss + eta * log det H` with H the query loss's curvature at the adapted weights."""
+    """`query loss + eta * log det H` with H the query loss's curvature at the adapted weights.
 
-    compiles_with_xla = False  # LAPACK's Cholesky is far faster than a compiled one
+    Every class of a task costs one more backward pass over its queries, differentiated again: some
+    ten times the time of MAML, and as much more memory.
+    """
 
     def __init__(self, *args, eta=ETA, damping=DAMPING, **kwargs):
         """Creates the learner.
