@@ -60,7 +60,7 @@ def main(argv=None):
         for name in names:
             find_method(name)
         write_table(given, names, path, say)
-        say(f"Written to {path}.md and {path}.csv")
+        say(f"Written to {path}.md, {path}.csv and {path}.png")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"maml_baselines: {error}\n")
         return 2

@@ -11,7 +11,7 @@ import numpy as np
 from maml_baselines.methods import METHODS
 from maml_baselines.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
 from maml_baselines.resolving import build_learner, fits, resolve
-from mtnet_tf import reports, run_experiment, runs
+from mtnet_tf import plots, reports, run_experiment, runs
 from mtnet_tf.comparison import pair, read_results
 from mtnet_tf.intervals import summarize
 from mtnet_tf.settings import IMAGES
@@ -62,7 +62,7 @@ def write_table(given, methods, path, say):
     Args:
       given: dict of settings for all rows, `datasource` among them.
       methods: names of the systems; MT-net is the one that others are compared with.
-      path: of the table, without ".csv" and ".md".
+      path: of the table, without ".csv", ".md" and, of its picture, ".png".
       say: function that prints a line.
 
     Returns:
@@ -201,10 +201,24 @@ def _write(rows, path, settings):
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     runs.write_text(f"{path}.csv", text.getvalue())
     runs.write_text(f"{path}.md", _markdown(rows, settings))
+    scores = {row.method: _numbers(row.measured) for row in rows if row.run}
+    if scores:
+        published = {
+            "MT-net paper": {
+                row.method: _numbers(row.published)[0] for row in rows if row.published
+            },
+            "its own paper": {row.method: _numbers(row.own)[0] for row in rows if row.own},
+        }
+        unit = "% of right answers" if settings["datasource"] in IMAGES else "mean squared error"
+        plots.plot_scores(scores, published, f"{path}.png", _title(settings), unit)
+
+
+def _numbers(cell):
+    """The numbers of "98.1 ± 0.2" or "98.1"."""
+    return [float(part) for part in cell.split(" ± ")]
 
 
 def _markdown(rows, settings):
-    title = reports.title({**settings, "method": "all systems"})
     head = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     body = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
     episodes = f"{settings['num_test_episodes']} distinct episodes, seed {settings['seed']}; "
@@ -213,4 +227,8 @@ def _markdown(rows, settings):
         "best checkpoint on validation, queries normalised together, as in the MT-net paper; "
         "inductive: normalised by the support set, each query by itself."
     )
-    return "\n".join([f"# {title}", "", note, "", *head, *body, ""])
+    return "\n".join([f"# {_title(settings)}", "", note, "", *head, *body, ""])
+
+
+def _title(settings):
+    return reports.title({**settings, "method": "all systems"})

@@ -21,10 +21,12 @@ class EpisodicLearner(keras.Model, abc.ABC):
       seed: run seed of tasks, masks and noise.
       num_inner_steps: gradient steps within a task, where the method takes any.
       adapts_weights: whether it takes any, as `adapt`, export and prediction need.
+      has_step_size: whether their size is a number, `step_size`, that may be changed afterwards.
       compiles_with_xla: whether `compile` may ask for XLA.
     """
 
     adapts_weights = False
+    has_step_size = False
     compiles_with_xla = True
 
     def __init__(self, model, seed=0, **kwargs):

@@ -111,6 +111,11 @@ class MetaLearner(EpisodicLearner):
         return find_task_weights(self.model, self.adapt_layers)
 
     @property
+    def has_step_size(self):
+        """False where an update rule holds the sizes of its steps."""
+        return self.update_rule is None
+
+    @property
     def compiles_with_xla(self):
         """False where tasks are taken one by one: XLA has no gradient of such a loop."""
         return all(w.folded for w in self.task_weights)

@@ -124,6 +124,30 @@ def _draw_confusion(figure, axis, confusion, names):
     figure.colorbar(picture, ax=axis, shrink=0.8)
 
 
+def plot_scores(scores, published, path, title, xlabel):
+    """Draws one line a system: its score with its interval, and published ones as open marks.
+
+    Args:
+      scores: dict from name to (mean, half of the 95 % interval).
+      published: dict from label to a dict from name to number.
+      path: of the PNG.
+      title: text above.
+      xlabel: what a score is.
+    """
+    figure, (axis,) = _figure(title, height=1.5 + 0.28 * len(scores))
+    names = list(scores)[::-1]
+    mean, half = np.array([scores[name] for name in names]).T
+    axis.errorbar(mean, range(len(names)), xerr=half, fmt="o", capsize=3, label="measured here")
+    for marker, (label, numbers) in zip("D^", published.items(), strict=True):
+        places = [i for i, name in enumerate(names) if name in numbers]
+        x = [numbers[names[i]] for i in places]
+        axis.plot(x, places, marker, markerfacecolor="none", color="grey", label=label)
+    axis.set_yticks(range(len(names)), names, fontsize=9)
+    axis.set_xlabel(xlabel)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    _write(figure, path)
+
+
 def plot_regression(curves, path, title):
     """Draws what a network predicts before and after some inner steps (Figure 4, appendix C).
 

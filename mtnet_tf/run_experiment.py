@@ -87,6 +87,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     checkpoint = run.find(settings["test_iter"])
     learner = runs.load_learner(checkpoint)
     iteration = int(learner.optimizer.iterations)
+    _refuse_idle_step_size(learner, settings, run)
     learner.step_size = settings["update_lr"]
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
@@ -119,6 +120,17 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     for line in _active(extras):
         say(line.capitalize() + ".")
     return evaluation
+
+
+def _refuse_idle_step_size(learner, settings, run):
+    """Raises ValueError for an --update_lr that would change nothing."""
+    asked, trained = settings["update_lr"], run.config()["settings"]["update_lr"]
+    if asked != trained and not learner.has_step_size:
+        raise ValueError(
+            f"--update_lr must be {trained:g}, as in training, with "
+            f"--method={settings['method']}: its inner steps, if any, have sizes of their own, "
+            f"which no other value changes. Received: {asked:g}. Leave it out."
+        )
 
 
 def _active(report):

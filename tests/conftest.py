@@ -23,6 +23,15 @@ def shared():
     return Path(os.environ["MTNET_SHARED"])
 
 
+@pytest.fixture(scope="session")
+def omniglot_source():
+    """Folder of the real Omniglot."""
+    source = Path(os.environ.get("MTNET_SHARED", ".")) / "data" / "omniglot"
+    if "MTNET_SHARED" not in os.environ or not source.is_dir():
+        pytest.skip(f"the real Omniglot is not at $MTNET_SHARED/data/omniglot ({source})")
+    return source
+
+
 @pytest.fixture
 def image_episode(rng):
     """Function: (num_tasks, num_ways, image_shape, dtype) -> 1-shot `Episode` of noise."""

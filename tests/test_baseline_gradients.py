@@ -181,6 +181,8 @@ def test_warp_layers_learn_but_do_not_adapt():
     assert len(cells) == 9  # four convolutions, four warps, the head
     adapted = {id(w.variable) for w in found.task_weights}
     assert [id(x.kernel) in adapted for x in cells] == [True, False] * 4 + [True]
+    block = [type(x).__name__ for x in found.model.layers[:4]]
+    assert block == ["TWConv2D", "TaskBatchNormalization", "ReLU", "TWConv2D"]
     _, every = found.meta_gradients(episode, SEED)
     by_id = dict(zip(map(id, found.meta_parameters), every, strict=True))
     assert all(np.any(by_id[id(x.kernel)] != 0) for x in cells)

@@ -142,7 +142,10 @@ def test_what_adapts_no_weights_says_so_to_export_and_prediction():
     ("given", "message"),
     [
         ({"method": "prototypical"}, "--method=prototypical classifies pictures. Received: --data"),
-        ({"datasource": "omniglot", "num_train_ways": 9}, "--num_train_ways is for methods without"),
+        (
+            {"datasource": "omniglot", "num_train_ways": 9},
+            "--num_train_ways is for methods without",
+        ),
     ],
 )
 def test_what_metric_methods_can_not_do_is_one_sentence(given, message):

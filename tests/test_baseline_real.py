@@ -1,8 +1,6 @@
 """Every system on the real Omniglot: one meta-step, an evaluation, a row of the table."""
 
 import csv
-import os
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +12,9 @@ pytestmark = pytest.mark.data
 
 
 @pytest.fixture(scope="module")
-def omniglot(tmp_path_factory):
-    source = Path(os.environ.get("MTNET_SHARED", ".")) / "data" / "omniglot"
-    if "MTNET_SHARED" not in os.environ or not source.is_dir():
-        pytest.skip(f"the real Omniglot is not at $MTNET_SHARED/data/omniglot ({source})")
+def omniglot(tmp_path_factory, omniglot_source):
     data = tmp_path_factory.mktemp("data")
-    prepare_omniglot(data, [source], progress=False)
+    prepare_omniglot(data, [omniglot_source], progress=False)
     return data
 
 

@@ -5,10 +5,11 @@ import csv
 import numpy as np
 import pytest
 
-from maml_baselines import METHODS
+from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
 from maml_baselines.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
-from maml_baselines.tables import methods_of
+from maml_baselines.tables import methods_of, settings_of
+from mtnet_tf import run_experiment, runs
 from mtnet_tf.comparison import pair
 
 TINY = ["--dim_hidden=4", "--num_test_episodes=20", "--num_test_updates=2", "--debug=True"]
@@ -32,12 +33,37 @@ def test_a_table_is_trained_compared_and_resumed(tmp_path, capsys):
     found = pair(*runs)
     difference = np.mean(found.scores_a[:, 2] - found.scores_b[:, 2])
     assert metasgd["minus MT-net"].startswith(f"{difference:+.3f} ± ")
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert "| metasgd | 0.53 ± 0.09 |  |" in path.with_suffix(".md").read_text(encoding="utf-8")
     # A second time everything is there already.
     stamps = {file: file.stat().st_mtime_ns for run in runs for file in run.glob("test_*.json")}
     assert main(command) == 0
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
     assert rows_of(path) == [mtnet, metasgd]
+
+
+def test_rows_are_evaluated_after_the_steps_of_their_own_paper_or_the_users():
+    for given, expected in (({}, [3, 1, 12]), ({"num_test_updates": 7}, [7, 7, 7])):
+        given = {"datasource": "omniglot", **given}
+        names = ("mtnet", "metasgd", "lstm")
+        assert [settings_of(given, n)["num_test_updates"] for n in names] == expected
+
+
+def test_a_longer_evaluation_is_not_taken_for_done(tmp_path):
+    command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml"]
+    assert main(command) == 0 and main([*command, "--num_test_updates=4"]) == 0
+    (row,) = rows_of(tmp_path / "table1_sinusoid.csv")
+    assert row["steps"] == "4"
+
+
+def test_an_update_lr_that_changes_nothing_is_refused(tmp_path):
+    given = {"dim_hidden": 4, "metatrain_iterations": 1, "num_test_episodes": 20, "debug": True}
+    settings = resolve({"method": "metasgd", "log": False, "logdir": str(tmp_path), **given})
+    run = runs.Run(tmp_path / "run")
+    options = {"say": lambda text: None, "verbose": 0}
+    run_experiment.train_run(settings, run, "command", build_learner, **options)
+    with pytest.raises(ValueError, match="--update_lr must be 0.05, as in training, with --meth"):
+        run_experiment.evaluate_run({**settings, "update_lr": 0.1}, run, **options)
 
 
 def test_a_row_that_diverges_says_so_and_the_table_goes_on(tmp_path):

@@ -1,8 +1,6 @@
 """What holds for the real Omniglot, where a machine has it."""
 
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +11,9 @@ pytestmark = pytest.mark.data
 
 
 @pytest.fixture(scope="module")
-def omniglot(tmp_path_factory):
+def omniglot(tmp_path_factory, omniglot_source):
     """`PackedImages` of the real Omniglot, prepared once for this file."""
-    source = Path(os.environ.get("MTNET_SHARED", ".")) / "data" / "omniglot"
-    if "MTNET_SHARED" not in os.environ or not source.is_dir():
-        pytest.skip(f"the real Omniglot is not at $MTNET_SHARED/data/omniglot ({source})")
-    folder = prepare_omniglot(tmp_path_factory.mktemp("omniglot"), [source])
+    folder = prepare_omniglot(tmp_path_factory.mktemp("omniglot"), [omniglot_source])
     return load_packed(folder, verify=True)
 
 
