@@ -51,6 +51,19 @@ def test_gates_look_at_weight_and_last_gate_by_hand():
     np.testing.assert_allclose(again[0], [[3.0 - first - sigmoid(3.0 - first + 2 * first)]])
 
 
+def test_losses_and_gradients_are_read_in_the_unit_of_the_mean(rng):
+    """Five times the loss in a unit five times as large is the same step."""
+    rules = [LSTMRule(hidden_units=2, loss_unit=unit, dtype="float64") for unit in (1.0, 5.0)]
+    weights, gradients = ([tf.constant(rng.normal(size=(2, 3)))] for _ in range(2))
+    losses = tf.constant([1.0, 2.0], tf.float64)
+    moved = []
+    for rule in rules:
+        rule.build([(3,)])
+        scaled = [rule.loss_unit * g for g in gradients]
+        moved.append(rule.update(0, weights, scaled, rule.loss_unit * losses, None)[0][0])
+    np.testing.assert_allclose(*moved)
+
+
 def test_preprocessing_of_large_and_small_numbers():
     x = tf.constant([math.e**3, -(math.e**-5), 0.0, math.e**-12], tf.float64)
     expected = [[0.3, 1], [-0.5, -1], [-1, 0], [-1, math.e**-2]]

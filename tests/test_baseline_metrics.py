@@ -44,25 +44,36 @@ def identity_embedding(kind, **options):
     return kind(keras.Model(inputs, keras.layers.Identity()(inputs)), 2, **options)
 
 
-def test_context_of_zero_lstms_is_no_context():
-    """Closed gates leave the skip connections: f = f', g = g'."""
+def full_context(rng, scale):
     learner = identity_embedding(FullContextMatchingNetwork)
     for variable in learner.trainable_variables:
-        variable.assign(tf.zeros_like(variable))
+        variable.assign(variable + scale * rng.normal(size=variable.shape))
+    return learner
+
+
+def test_context_is_none_at_first_and_learned(rng):
+    """Zero LSTMs leave the skip connections: f = f', g = g'."""
+    learner = full_context(rng, 0.0)
     support = tf.constant([[[1.0, 0.5], [0.0, 2.0]]])
     query = tf.constant([[[1.0, 1.0], [3.0, -1.0], [0.0, 1.0]]])
     np.testing.assert_allclose(learner.embed_support(support), support)
     np.testing.assert_allclose(learner.embed_query(query, support), query)
+    with tf.GradientTape() as tape:
+        answers = learner.compare(support, tf.one_hot([[0, 1]], 2), query)
+        value = tf.reduce_sum(answers[0, :, 0])
+    biases = [v for v in learner.trainable_variables if v.name == "bias"]
+    assert len(biases) == 3
+    assert all(np.any(g != 0) for g in tape.gradient(value, [v.value for v in biases]))
 
 
-def test_query_context_does_not_depend_on_the_order_of_the_support_set():
-    learner = identity_embedding(FullContextMatchingNetwork)
+def test_query_context_does_not_depend_on_the_order_of_the_support_set(rng):
+    learner = full_context(rng, 0.5)
     support = tf.constant([[[1.0, 0.5], [0.0, 2.0], [-1.0, 1.0]]])
     query = tf.constant([[[1.0, 1.0]]])
-    turned = tf.reverse(support, [1])
-    np.testing.assert_allclose(
-        learner.embed_query(query, support), learner.embed_query(query, turned), rtol=1e-6
-    )
+    found = learner.embed_query(query, support)
+    assert np.any(np.abs(found - query) > 0.01)
+    turned = learner.embed_query(query, tf.reverse(support, [1]))
+    np.testing.assert_allclose(found, turned, rtol=1e-5)
 
 
 def tiny_pictures(num_ways=3):
