@@ -124,7 +124,6 @@ def main(argv):
             say(f"Exported to {export(settings, run)}")
             return 0
         say(reports.settings_table(settings, run.path))
-        tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
         if settings["train"]:
             command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
             train_run(settings, run, command, build_learner)

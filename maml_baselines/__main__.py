@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from maml_baselines.resolving import find_method
-from maml_baselines.tables import methods_of, write_table
+from maml_baselines.tables import methods_of, settings_of, write_table
 from mtnet_tf.run_experiment import say
-from mtnet_tf.settings import AUTHORS, OURS
+from mtnet_tf.settings import AUTHORS, IMAGES, OURS
 
 _NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
 _DATA = {"table1": "sinusoid", "table3": "omniglot"}
@@ -30,10 +31,12 @@ def make_parser():
     parser.add_argument("--table_file", help="default: a name in --logdir")
     for name, (default, text) in {**AUTHORS, **OURS}.items():
         if name not in _NOT_FOR_ALL:
-            kind = _boolean if isinstance(default, bool) else type(default or "")
-            kind = int if type(default) is int else kind
-            kind = float if isinstance(default, float) else kind
-            parser.add_argument(f"--{name}", type=kind, help=text.replace("%", "%%"))
+            kind = {"type": type(default or "")}
+            if isinstance(default, bool):
+                kind = {"type": _boolean, "nargs": "?", "const": True}
+            elif default is not None:
+                kind = {"type": type(default)}
+            parser.add_argument(f"--{name}", **kind, help=text.replace("%", "%%"))
     return parser
 
 
@@ -43,31 +46,42 @@ def _boolean(text):
     return text.lower() == "true"
 
 
+def _file_stem(table, settings):
+    """A name that tells apart tables of other tasks."""
+    parts = [table, settings["datasource"], f"{settings['update_batch_size']}shot"]
+    if settings["datasource"] in IMAGES:
+        parts.insert(2, f"{settings['num_classes']}way")
+    return "_".join([*parts, *(["synthetic"] if settings["synthetic"] else [])])
+
+
 def main(argv=None):
-    """Runs the command line and returns the exit status.
+    """Runs the command line and returns the exit status, 1 where a row failed.
 
     Args:
       argv: arguments without the program's name; those of the process by default.
     """
-    given = {k: v for k, v in vars(make_parser().parse_args(argv)).items() if v is not None}
+    arguments = sys.argv[1:] if argv is None else argv
+    given = {k: v for k, v in vars(make_parser().parse_args(arguments)).items() if v is not None}
     table, methods = given.pop("table"), given.pop("methods", None)
     given.setdefault("datasource", _DATA[table])
-    source = given["datasource"]
     path = given.pop("table_file", None)
-    path = path or Path(given.get("logdir", "runs")) / f"{table}_{source}"
     try:
         names = methods.split(",") if methods else methods_of(given)
         for name in names:
             find_method(name)
-        write_table(given, names, path, say)
-        say(f"Written to {path}.md, {path}.csv and {path}.png")
+        path = path or Path(given.get("logdir", "runs")) / _file_stem(
+            table, settings_of(given, names[0])
+        )
+        command = shlex.join(["python", "-m", "maml_baselines", *arguments])
+        rows = write_table(given, names, path, say, command)
+        say(f"Written to {path}.md, .csv and .png")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"maml_baselines: {error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
         return 130
-    return 0
+    return 0 if all(row.run for row in rows) else 1
 
 
 if __name__ == "__main__":

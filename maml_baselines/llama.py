@@ -47,7 +47,8 @@ def curvature_factors(model, task_weights, weights, x, is_class):
     `sum over examples ~ n A (x) G`, A the second moment of the cell's inputs (with a 1 for the
     bias) and G that of the derivatives at its outputs, exact in expectation over labels; summed
     and averaged over the positions of a picture as in KFC (Grosse & Martens 2016, eq. 31).
-    Roots, since a few pictures have fewer rows than the cell has weights.
+    Examples count as independent, which normalisation by the set makes an approximation. Roots,
+    since a few pictures have fewer rows than the cell has weights.
 
     Args:
       model: Keras model of TW layers without T.
@@ -95,15 +96,17 @@ def log_determinant(pairs, damping=DAMPING):
 def _logdet(root, damping):
     """`log det (R^T R + d)`, [B], of a root R [B, r, D]; from `R R^T` where that is smaller.
 
-    Sylvester: `det(R^T R + d) = d^(D - r) det(R R^T + d)`.
+    Sylvester: `det(R^T R + d) = d^(D - r) det(R R^T + d)`. In double precision: the patches of
+    neighbouring pixels are so alike that single precision finds negative eigenvalues.
     """
+    dtype, root = root.dtype, tf.cast(root, tf.float64)
     rows, size = root.shape[-2:]
     is_wide = rows is not None and rows < size
     gram = tf.matmul(root, root, transpose_a=not is_wide, transpose_b=is_wide)
     damped = gram + damping * tf.eye(gram.shape[-1], dtype=gram.dtype)
     diagonal = tf.linalg.diag_part(tf.linalg.cholesky(damped))
     missing = (size - rows) * math.log(damping) if is_wide else 0.0
-    return 2.0 * tf.reduce_sum(tf.math.log(diagonal), -1) + missing
+    return tf.cast(2.0 * tf.reduce_sum(tf.math.log(diagonal), -1) + missing, dtype)
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")

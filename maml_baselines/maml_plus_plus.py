@@ -82,6 +82,8 @@ class MAMLPlusPlus(MetaLearner):
     paper's numbers are of an ensemble of the best epochs.
     """
 
+    has_planned_length = True
+
     def __init__(self, *args, multi_step_iterations=0, first_order_iterations=0, **kwargs):
         """Creates the learner.
 
@@ -95,10 +97,10 @@ class MAMLPlusPlus(MetaLearner):
         self.multi_step_iterations = multi_step_iterations
         self.first_order_iterations = first_order_iterations
 
-    def inner_options(self):
-        """As of `MetaLearner`; first order as long as the iteration says so."""
-        options = super().inner_options()
-        if self.first_order or not self.first_order_iterations:
+    def inner_options(self, training=False):
+        """As of `MetaLearner`; in training first order as long as the iteration says so."""
+        options = super().inner_options(training)
+        if not training or self.first_order or not self.first_order_iterations:
             return options
         early = tf.convert_to_tensor(self.optimizer.iterations) < self.first_order_iterations
         return {**options, "first_order": early}

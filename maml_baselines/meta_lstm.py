@@ -127,8 +127,8 @@ def build(settings, tasks):
     """The paper's network under an LSTM rule; Adam with clipped gradients, first order.
 
     Batch normalisation, section 3.4: in training support and query set each by their own
-    statistics; in evaluation the query by the support set's, the "inductive" score. Offsets and
-    scales of normalisation are meta-learned; the authors' LSTM adapts them as well.
+    statistics; in evaluation the query by the support set's, the "inductive" score. Offsets of
+    normalisation, which has no scale here, are meta-learned; the authors' LSTM adapts both.
     """
     optimizer = keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, global_clipnorm=CLIP_NORM)
     unit = settings["num_classes"] if settings["datasource"] in IMAGES else 1

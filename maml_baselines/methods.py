@@ -17,8 +17,9 @@ from maml_baselines import (
 from mtnet_tf import experiment
 
 _NO_CELLS = {"use_T": False, "use_M": False}
-# A system of its own is not meta-trained jointly, and says itself which derivatives it takes.
-_OWN = {**_NO_CELLS, "baseline": None}
+_MAML = {**_NO_CELLS, "baseline": None}
+# A system of its own is not trained jointly before, as its objective is another one.
+_OWN = {**_MAML, "pretrain_iterations": 0}
 _FIRST_ORDER = {**_OWN, "stop_grad": True}
 
 
@@ -54,8 +55,8 @@ METHODS = {
     "tnet": _by_flags("Lee & Choi 2018, eq. 4 and 5", use_T=True, use_M=False),
     "mnet": _by_flags("Lee & Choi 2018, table 1", use_T=False, use_M=True, share_M=True),
     "mnet-full": _by_flags("Lee & Choi 2018, table 1", use_T=False, use_M=True, share_M=False),
-    "maml": _by_flags("Finn et al. 2017, algorithm 2", **_OWN, stop_grad=False),
-    "fomaml": _by_flags("Finn et al. 2017, section 5.2", **_FIRST_ORDER),
+    "maml": _by_flags("Finn et al. 2017, algorithm 2", **_MAML, stop_grad=False),
+    "fomaml": _by_flags("Finn et al. 2017, section 5.2", **_MAML, stop_grad=True),
     "oracle": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="oracle"),
     "pretrained": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="pretrained"),
     "metasgd": Method("Li et al. 2017, algorithm 1", _OWN, recipes.meta_sgd, meta_sgd.build),

@@ -62,8 +62,10 @@ def reptile(datasource, num_classes):
         return {**recipe, "update_lr": 0.02, "num_updates": 5, "num_test_updates": 32}
     recipe = {"meta_lr": 1.0, "meta_batch_size": 5, "metatrain_iterations": 100000}
     recipe |= {"update_lr": 0.075 / num_classes, "num_test_updates": 50}
-    if datasource in PHOTOGRAPHS:
+    if datasource == "miniimagenet":
         return {**recipe, "num_updates": 8, "num_train_queries": 14}
+    if datasource == "folder":
+        return {**recipe, "num_updates": 8}
     if num_classes > 5:
         recipe |= {"num_updates": 10, "metatrain_iterations": 200000}
         return {**recipe, "num_train_queries": 9}
@@ -115,7 +117,7 @@ def fine_tune(datasource, num_classes):
     """As `supervised`; 15 steps of descent on a new task.
 
     They choose the step size on validation episodes among 0.5, 0.1, 0.01, ... 1e-5, and don't say
-    which won. `--train=False --test_set=False --update_lr=...` tries one.
+    which won. `main.py --run=RUN --train=False --test_set=False --update_lr=...` tries one.
     """
     steps = {"num_updates": 15, "num_test_updates": 15, "update_lr": 0.01 / num_classes}
     return {**supervised(datasource, num_classes), **steps}

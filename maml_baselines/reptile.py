@@ -23,6 +23,8 @@ class Reptile(MetaLearner):
     without momentum.
     """
 
+    has_planned_length = True  # of the meta learning rate
+
     def meta_loss(self, episode, seed, *, training):
         """`step_size * sum over inner steps of the loss before it`, first order, in training.
 
@@ -52,7 +54,7 @@ def minibatch(episode, seed, step):
     size = episode.support_x.shape[1]
     halves = (episode.support_x, episode.query_x), (episode.support_y, episode.query_y)
     total = size + episode.query_x.shape[1]
-    numbers = tf.random.stateless_uniform([total], seed, None, None, tf.int32, seeds.ALGORITHM)
+    numbers = tf.random.stateless_uniform([total], seed, None, None, tf.int32, alg=seeds.ALGORITHM)
     places = [(step * size + i) % total for i in range(size)]
     chosen = tf.gather(tf.argsort(numbers), places)
     x, y = (tf.gather(tf.concat(half, 1), chosen, axis=1) for half in halves)

@@ -23,6 +23,7 @@ def resolve(given):
     if name is None:
         return _check_ways(mtnet_settings.resolve(given))
     method = find_method(name)
+    mtnet_settings.check({**mtnet_settings.DEFAULTS, **given})
     for setting, meant in method.settings.items():
         if given.get(setting, meant) != meant:
             raise ValueError(
@@ -55,9 +56,12 @@ def _check_ways(settings):
 
 
 def fits(method, datasource):
-    """Whether a method can be trained on a data source."""
+    """Whether a method makes sense on a data source.
+
+    Joint training does not on pictures, whose labels are numbered anew in each task.
+    """
     if datasource in mtnet_settings.IMAGES:
-        return method.settings.get("baseline") != "oracle"
+        return method.settings.get("baseline") is None
     return not method.any_ways
 
 

@@ -1,53 +1,26 @@
 """The paper's tables, run again: every system trained, evaluated on the same episodes, compared."""
 
-import csv
-import io
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from maml_baselines.methods import METHODS
 from maml_baselines.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
 from maml_baselines.resolving import build_learner, fits, resolve
-from mtnet_tf import plots, reports, run_experiment, runs
-from mtnet_tf.comparison import pair, read_results
+from maml_baselines.table_files import Row, write_files
+from mtnet_tf import reports, run_experiment, runs
+from mtnet_tf.comparison import align, read_results
 from mtnet_tf.intervals import summarize
-from mtnet_tf.settings import IMAGES
+from mtnet_tf.settings import IMAGES, check_same_run
 
 REFERENCE = "mtnet"
-COLUMNS = (
-    "method",
-    "paper's table",
-    "its own paper",
-    "measured",
-    "inductive",
-    "minus MT-net",
-    "iterations",
-    "best",
-    "steps",
-    "s per meta-step",
-    "parameters",
-    "run",
+# An evaluation with other values of these, or of fewer inner steps, is another one.
+_OF_AN_EVALUATION = (
+    *("update_lr", "update_batch_size", "num_queries", "seed"),
+    *("metatrain_iterations", "test_iter", "num_test_episodes"),
 )
-
-
-class Row(NamedTuple):
-    """One system of a table: the columns of `COLUMNS`, as text."""
-
-    method: str
-    published: str
-    own: str
-    measured: str
-    inductive: str = ""
-    difference: str = ""
-    iterations: str = ""
-    best: str = ""
-    steps: str = ""
-    seconds: str = ""
-    parameters: str = ""
-    run: str = ""
 
 
 def methods_of(given):
@@ -56,33 +29,38 @@ def methods_of(given):
     return sorted(names, key=lambda name: name != REFERENCE)
 
 
-def write_table(given, methods, path, say):
+def write_table(given, methods, path, say, command):
     """Trains and evaluates what is missing, and writes the table after every row.
 
     Args:
       given: dict of settings for all rows, `datasource` among them.
-      methods: names of the systems; MT-net is the one that others are compared with.
+      methods: names of the systems; the others are compared with MT-net, which comes first.
       path: of the table, without ".csv", ".md" and, of its picture, ".png".
       say: function that prints a line.
+      command: the command line, str.
 
     Returns:
       List of `Row`.
+
+    Raises:
+      ValueError: before anything is trained, if settings make no sense for one of the rows.
     """
+    methods = sorted(methods, key=lambda name: name != REFERENCE)
+    planned = [(name, settings_of(given, name)) for name in methods]
     rows, reference = [], None
-    for number, name in enumerate(methods, start=1):
-        settings = settings_of(given, name)
+    for number, (name, settings) in enumerate(planned, start=1):
         run = runs.Run(Path(settings["logdir"]) / reports.run_name(settings))
         keras.utils.clear_session()
         try:
-            train_and_evaluate(settings, run)
-            rows.append(row_of(name, settings, run, reference))
-        except ValueError as error:  # one row that diverges must not cost the others
-            rows.append(Row(name, *_published(name, settings), f"failed: {error}"))
-        else:
-            reference = (run.path, int(rows[-1].steps)) if name == REFERENCE else reference
+            result = train_and_evaluate(settings, run, command)
+            reference = (settings, result) if name == REFERENCE else reference
+            rows.append(row_of(name, settings, run, result, reference))
+        except (ValueError, tf.errors.OpError) as error:  # must not cost the other rows
+            reason = str(error).splitlines()[0]
+            rows.append(Row(name, *_published(name, settings), f"failed: {reason}"))
         row = rows[-1]
         say(f"[{number}/{len(methods)}] {name}: {row.measured}, {row.seconds or '?'} s a meta-step")
-        _write(rows, path, settings)
+        write_files(rows, path, settings)
     return rows
 
 
@@ -93,54 +71,68 @@ def settings_of(given, name):
     paper.
     """
     settings = resolve({**given, "method": name})
-    recipe = METHODS[name].recipe(settings["datasource"], settings["num_classes"])
+    recipe = {}
+    if settings["recipe"] == "authors":
+        recipe = METHODS[name].recipe(settings["datasource"], settings["num_classes"])
     if "num_test_updates" not in {**recipe, **given}:
         default = settings["num_test_updates"]
         settings["num_test_updates"] = EVALUATED_AFTER.get(_column(settings), default)
     return settings
 
 
-def train_and_evaluate(settings, run):
-    """Does what is not done yet."""
+def train_and_evaluate(settings, run, command):
+    """Does what is not done yet.
+
+    Args:
+      settings: dict.
+      run: `Run`.
+      command: the command line, str.
+
+    Returns:
+      `comparison.Result`.
+    """
 
     def quiet(text):
         """Says nothing: a row of a table is one line."""
 
     options = {"say": quiet, "verbose": 0}
-    command = f"python -m maml_baselines, --method={reports.method_name(settings)}"
+    if settings["resume"] and run.latest():
+        check_same_run(settings, run.config()["settings"])
     run_experiment.train_run(settings, run, command, build_learner, **options)
-    if not _is_evaluated(settings, run):
+    if _find_evaluation(settings, run) is None:
         run_experiment.evaluate_run(settings, run, **options)
+    return _find_evaluation(settings, run)
 
 
-def _is_evaluated(settings, run):
-    """Whether the newest evaluation saw the newest checkpoint, with these settings or more."""
-    split = _split(settings)
-    files = run.path.glob(f"{split}_*_episodes.csv")
-    newest = run.latest().stat().st_mtime
-    if not any(file.stat().st_mtime > newest for file in files):
-        return False
-    done = read_results(run.path, split)[0].record["settings"]
-    return (
-        done["num_test_updates"] >= settings["num_test_updates"]
-        and done["num_test_episodes"] == settings["num_test_episodes"]
-    )
+def _find_evaluation(settings, run):
+    """The newest one of the newest checkpoint with these settings, a `Result`, or None."""
+    split, newest = _split(settings), run.latest()
+    if newest is None or not any(run.path.glob(f"{split}_*_episodes.csv")):
+        return None
+    for result in read_results(run.path, split):
+        done = result.record["settings"]
+        if (
+            result.file.stat().st_mtime > newest.stat().st_mtime
+            and done["num_test_updates"] >= settings["num_test_updates"]
+            and all(done[name] == settings[name] for name in _OF_AN_EVALUATION)
+        ):
+            return result
+    return None
 
 
-def row_of(name, settings, run, reference):
+def row_of(name, settings, run, result, reference):
     """The row of an evaluated run.
 
     Args:
       name: of the method.
       settings: dict.
       run: `Run`.
-      reference: path of MT-net's run and the inner steps it is evaluated after, None where there
-        is none.
+      result: `comparison.Result`.
+      reference: settings and `Result` of MT-net, None where there is none.
 
     Returns:
       `Row`.
     """
-    result = read_results(run.path, _split(settings))[0]
     record, metric, step = result.record, result.record["metric"], settings["num_test_updates"]
     scores, inductive = (
         "" if s is None else _interval(np.stack(list(s.values()))[:, step], metric)
@@ -154,7 +146,7 @@ def row_of(name, settings, run, reference):
         *_published(name, settings),
         scores,
         inductive,
-        _difference(run, reference, _split(settings), step),
+        "" if name == REFERENCE else _difference(settings, result, reference),
         str(int(rows[-1]["iteration"]) if rows else 0),
         str(record["iteration"]),
         str(step),
@@ -164,14 +156,17 @@ def row_of(name, settings, run, reference):
     )
 
 
-def _difference(run, reference, split, step):
-    """This run minus MT-net, each after its own inner steps, paired over the same episodes."""
+def _difference(settings, result, reference):
+    """This row minus MT-net, each after its own inner steps, paired over the same episodes."""
     if reference is None:
-        return ""
-    path, reference_step = reference
-    found = pair(run.path, path, split)
-    difference = found.scores_a[:, step] - found.scores_b[:, reference_step]
-    return _interval(difference, found.a.record["metric"], sign="+")
+        return "no MT-net row"
+    other_settings, other = reference
+    found = align(result, other)
+    if found is None:  # the oracle has other inputs
+        return "other episodes"
+    steps = settings["num_test_updates"], other_settings["num_test_updates"]
+    difference = found.scores_a[:, steps[0]] - found.scores_b[:, steps[1]]
+    return _interval(difference, result.record["metric"], sign="+")
 
 
 def _interval(scores, metric, sign=""):
@@ -190,45 +185,8 @@ def _column(settings):
 
 
 def _published(name, settings):
-    """What the MT-net paper prints and what the method's own paper does."""
-    column = None if settings["synthetic"] else _column(settings)
+    """What the MT-net paper prints and what the method's own paper does, for the same tasks."""
+    shots = 1 if settings["datasource"] in IMAGES else 10
+    same = settings["update_batch_size"] == shots and not settings["synthetic"]
+    column = _column(settings) if same else None
     return [table.get(column, {}).get(name, "") for table in (PUBLISHED, OWN_PAPERS)]
-
-
-def _write(rows, path, settings):
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    runs.write_text(f"{path}.csv", text.getvalue())
-    runs.write_text(f"{path}.md", _markdown(rows, settings))
-    scores = {row.method: _numbers(row.measured) for row in rows if row.run}
-    if scores:
-        published = {
-            "MT-net paper": {
-                row.method: _numbers(row.published)[0] for row in rows if row.published
-            },
-            "its own paper": {row.method: _numbers(row.own)[0] for row in rows if row.own},
-        }
-        unit = "% of right answers" if settings["datasource"] in IMAGES else "mean squared error"
-        plots.plot_scores(scores, published, f"{path}.png", _title(settings), unit)
-
-
-def _numbers(cell):
-    """The numbers of "98.1 ± 0.2" or "98.1"."""
-    return [float(part) for part in cell.split(" ± ")]
-
-
-def _markdown(rows, settings):
-    head = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    body = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
-    episodes = f"{settings['num_test_episodes']} distinct episodes, seed {settings['seed']}; "
-    note = episodes + (
-        "mean ± 95 % interval; per cent of right answers, or mean squared error. Measured: the "
-        "best checkpoint on validation, queries normalised together, as in the MT-net paper; "
-        "inductive: normalised by the support set, each query by itself."
-    )
-    return "\n".join([f"# {_title(settings)}", "", note, "", *head, *body, ""])
-
-
-def _title(settings):
-    return reports.title({**settings, "method": "all systems"})

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,13 @@ class Result(NamedTuple):
       record: the JSON file, a dict.
       scores: dict from fingerprint to [S+1] query scores.
       inductive: likewise, normalised by the support set; None where that is the same.
+      file: of the scores, a Path.
     """
 
     record: dict
     scores: dict
-    inductive: dict | None = None
+    inductive: dict | None
+    file: Path
 
 
 def read_results(path, split="test"):
@@ -51,7 +54,7 @@ def _read(file):
         rows = list(csv.DictReader(lines))
     record = read_json(file.with_name(file.name.replace("_episodes.csv", ".json")))
     scores = {kind: _columns(rows, f"{kind}_after_") for kind in ("query", "inductive")}
-    return Result(record, scores["query"], scores["inductive"])
+    return Result(record, scores["query"], scores["inductive"], file)
 
 
 def _columns(rows, prefix):
@@ -93,17 +96,25 @@ def pair(path_a, path_b, split="test"):
       ValueError: if an evaluation is missing, or the two share no episodes.
     """
     for a, b in itertools.product(read_results(path_a, split), read_results(path_b, split)):
-        common = [key for key in a.scores if key in b.scores]
-        if len(common) > 1 and a.record["metric"] == b.record["metric"]:
-            scores = _stack(a.scores, b.scores, common)
-            both = a.inductive is not None and b.inductive is not None
-            inductive = _stack(a.inductive, b.inductive, common) if both else (None, None)
-            return Pairs(a, b, *scores, *inductive)
+        found = align(a, b)
+        if found is not None:
+            return found
     raise ValueError(
         f"{path_a} and {path_b} were not evaluated on the same episodes: data source, split, "
         "ways, shots, queries and --seed must be the same. Evaluate one of them again with "
         "the flags of the other."
     )
+
+
+def align(a, b):
+    """Pairs two evaluations, each a `Result`; None where they share no episodes."""
+    common = [key for key in a.scores if key in b.scores]
+    if len(common) < 2 or a.record["metric"] != b.record["metric"]:
+        return None
+    scores = _stack(a.scores, b.scores, common)
+    both = a.inductive is not None and b.inductive is not None
+    inductive = _stack(a.inductive, b.inductive, common) if both else (None, None)
+    return Pairs(a, b, *scores, *inductive)
 
 
 def _stack(a, b, common):

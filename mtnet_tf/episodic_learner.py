@@ -22,11 +22,13 @@ class EpisodicLearner(keras.Model, abc.ABC):
       num_inner_steps: gradient steps within a task, where the method takes any.
       adapts_weights: whether it takes any, as `adapt`, export and prediction need.
       has_step_size: whether their size is a number, `step_size`, that may be changed afterwards.
+      has_planned_length: whether training goes by the number of iterations it was built for.
       compiles_with_xla: whether `compile` may ask for XLA.
     """
 
     adapts_weights = False
     has_step_size = False
+    has_planned_length = False
     compiles_with_xla = True
 
     def __init__(self, model, seed=0, **kwargs):

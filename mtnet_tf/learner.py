@@ -134,7 +134,7 @@ class MetaLearner(EpisodicLearner):
             most_probable=most_probable,
         )
 
-    def inner_options(self):
+    def inner_options(self, training=False):
         """How this learner's inner loop goes: the options of `inner_loop.adapt`, masks apart."""
         return {
             "step_size": self.step_size,
@@ -163,7 +163,7 @@ class MetaLearner(EpisodicLearner):
             num_inner_steps=num_inner_steps,
             masks=masks,
             training=training,
-            **self.inner_options(),
+            **self.inner_options(training),
         )
 
     def predict_with(self, weights, x, statistics=None):
@@ -180,7 +180,7 @@ class MetaLearner(EpisodicLearner):
             num_inner_steps=self.num_inner_steps,
             masks=self.masks(count_tasks(episode.support_x), seed),
             training=training,
-            **self.inner_options(),
+            **self.inner_options(training),
         )
 
     def predictors(self, support, num_inner_steps, seed):

@@ -43,8 +43,8 @@ def plot_training(rows, path, title):
     marker = "o" if len(rows) < 10 else None  # one point makes no line
     labels = {
         "support_loss": "support, before adaptation",
-        "loss": "query, after adaptation",
-        "val_loss": "query, after adaptation (validation)",
+        "loss": "training",
+        "val_loss": "validation: query, after adaptation",
     }
     for name, label in labels.items():
         if name not in rows[-1]:

@@ -3,6 +3,8 @@
 import math
 import sys
 
+import tensorflow as tf
+
 from mtnet_tf import evaluation_report, plots, reports, runs, training
 from mtnet_tf.analysis import regression_curves
 from mtnet_tf.datasets import (
@@ -37,6 +39,7 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
       say: function that prints a line.
       verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
     """
+    tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
     latest = run.latest() if settings["resume"] else None
     if settings["test_set"]:
         load_tasks(settings, "test")  # too few pictures are said now, not after training
@@ -44,6 +47,7 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
     if latest:
         refuse_other_pictures(settings, run.config())
         learner = runs.load_learner(latest)
+        _refuse_other_length(learner, settings, run)
         compile_learner(learner, settings, learner.optimizer)
         say(f"Resuming from {latest}")
     else:
@@ -81,6 +85,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     Returns:
       `Evaluation`.
     """
+    tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
     split = "test" if settings["test_set"] else "val"
     refuse_other_pictures(settings, run.config())
     run.refuse_choosing(split, settings["test_iter"])
@@ -120,6 +125,18 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     for line in _active(extras):
         say(line.capitalize() + ".")
     return evaluation
+
+
+def _refuse_other_length(learner, settings, run):
+    """Raises ValueError for a run that can't go on for longer than it was meant to."""
+    asked, planned = (s["metatrain_iterations"] for s in (settings, run.config()["settings"]))
+    if learner.has_planned_length and asked != planned:
+        raise ValueError(
+            f"--metatrain_iterations must be {planned}, as when this run began, since "
+            f"--method={settings['method']} goes by it from the start: its learning rate has "
+            f"fallen by then. Received: {asked}. Name another folder with --run, or train anew "
+            "with --resume=False."
+        )
 
 
 def _refuse_idle_step_size(learner, settings, run):

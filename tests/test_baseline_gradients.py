@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_baselines import build_learner, resolve
+from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.maml_plus_plus import MAMLPlusPlus, PerStepRates, step_importance
 from maml_baselines.meta_curvature import MetaCurvatureRule, as_axes
 from maml_baselines.meta_sgd import MetaSGDRule
 from maml_baselines.reptile import Reptile, minibatch
+from maml_baselines.resolving import fits
 from mtnet_tf import ImageClasses, MetaLearner, networks
 from mtnet_tf.tasks import Episode
 
@@ -120,6 +121,20 @@ def test_derivative_order_changes_when_its_time_has_come(regression_episode):
     assert_same(gradients(plus, episode), gradients(learner(), episode))
 
 
+def test_maml_plus_plus_exports_without_its_schedule(regression_episode, tmp_path):
+    """Adaptation of a served learner has no meta-iteration to ask for."""
+    episode = regression_episode()
+    plus = learner(
+        MAMLPlusPlus, update_rule=PerStepRates(ALPHA, 2, dtype="float64"), first_order_iterations=5
+    )
+    plus.export(tmp_path / "1")
+    served = tf.saved_model.load(tmp_path / "1").signatures["adapt_and_predict"]
+    inputs = {"support_x": episode[0], "support_y": episode[1], "query_x": episode[2]}
+    found = served(**inputs)["predictions"][0]
+    expected = plus.adapt(*(x[0].numpy() for x in episode[:2])).predict(episode[2][0], verbose=0)
+    np.testing.assert_allclose(found, expected)
+
+
 def test_reptile_moves_towards_the_adapted_weights(regression_episode):
     episode = regression_episode()
     found = learner(Reptile, num_inner_steps=3, first_order=True)
@@ -186,6 +201,17 @@ def test_warp_layers_learn_but_do_not_adapt():
     _, every = found.meta_gradients(episode, SEED)
     by_id = dict(zip(map(id, found.meta_parameters), every, strict=True))
     assert all(np.any(by_id[id(x.kernel)] != 0) for x in cells)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, method in METHODS.items() if fits(method, "omniglot")])
+def test_a_meta_step_is_the_same_with_xla(name):
+    values = []
+    for jit_compile in (False, True):
+        found, _ = picture_learner(name, num_updates=2, num_train_ways=0, jit_compile=jit_compile)
+        history = found.fit(tiny_pictures(), batch_size=2, steps_per_epoch=2, verbose=0).history
+        values.append(history["loss"])
+    np.testing.assert_allclose(*values, rtol=1e-3)
 
 
 @pytest.mark.slow

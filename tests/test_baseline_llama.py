@@ -90,6 +90,17 @@ def test_log_determinant_of_few_and_of_many_rows_is_numpys(rows, rng):
         np.testing.assert_allclose(found[i], np.linalg.slogdet(np.kron(*damped))[1])
 
 
+def test_log_determinant_of_pictures_that_are_alike_is_finite_in_single_precision(rng):
+    """Large rows that differ by little, as patches of smooth pictures do."""
+    alike = rng.normal(size=(1, 1, 60)) * 30 + 0.01 * rng.normal(size=(1, 200, 60))
+    found = [
+        log_determinant([(tf.constant(alike, dtype), tf.constant(alike[:, :, :5], dtype))])
+        for dtype in ("float32", "float64")
+    ]
+    assert found[0].dtype == tf.float32
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-3)
+
+
 def test_factors_of_tasks_are_those_of_each_alone(rng):
     model = network(4, 3)
     x = tf.constant(rng.normal(size=(2, 5, 2)))

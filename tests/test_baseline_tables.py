@@ -8,7 +8,7 @@ import pytest
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
 from maml_baselines.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
-from maml_baselines.tables import methods_of, settings_of
+from maml_baselines.tables import methods_of, settings_of, write_table
 from mtnet_tf import run_experiment, runs
 from mtnet_tf.comparison import pair
 
@@ -26,7 +26,7 @@ def test_a_table_is_trained_compared_and_resumed(tmp_path, capsys):
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[1/2] mtnet: ") and lines[1].startswith("[2/2] metasgd: ")
-    path = tmp_path / "table1_sinusoid.csv"
+    path = tmp_path / "table1_sinusoid_10shot.csv"
     mtnet, metasgd = rows_of(path)
     assert mtnet["paper's table"] == "0.49 ± 0.05" and mtnet["iterations"] == "2"
     runs = [tmp_path / row["run"] for row in (metasgd, mtnet)]
@@ -52,7 +52,7 @@ def test_rows_are_evaluated_after_the_steps_of_their_own_paper_or_the_users():
 def test_a_longer_evaluation_is_not_taken_for_done(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml"]
     assert main(command) == 0 and main([*command, "--num_test_updates=4"]) == 0
-    (row,) = rows_of(tmp_path / "table1_sinusoid.csv")
+    (row,) = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
     assert row["steps"] == "4"
 
 
@@ -66,10 +66,57 @@ def test_an_update_lr_that_changes_nothing_is_refused(tmp_path):
         run_experiment.evaluate_run({**settings, "update_lr": 0.1}, run, **options)
 
 
+def test_an_evaluation_with_other_settings_is_not_the_rows(tmp_path):
+    """As by `main.py --run=... --train=False --update_lr=...` in between."""
+    given = {"datasource": "sinusoid", "dim_hidden": 4, "num_test_episodes": 20, "debug": True}
+    given |= {"metatrain_iterations": 1, "log": False, "logdir": str(tmp_path)}
+    (row,) = write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command")
+    settings = {**settings_of(given, "maml"), "update_lr": 0.5}
+    options = {"say": lambda text: None, "verbose": 0}
+    run_experiment.evaluate_run(settings, runs.Run(tmp_path / row.run), **options)
+    assert write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command") == [row]
+
+
+def test_a_row_without_a_trained_run_says_so(tmp_path):
+    command = [
+        "table1",
+        *TINY,
+        f"--logdir={tmp_path}",
+        "--methods=maml",
+        "--metatrain_iterations=0",
+    ]
+    assert main(command) == 1
+    (row,) = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
+    assert row["measured"].startswith("failed: No trained run in")
+
+
+def test_the_oracle_has_a_row_though_its_episodes_are_its_own(tmp_path):
+    assert main(["table1", *TINY, f"--logdir={tmp_path}", "--methods=oracle,mtnet"]) == 0
+    mtnet, oracle = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
+    assert mtnet["method"] == "mtnet" and oracle["method"] == "oracle"
+    assert float(oracle["measured"].split(" ± ")[0]) > 0
+    assert oracle["minus MT-net"] == "other episodes"
+
+
+def test_a_run_meant_for_fewer_iterations_does_not_go_on_with_no_learning_rate(tmp_path):
+    command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=reptile"]
+    assert main(command) == 0 and main([*command, "--metatrain_iterations=4"]) == 1
+    (row,) = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
+    assert row["measured"].startswith("failed: --metatrain_iterations must be 2, as when")
+    assert not (tmp_path / "table1_sinusoid_10shot.png").exists()  # of the table before
+
+
+def test_published_numbers_are_shown_for_the_same_tasks_only(tmp_path):
+    command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml", "--update_batch_size=5"]
+    assert main(command) == 0
+    (row,) = rows_of(tmp_path / "table1_sinusoid_5shot.csv")
+    assert row["paper's table"] == ""
+
+
 def test_a_row_that_diverges_says_so_and_the_table_goes_on(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml", "--update_lr=1e30"]
-    assert main(command) == 0
-    (row,) = rows_of(tmp_path / "table1_sinusoid.csv")
+    assert main(command) == 1
+    (row,) = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
     assert row["measured"].startswith("failed: Training diverged")
 
 
@@ -77,7 +124,12 @@ def test_a_row_that_diverges_says_so_and_the_table_goes_on(tmp_path):
     ("flags", "message"),
     [
         (["table1", "--methods=maml,mine"], "--method must be one of"),
-        (["table3", "--methods=oracle"], "--baseline=oracle needs"),
+        (["table3", "--methods=maml,oracle"], "--baseline=oracle needs"),
+        (
+            ["table1", "--methods=maml,reptile", "--pretrain_iterations=1"],
+            "--pretrain_iterations=0",
+        ),
+        (["table3", "--methods=maml,metasgd", "--num_classes=0"], "--num_classes must be positive"),
     ],
 )
 def test_a_bad_command_is_one_sentence(flags, message, tmp_path, capsys):
@@ -96,4 +148,4 @@ def test_every_system_of_a_table_fits_its_data_and_mtnet_comes_first():
     pictures, curves = (methods_of({"datasource": s}) for s in ("omniglot", "sinusoid"))
     assert pictures[0] == curves[0] == "mtnet"
     assert set(pictures) | set(curves) == set(METHODS)
-    assert "oracle" not in pictures and "prototypical" not in curves
+    assert not {"oracle", "pretrained"} & set(pictures) and "prototypical" not in curves
