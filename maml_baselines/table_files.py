@@ -84,4 +84,5 @@ def _markdown(rows, settings):
 
 
 def _title(settings):
-    return reports.title({**settings, "method": "all systems"})
+    title = reports.title({**settings, "method": "all systems"})
+    return f"{title}, {settings['metatrain_iterations']:,} meta-iterations"
