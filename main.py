@@ -20,7 +20,7 @@ from mtnet_tf import reports, runs
 from mtnet_tf.comparison import compare
 from mtnet_tf.prediction import predict_pictures
 from mtnet_tf.preparation import Preparation
-from mtnet_tf.run_experiment import evaluate_run, say, train_run
+from mtnet_tf.run_experiment import evaluate_run, exit_status, say, train_run
 from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run
 
 FLAGS = flags.FLAGS
@@ -107,34 +107,32 @@ def export(settings, run):
     return learner.export(FLAGS.export_dir, preparation=preparation)
 
 
+def run_command(argv):
+    """Does what the flags say; returns the exit status."""
+    action = read_action()
+    if action == "compare":
+        say(compare_runs([FLAGS.compare, *argv[1:]]))
+        return 0
+    if len(argv) > 1:
+        raise ValueError(f"Expected flags only. Received: {argv[1:]}.")
+    settings, run = read_settings(uses_run=action is not None)
+    if action == "predict":
+        say(predict(settings, run))
+        return 0
+    if action == "export_dir":
+        say(f"Exported to {export(settings, run)}")
+        return 0
+    say(reports.settings_table(settings, run.path))
+    if settings["train"]:
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        train_run(settings, run, command, build_learner)
+    evaluate_run(settings, run)
+    return 0
+
+
 def main(argv):
     """Runs the command; returns the exit status."""
-    try:
-        action = read_action()
-        if action == "compare":
-            say(compare_runs([FLAGS.compare, *argv[1:]]))
-            return 0
-        if len(argv) > 1:
-            raise ValueError(f"Expected flags only. Received: {argv[1:]}.")
-        settings, run = read_settings(uses_run=action is not None)
-        if action == "predict":
-            say(predict(settings, run))
-            return 0
-        if action == "export_dir":
-            say(f"Exported to {export(settings, run)}")
-            return 0
-        say(reports.settings_table(settings, run.path))
-        if settings["train"]:
-            command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-            train_run(settings, run, command, build_learner)
-        evaluate_run(settings, run)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"main.py: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
-        return 130
-    return 0
+    return exit_status("main.py", lambda: run_command(argv))
 
 
 def parse(argv):

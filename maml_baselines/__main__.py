@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from maml_baselines.resolving import find_method
 from maml_baselines.tables import methods_of, settings_of, write_table
-from mtnet_tf.run_experiment import say
+from mtnet_tf.run_experiment import exit_status, say
 from mtnet_tf.settings import AUTHORS, IMAGES, OURS
 
 _NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
@@ -54,34 +54,32 @@ def _file_stem(table, settings):
     return "_".join([*parts, *(["synthetic"] if settings["synthetic"] else [])])
 
 
+def run_command(arguments):
+    """Does what the arguments say; returns the exit status, 1 where a row failed."""
+    given = {k: v for k, v in vars(make_parser().parse_args(arguments)).items() if v is not None}
+    table, methods = given.pop("table"), given.pop("methods", None)
+    given.setdefault("datasource", _DATA[table])
+    path = given.pop("table_file", None)
+    names = methods.split(",") if methods else methods_of(given)
+    for name in names:
+        find_method(name)
+    if path is None:
+        stem = _file_stem(table, settings_of(given, names[0]))
+        path = Path(given.get("logdir", "runs")) / stem
+    command = shlex.join(["python", "-m", "maml_baselines", *arguments])
+    rows = write_table(given, names, path, say, command)
+    say(f"Written to {path}.md, .csv and .png")
+    return 0 if all(row.run for row in rows) else 1
+
+
 def main(argv=None):
-    """Runs the command line and returns the exit status, 1 where a row failed.
+    """Runs the command line and returns the exit status.
 
     Args:
       argv: arguments without the program's name; those of the process by default.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    given = {k: v for k, v in vars(make_parser().parse_args(arguments)).items() if v is not None}
-    table, methods = given.pop("table"), given.pop("methods", None)
-    given.setdefault("datasource", _DATA[table])
-    path = given.pop("table_file", None)
-    try:
-        names = methods.split(",") if methods else methods_of(given)
-        for name in names:
-            find_method(name)
-        path = path or Path(given.get("logdir", "runs")) / _file_stem(
-            table, settings_of(given, names[0])
-        )
-        command = shlex.join(["python", "-m", "maml_baselines", *arguments])
-        rows = write_table(given, names, path, say, command)
-        say(f"Written to {path}.md, .csv and .png")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"maml_baselines: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
-        return 130
-    return 0 if all(row.run for row in rows) else 1
+    return exit_status("maml_baselines", lambda: run_command(arguments))
 
 
 if __name__ == "__main__":

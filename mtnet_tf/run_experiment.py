@@ -28,6 +28,26 @@ def say(text):
     sys.stdout.flush()
 
 
+def exit_status(program, work):
+    """Runs a command line; a bad input is one sentence, never a traceback.
+
+    Args:
+      program: its name, before the sentence.
+      work: function without arguments -> exit status.
+
+    Returns:
+      That status, or 2 for a bad input, 130 for an interruption.
+    """
+    try:
+        return work()
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{program}: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
+        return 130
+
+
 def train_run(settings, run, command, build=build_learner, *, say=say, verbose=None):
     """Trains to the end, from the newest checkpoint where there is one.
 
