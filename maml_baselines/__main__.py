@@ -9,7 +9,6 @@ from pathlib import Path
 # TensorFlow's C++ side greets every process with notes on devices it doesn't find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from maml_baselines.resolving import find_method
 from maml_baselines.tables import methods_of, settings_of, write_table
 from mtnet_tf.run_experiment import exit_status, say
 from mtnet_tf.settings import AUTHORS, IMAGES, OURS
@@ -31,11 +30,9 @@ def make_parser():
     parser.add_argument("--table_file", help="default: a name in --logdir")
     for name, (default, text) in {**AUTHORS, **OURS}.items():
         if name not in _NOT_FOR_ALL:
-            kind = {"type": type(default or "")}
+            kind = {"type": str if default is None else type(default)}
             if isinstance(default, bool):
                 kind = {"type": _boolean, "nargs": "?", "const": True}
-            elif default is not None:
-                kind = {"type": type(default)}
             parser.add_argument(f"--{name}", **kind, help=text.replace("%", "%%"))
     return parser
 
@@ -61,8 +58,6 @@ def run_command(arguments):
     given.setdefault("datasource", _DATA[table])
     path = given.pop("table_file", None)
     names = methods.split(",") if methods else methods_of(given)
-    for name in names:
-        find_method(name)
     if path is None:
         stem = _file_stem(table, settings_of(given, names[0]))
         path = Path(given.get("logdir", "runs")) / stem
