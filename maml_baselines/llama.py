@@ -123,9 +123,17 @@ class LLAMA(MetaLearner):
         Args:
           *args: as of `MetaLearner`.
           eta: weight of the log-determinant, at least 0.
-          damping: added to the diagonal of each Kronecker factor.
+          damping: added to the diagonal of each Kronecker factor, positive.
           **kwargs: as of `MetaLearner`.
+
+        Raises:
+          ValueError: for numbers that make no sense.
         """
+        if eta < 0 or damping <= 0:
+            raise ValueError(
+                "`eta` must not be negative and `damping` must be positive. "
+                f"Received: eta={eta}, damping={damping}."
+            )
         super().__init__(*args, **kwargs)
         self.eta = eta
         self.damping = damping

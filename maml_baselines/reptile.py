@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import MetaLearner, experiment, seeds
-from mtnet_tf.meta_step import count_tasks
+from mtnet_tf.meta_step import count_tasks, query_loss
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
@@ -28,16 +28,19 @@ class Reptile(MetaLearner):
     def meta_loss(self, episode, seed, *, training):
         """`step_size * sum over inner steps of the loss before it`, first order, in training.
 
-        Its gradient is the mean over tasks of W - adapted W. In validation the query loss.
+        Its gradient is the mean over tasks of W - adapted W. The predictions are those of the
+        adapted networks on queries that they have seen. In validation the query loss.
         """
-        result = super().meta_loss(episode, seed, training=training)
         if not training:
-            return result
+            return super().meta_loss(episode, seed, training=False)
         masks = self.masks(count_tasks(episode.support_x), seed)
         options = {"num_inner_steps": self.num_inner_steps, "masks": masks, "training": True}
         support = functools.partial(minibatch, episode, seed)
-        losses = tf.stack(self.adapt_weights(support, **options).support_losses)  # [S, B]
-        return result._replace(value=self.step_size * tf.reduce_sum(tf.reduce_mean(losses, 1)))
+        adaptation = self.adapt_weights(support, **options)
+        losses = tf.stack(adaptation.support_losses)  # [S, B]
+        value = self.step_size * tf.reduce_sum(tf.reduce_mean(losses, 1))
+        args = self.model, self.task_weights, self.task_loss, episode, adaptation
+        return query_loss(*args)._replace(value=value)
 
 
 def minibatch(episode, seed, step):

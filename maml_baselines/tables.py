@@ -149,7 +149,7 @@ def row_of(name, settings, run, result, reference):
         "" if name == REFERENCE else _difference(settings, result, reference),
         str(int(rows[-1]["iteration"]) if rows else 0),
         str(record["iteration"]),
-        str(step),
+        str(step) if record.get("adapts_weights", True) else "",
         f"{np.median(seconds):.3g}" if seconds else "",
         str(record["num_meta_parameters"]),
         run.path.name,

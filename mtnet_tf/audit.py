@@ -1,13 +1,12 @@
 """`audit`: can this model be meta-learned? Its derivatives against numerical ones, in float64."""
 
-from typing import NamedTuple
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.models.functional import Functional
 
 from mtnet_tf import numerical
+from mtnet_tf.audit_report import Audit, Finding
 from mtnet_tf.layers import TaskWeight, TWLayer
 from mtnet_tf.meta_step import meta_gradients, meta_loss
 from mtnet_tf.task_weights import find_task_weights
@@ -23,59 +22,6 @@ _MENDS = {
     "first-order only": "train with first_order=True, or give the operation a second derivative",
     "wrong": "write the operation out in differentiable ones",
 }
-
-
-class Finding(NamedTuple):
-    """What the audit found of a layer, or of the whole meta-gradient.
-
-    Attributes:
-      layer: its name.
-      kind: its class.
-      verdict: "exact", "wrong", "first-order only" or "disconnected".
-      first_error: relative error of the first derivative.
-      second_error: relative error of the second derivative; of the meta-gradient, which holds
-        both, its one error.
-      operation: the operations that may be to blame.
-      mend: what to do.
-    """
-
-    layer: str
-    kind: str
-    verdict: str
-    first_error: float
-    second_error: float
-    operation: str
-    mend: str
-
-
-class Audit(NamedTuple):
-    """The result of `audit`; prints as a table.
-
-    Attributes:
-      layers: list of `Finding`, in the order of the calls.
-      meta_gradient: `Finding` of the whole.
-    """
-
-    layers: list
-    meta_gradient: Finding
-
-    @property
-    def exact(self):
-        """True if every derivative is right."""
-        return all(f.verdict == "exact" for f in [*self.layers, self.meta_gradient])
-
-    def __str__(self):
-        """The table, in Markdown."""
-        rows = [("layer", "class", "verdict", "1st error", "2nd error", "through", "mend")]
-        rows.append(("---",) * len(rows[0]))
-        for finding in [*self.layers, self.meta_gradient]:
-            errors = [f"{e:.1e}" for e in (finding.first_error, finding.second_error)]
-            rows.append((*finding[:3], *errors, *finding[5:]))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows
-        ]
-        return "\n".join(f"| {line} |" for line in lines)
 
 
 def audit(model, x, y, loss, *, step_size=0.1, seed=0):
@@ -207,7 +153,6 @@ def _audit_meta_gradient(model, episode, loss, step_size, random):
     options = {"num_inner_steps": 1, "step_size": step_size, "masks": None}
     parameters = model.trainable_variables
     state = [(v, v.numpy()) for v in model.non_trainable_variables]
-    starts = [v.numpy() for v in parameters]
 
     def gradients():
         _assign(state)
@@ -223,26 +168,32 @@ def _audit_meta_gradient(model, episode, loss, step_size, random):
     except (LookupError, NotImplementedError):
         verdict = "first-order only"
         return Finding("whole model", "meta-gradient", verdict, np.nan, np.nan, "", _MENDS[verdict])
-    errors = []
+    error = _error_of(analytical, value, parameters, random)
+    _assign(state)
+    is_exact = error < numerical.TOLERANCE
+    verdict, mend = ("exact", "") if is_exact else ("wrong", "mend the layers above")
+    return Finding("whole model", "meta-gradient", verdict, error, error, "", mend)
+
+
+def _error_of(gradient, value, parameters, random):
+    """Relative error of the gradient of a function without arguments, of its best attempt."""
+    starts = [v.numpy() for v in parameters]
+    scale = np.sqrt(sum(np.sum(g * g) for g in gradient))
+    best = np.inf
     for step, _ in numerical.ATTEMPTS:
-        directions = [numerical.direction(v.shape, random) for v in starts]
+        along = [numerical.direction(v.shape, random) for v in starts]
         ends = []
         for sign in (step, -step):
-            moved = [s + sign * d for s, d in zip(starts, directions, strict=True)]
+            moved = [s + sign * d for s, d in zip(starts, along, strict=True)]
             _assign(zip(parameters, moved, strict=True))
             ends.append(value())
         _assign(zip(parameters, starts, strict=True))
-        slope = sum(np.sum(g * d) for g, d in zip(analytical, directions, strict=True))
-        scale = np.sqrt(sum(np.sum(g * g) for g in analytical))
-        error = numerical.relative_error(slope, (ends[0] - ends[1]) / (2 * step), scale)
-        errors.append(error)
-        if error < numerical.TOLERANCE:
+        slope = sum(np.sum(g * d) for g, d in zip(gradient, along, strict=True))
+        expected = (ends[0] - ends[1]) / (2 * step)
+        best = min(best, numerical.relative_error(slope, expected, scale))
+        if best < numerical.TOLERANCE:
             break
-    _assign(state)
-    error = min(errors)
-    verdict = "exact" if error < numerical.TOLERANCE else "wrong"
-    mend = "" if verdict == "exact" else "mend the layers above"
-    return Finding("whole model", "meta-gradient", verdict, error, error, "", mend)
+    return best
 
 
 def _assign(pairs):

@@ -28,6 +28,7 @@ __all__ = [
     "meta_gradients",
     "meta_loss",
     "predict",
+    "query_loss",
     "value_and_gradients",
 ]
 
@@ -133,6 +134,20 @@ def meta_loss(model, task_weights, loss, episode, *, training=True, **options):
     support = (episode.support_x, episode.support_y)
     options["training"] = training
     adaptation = adapt_to_support(model, task_weights, loss, support, **options)
+    return query_loss(model, task_weights, loss, episode, adaptation, training=training)
+
+
+def query_loss(model, task_weights, loss, episode, adaptation, *, training=True):
+    """The loss on the query sets of networks that have been adapted, a `MetaLoss`.
+
+    Args:
+      model: Keras model.
+      task_weights: list of `TaskWeight`.
+      loss: see `task_losses`.
+      episode: `Episode`, whose queries are asked.
+      adaptation: `Adaptation`.
+      training: passed to the model.
+    """
     predictions = predict(model, task_weights, adaptation.fast_weights, episode.query_x, training)
     num_tasks = count_tasks(episode.query_x)
     losses = task_losses(loss, fold_tasks(episode.query_y), predictions, num_tasks)

@@ -128,6 +128,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     )
     sizes = [math.prod(v.shape) for v in learner.meta_parameters]
     extras = {**learner.report(), "num_meta_parameters": sum(sizes)}
+    extras |= {"adapts_weights": learner.adapts_weights}
     extras |= {"num_shots": tasks.num_shots, "num_queries": tasks.num_queries}
     names = None
     if settings["datasource"] in IMAGES:

@@ -144,6 +144,9 @@ def test_reptile_moves_towards_the_adapted_weights(regression_episode):
         tf.reduce_mean(a - b, 0) for a, b in zip(trajectory[0], trajectory[-1], strict=True)
     ]
     assert_same(gradients(found, episode)[1], expected)
+    result = found.meta_loss(episode, SEED, training=True)
+    answers = found.predict_with(trajectory[-1], episode.query_x)
+    np.testing.assert_allclose(result.query_predictions, answers)
 
 
 def test_reptile_of_one_step_is_joint_training(regression_episode):

@@ -135,6 +135,12 @@ def test_without_weight_it_is_maml_and_with_it_the_term_is_added(regression_epis
     np.testing.assert_allclose(values[2] - plain, 2 * (values[1] - plain))
 
 
+@pytest.mark.parametrize("options", [{"damping": 0.0}, {"eta": -1e-6}])
+def test_numbers_that_make_no_sense_are_refused(options):
+    with pytest.raises(ValueError, match="`damping` must be positive. Received: eta="):
+        learner(LLAMA, **options)
+
+
 def test_the_gradient_of_the_term_is_the_numerical_one(rng, regression_episode):
     episode = regression_episode(num_tasks=2)
     found = learner(LLAMA, eta=0.5, damping=0.1)

@@ -8,9 +8,9 @@ import pytest
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
 from maml_baselines.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
-from maml_baselines.tables import methods_of, settings_of, write_table
+from maml_baselines.tables import methods_of, row_of, settings_of, write_table
 from mtnet_tf import run_experiment, runs
-from mtnet_tf.comparison import pair
+from mtnet_tf.comparison import Result, pair
 
 TINY = ["--dim_hidden=4", "--num_test_episodes=20", "--num_test_updates=2", "--debug=True"]
 TINY += ["--log=False", "--num_updates=1", "--metatrain_iterations=2", "--validate_every=2"]
@@ -47,6 +47,16 @@ def test_rows_are_evaluated_after_the_steps_of_their_own_paper_or_the_users():
         given = {"datasource": "omniglot", **given}
         names = ("mtnet", "metasgd", "lstm")
         assert [settings_of(given, n)["num_test_updates"] for n in names] == expected
+
+
+@pytest.mark.parametrize(("adapts", "steps"), [(True, "1"), (False, "")])
+def test_steps_are_told_of_systems_that_take_some(adapts, steps, tmp_path):
+    record = {"metric": "accuracy", "iteration": 5, "num_meta_parameters": 7}
+    scores = {"episode": np.array([0.2, 0.5]), "another": np.array([0.2, 0.7])}
+    result = Result({**record, "adapts_weights": adapts}, scores, None, tmp_path / "scores.csv")
+    settings = settings_of({"datasource": "omniglot", "num_test_updates": 1}, "matching")
+    row = row_of("matching", settings, runs.Run(tmp_path / "run"), result, None)
+    assert row.steps == steps and row.measured.startswith("60.00 ± ")
 
 
 def test_a_longer_evaluation_is_not_taken_for_done(tmp_path):
