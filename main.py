@@ -15,13 +15,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from absl import app, flags, logging
 
-from maml_baselines import build_learner, resolve
+from maml_baselines import METHODS, build_learner, resolve
 from mtnet_tf import reports, runs
 from mtnet_tf.comparison import compare
 from mtnet_tf.prediction import predict_pictures
 from mtnet_tf.preparation import Preparation
 from mtnet_tf.run_experiment import evaluate_run, exit_status, say, train_run
-from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run
+from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run, help_of
 
 FLAGS = flags.FLAGS
 
@@ -29,7 +29,8 @@ FLAGS = flags.FLAGS
 def define_flags():
     """Defines a flag for every setting. What is not given (None) comes from the recipe."""
     kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
-    for name, (default, text) in {**AUTHORS, **OURS, **ACTIONS}.items():
+    for name, (default, _) in {**AUTHORS, **OURS, **ACTIONS}.items():
+        text = help_of(name) + (f": {', '.join(METHODS)}" if name == "method" else "")
         kinds.get(type(default), flags.DEFINE_string)(name, None, text)
 
 

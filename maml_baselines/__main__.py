@@ -9,11 +9,15 @@ from pathlib import Path
 # TensorFlow's C++ side greets every process with notes on devices it doesn't find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from maml_baselines.methods import METHODS
 from maml_baselines.tables import methods_of, settings_of, write_table
+from mtnet_tf.recipes import DATA_SOURCES
 from mtnet_tf.run_experiment import exit_status, say
-from mtnet_tf.settings import AUTHORS, IMAGES, OURS
+from mtnet_tf.settings import DEFAULTS, IMAGES, help_of
 
+# What tells systems apart, or has another default here.
 _NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
+_NOT_FOR_ALL += ("datasource",)
 _DATA = {"table1": "sinusoid", "table3": "omniglot"}
 
 
@@ -22,18 +26,23 @@ def make_parser():
     parser = argparse.ArgumentParser(
         prog="python -m maml_baselines",
         description="Trains and evaluates every system of a table of the paper, and compares them "
-        "on the same episodes. Interrupt it whenever you like: the same command goes on.",
+        "on the same episodes. Interrupt it whenever you like: the same command goes on. A "
+        "system's own published settings go before the defaults below, and yours before both.",
         allow_abbrev=False,
     )
     parser.add_argument("table", choices=_DATA, help="table1: sinusoids; table3: pictures")
-    parser.add_argument("--methods", help="names with commas between; default: all that fit")
+    names = f"names with commas between, of {', '.join(METHODS)}; default: all that fit"
+    parser.add_argument("--methods", help=names)
     parser.add_argument("--table_file", help="default: a name in --logdir")
-    for name, (default, text) in {**AUTHORS, **OURS}.items():
+    places = ", ".join(f"{source} for {table}" for table, source in _DATA.items())
+    parser.add_argument("--datasource", help=f"one of {', '.join(DATA_SOURCES)}; default: {places}")
+    for name, default in DEFAULTS.items():
         if name not in _NOT_FOR_ALL:
             kind = {"type": str if default is None else type(default)}
             if isinstance(default, bool):
                 kind = {"type": _boolean, "nargs": "?", "const": True}
-            parser.add_argument(f"--{name}", **kind, help=text.replace("%", "%%"))
+            text = help_of(name).replace("%", "%%")
+            parser.add_argument(f"--{name}", **kind, help=text)
     return parser
 
 

@@ -27,12 +27,14 @@ _MINIIMAGENET = {
     "max_pool": True,
 }
 
+DATA_SOURCES = ("sinusoid", "polynomial", "omniglot", "miniimagenet", "folder")
+
 
 def recipe(datasource, num_classes=5):
     """What the authors' scripts set for a data source.
 
     Args:
-      datasource: "sinusoid", "polynomial", "omniglot", "miniimagenet" or "folder".
+      datasource: one of `DATA_SOURCES`.
       num_classes: N, for Omniglot, whose 20-way runs differ.
 
     Returns:
@@ -41,18 +43,13 @@ def recipe(datasource, num_classes=5):
     Raises:
       ValueError: for an unknown data source.
     """
+    if datasource not in DATA_SOURCES:
+        raise ValueError(
+            f"`datasource` must be one of {', '.join(DATA_SOURCES)}. Received: {datasource!r}."
+        )
     omniglot = {**_OMNIGLOT, "meta_batch_size": 32, "update_lr": 0.4}
     if num_classes > 5:
         omniglot = {**_OMNIGLOT, "meta_batch_size": 16, "update_lr": 0.1}
-    recipes = {
-        "sinusoid": _REGRESSION,
-        "polynomial": _REGRESSION,
-        "omniglot": omniglot,
-        "miniimagenet": _MINIIMAGENET,
-        "folder": _MINIIMAGENET,  # the authors' choice for photographs
-    }
-    if datasource not in recipes:
-        raise ValueError(
-            f"`datasource` must be one of {list(recipes)}. Received: datasource={datasource!r}."
-        )
-    return {**_ALL, **recipes[datasource]}
+    pictures = {"omniglot": omniglot, "miniimagenet": _MINIIMAGENET}
+    pictures["folder"] = _MINIIMAGENET  # the authors' choice for photographs
+    return {**_ALL, **pictures.get(datasource, _REGRESSION)}

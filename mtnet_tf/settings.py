@@ -50,7 +50,8 @@ AUTHORS = {
 OURS = {
     "method": (
         None,
-        "a system of the paper's tables by its name, instead of --use_T, --use_M, ...",
+        "a system of the paper's tables by its name, with its own published defaults, instead of "
+        "--use_T, --use_M, ...",
     ),
     "recipe": ("authors", "'authors': their experiment scripts; 'none': their bare defaults"),
     "seed": (0, "of initial values, tasks and masks"),
@@ -120,6 +121,21 @@ _NOT_NEGATIVE = (
     "num_train_ways",
     "num_train_queries",
 )
+
+
+def help_of(name):
+    """What `--help` says of a setting or an action: its text and its defaults."""
+    default, text = {**AUTHORS, **OURS, **ACTIONS}[name]
+    places = {}
+    for source in recipes.DATA_SOURCES:
+        value = {name: default, **recipes.recipe(source)}[name]
+        places.setdefault(str(value), []).append(source)
+    if default is None or name in ACTIONS:
+        return text
+    if len(places) > 1:
+        parts = [f"{value} for {', '.join(sources)}" for value, sources in places.items()]
+        return f"{text} (default: {'; '.join(parts)})"
+    return f"{text} (default: {next(iter(places))})"
 
 
 def resolve(given):

@@ -18,7 +18,6 @@ def omniglot(tmp_path_factory, omniglot_source):
     return data
 
 
-@pytest.mark.slow
 def test_every_system_of_its_own_makes_a_row_on_the_real_omniglot(omniglot, tmp_path):
     names = ["mtnet", *(name for name, method in METHODS.items() if not method.by_flags)]
     flags = ["--datasource=omniglot", "--metatrain_iterations=1", "--num_test_episodes=20"]

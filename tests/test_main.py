@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtnet_tf.settings import resolve
+from mtnet_tf.settings import help_of, resolve
 
 MAIN = Path(__file__).resolve().parent.parent / "main.py"
 
@@ -202,6 +202,22 @@ def test_the_program_itself_exits_with_status_2_and_no_traceback(tmp_path):
     assert result.returncode == 2
     assert "--norm must be one of" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("meta_lr", "learning rate of the meta-step (beta) (default: 0.001)"),
+        (
+            "metatrain_iterations",
+            "meta-iterations (default: 60000 for sinusoid, polynomial, miniimagenet, folder; 40000 "
+            "for omniglot)",
+        ),
+        ("query", "picture, or folder of pictures, to predict"),
+    ],
+)
+def test_help_tells_the_default_of_each_data_source(name, text):
+    assert help_of(name) == text
 
 
 @pytest.mark.parametrize(
