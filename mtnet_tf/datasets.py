@@ -1,5 +1,6 @@
 """From settings to task distributions: the data sources of the command line, by split."""
 
+import functools
 import hashlib
 import json
 import math
@@ -38,125 +39,136 @@ class PictureSplit(NamedTuple):
     classes: np.ndarray
 
 
-def load_tasks(settings, split, *, curves=False):
-    """The task distribution of a split.
+class DataSource:
+    """The tasks and pictures that the settings of a command name, by split.
 
-    Args:
-      settings: dict, see `settings.resolve`.
-      split: "train", "val" or "test".
-      curves: many query points, to draw regression tasks with.
-
-    Returns:
-      `TaskDistribution`.
-
-    Raises:
-      ValueError: where the data is missing or does not suffice.
+    Pictures are looked for once, when first asked for, and prepared where they are not yet: a
+    large folder takes seconds to walk.
     """
-    num_shots = settings["update_batch_size"]
-    if settings["datasource"] in ("sinusoid", "polynomial"):
-        options = {"num_shots": num_shots, "task_definition": settings["task_definition"]}
+
+    def __init__(self, settings):
+        """Stores the settings, a dict, see `settings.resolve`."""
+        self._settings = settings
+        self._has_pictures = settings["datasource"] in IMAGES
+
+    def tasks(self, split, *, curves=False):
+        """The task distribution of a split.
+
+        Args:
+          split: "train", "val" or "test".
+          curves: many query points, to draw regression tasks with.
+
+        Returns:
+          `TaskDistribution`.
+
+        Raises:
+          ValueError: where the data is missing or does not suffice.
+        """
+        return self._picture_tasks(split) if self._has_pictures else self._curve_tasks(curves)
+
+    def _curve_tasks(self, curves):
+        settings = self._settings
+        options = {"task_definition": settings["task_definition"]}
+        options["num_shots"] = settings["update_batch_size"]
         options["num_queries"] = CURVE_POINTS if curves else settings["num_queries"] or 10
         if settings["datasource"] == "polynomial":
             return Polynomials(settings["poly_order"], **options)
         return Sinusoids(oracle=settings["baseline"] == "oracle", **options)
-    packed, classes = load_pictures(settings, split)
-    flag = "num_train_ways" if split == "train" and settings["num_train_ways"] else "num_classes"
-    if len(classes) < settings[flag]:
-        raise ValueError(
-            f"--{flag} must not exceed the {len(classes)} classes of the {split} split. "
-            f"Received: {settings[flag]}. Ask for fewer ways, or bring more classes."
+
+    def _picture_tasks(self, split):
+        settings = self._settings
+        packed, classes = self.pictures(split)
+        has_own_ways = split == "train" and settings["num_train_ways"]
+        flag = "num_train_ways" if has_own_ways else "num_classes"
+        if len(classes) < settings[flag]:
+            raise ValueError(
+                f"--{flag} must not exceed the {len(classes)} classes of the {split} split. "
+                f"Received: {settings[flag]}. Ask for fewer ways, or bring more classes."
+            )
+        return ImageClasses(
+            packed.images,
+            packed.counts,
+            classes=classes,
+            num_ways=settings[flag],
+            num_shots=settings["update_batch_size"],
+            num_queries=_num_queries(settings, split, packed.counts[classes]),
+            rotations=settings["datasource"] == "omniglot",
+            in_graph=True if _fits_on_a_gpu(packed, classes) else None,
         )
-    return ImageClasses(
-        packed.images,
-        packed.counts,
-        classes=classes,
-        num_ways=settings[flag],
-        num_shots=num_shots,
-        num_queries=_num_queries(settings, split, packed.counts[classes]),
-        rotations=settings["datasource"] == "omniglot",
-        in_graph=True if _fits_on_a_gpu(packed, classes) else None,
-    )
 
+    def pictures(self, split):
+        """The pictures of a split, a `PictureSplit`."""
+        kept = self._settings["num_train_classes"]
+        if self._settings["datasource"] == "omniglot":
+            packed = load_packed(self._folder)
+            splits = split_classes(
+                len(packed.counts),
+                class_split=self._settings["class_split"],
+                num_train_classes=kept,
+            )
+            return PictureSplit(packed, getattr(splits, split))
+        packed = load_packed(self._folder / split)
+        classes = np.arange(len(packed.counts))
+        if split == "train" and kept >= 0:
+            classes = np.sort(np.random.default_rng(1).permutation(classes)[:kept])
+        return PictureSplit(packed, classes)
 
-def load_pictures(settings, split):
-    """The pictures of a split, prepared now where they are not.
+    @functools.cached_property
+    def _folder(self):
+        """What holds the packed pictures; of Omniglot all, else a folder for each split."""
+        settings = self._settings
+        if settings["datasource"] == "omniglot":
+            return ensure_omniglot(settings["data_dir"], settings["synthetic"])
+        if settings["datasource"] == "miniimagenet":
+            return ensure_miniimagenet(settings["data_dir"], settings["synthetic"])
+        options = {"packed_dir": settings["packed_dir"]}
+        return ensure_folder(settings["data_dir"], settings["image_size"], **options)
 
-    Args:
-      settings: dict, see `settings.resolve`.
-      split: "train", "val" or "test".
+    def identity(self):
+        """What tells apart the pictures that a run is trained on; None for regression.
 
-    Returns:
-      `PictureSplit`.
-    """
-    kept = settings["num_train_classes"]
-    if settings["datasource"] == "omniglot":
-        packed = load_packed(ensure_omniglot(settings["data_dir"], settings["synthetic"]))
-        classes = split_classes(
-            len(packed.counts), class_split=settings["class_split"], num_train_classes=kept
-        )
-        return PictureSplit(packed, getattr(classes, split))
-    packed = load_packed(_prepared(settings) / split)
-    classes = np.arange(len(packed.counts))
-    if split == "train" and kept >= 0:
-        classes = np.sort(np.random.default_rng(1).permutation(classes)[:kept])
-    return PictureSplit(packed, classes)
+        Returns:
+          Dict: for each split a hash of its pictures and class names, and how they were resampled.
+        """
+        if not self._has_pictures:
+            return None
+        splits = {split: self.pictures(split) for split in SPLITS}
+        resampling = splits["train"].packed.details.get("resampling")
+        return {
+            **{split: _hash(pictures) for split, pictures in splits.items()},
+            "resampling": resampling,
+        }
 
+    def refuse_others(self, config):
+        """Raises ValueError if a run was trained on other pictures than those there now.
 
-def _prepared(settings):
-    """The folder that holds a packed folder for each split."""
-    if settings["datasource"] == "miniimagenet":
-        return ensure_miniimagenet(settings["data_dir"], settings["synthetic"])
-    options = {"packed_dir": settings["packed_dir"]}
-    return ensure_folder(settings["data_dir"], settings["image_size"], **options)
+        The classes of a split follow from all classes, so that with one more of them a test class
+        may be one that the run was trained on.
 
+        Args:
+          config: of the run, see `Run.config`.
+        """
+        trained = config.get("data")
+        if trained and trained["train"] != _hash(self.pictures("train")):
+            raise ValueError(
+                "The pictures must be those that the run in this folder was trained on. Those of "
+                f"--data_dir={self._settings['data_dir']} are others, or have changed since: give "
+                "the old ones back, name another folder with --run, or train anew with "
+                "--resume=False."
+            )
 
-def identify(settings):
-    """What tells apart the pictures that a run is trained on; None for regression.
+    def find_leaks(self):
+        """What the splits share that they must not: classes, and pictures of the same pixels.
 
-    Returns:
-      Dict: for each split a hash of its pictures and class names, and how they were resampled.
-    """
-    if settings["datasource"] not in IMAGES:
-        return None
-    splits = {split: load_pictures(settings, split) for split in SPLITS}
-    resampling = splits["train"].packed.details.get("resampling")
-    return {
-        **{split: _hash(pictures) for split, pictures in splits.items()},
-        "resampling": resampling,
-    }
+        Returns:
+          `data_prep.Overlap`.
+        """
+        return find_overlap({split: self.pictures(split) for split in SPLITS})
 
 
 def _hash(pictures):
     names = [pictures.packed.class_names[c] for c in pictures.classes]
     return hashlib.sha256(json.dumps([pictures.packed.sha256, names]).encode()).hexdigest()[:16]
-
-
-def refuse_other_pictures(settings, config):
-    """Raises ValueError if a run was trained on other pictures than those there now.
-
-    The classes of a split follow from all classes, so that with one more of them a test class
-    may be one that the run was trained on.
-
-    Args:
-      settings: dict.
-      config: of the run, see `Run.config`.
-    """
-    trained = config.get("data")
-    if trained and trained["train"] != _hash(load_pictures(settings, "train")):
-        raise ValueError(
-            "The pictures must be those that the run in this folder was trained on. Those of "
-            f"--data_dir={settings['data_dir']} are others, or have changed since: give the old "
-            "ones back, name another folder with --run, or train anew with --resume=False."
-        )
-
-
-def find_leaks(settings):
-    """What the splits share that they must not: classes, and pictures of the same pixels.
-
-    Returns:
-      `data_prep.Overlap`.
-    """
-    return find_overlap({split: load_pictures(settings, split) for split in SPLITS})
 
 
 def _fits_on_a_gpu(packed, classes):

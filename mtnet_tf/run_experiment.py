@@ -7,13 +7,7 @@ import tensorflow as tf
 
 from mtnet_tf import evaluation_report, plots, reports, runs, training
 from mtnet_tf.analysis import regression_curves
-from mtnet_tf.datasets import (
-    find_leaks,
-    identify,
-    load_pictures,
-    load_tasks,
-    refuse_other_pictures,
-)
+from mtnet_tf.datasets import DataSource
 from mtnet_tf.evaluation import evaluate
 from mtnet_tf.experiment import build_learner, compile_learner
 from mtnet_tf.seeds import Purpose
@@ -61,11 +55,12 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
     latest = run.latest() if settings["resume"] else None
+    data = DataSource(settings)
     if settings["test_set"]:
-        load_tasks(settings, "test")  # too few pictures are said now, not after training
-    tasks, validation_tasks = load_tasks(settings, "train"), load_tasks(settings, "val")
+        data.tasks("test")  # too few pictures are said now, not after training
+    tasks, validation_tasks = data.tasks("train"), data.tasks("val")
     if latest:
-        refuse_other_pictures(settings, run.config())
+        data.refuse_others(run.config())
         learner = runs.load_learner(latest)
         _refuse_other_length(learner, settings, run)
         compile_learner(learner, settings, learner.optimizer)
@@ -76,7 +71,7 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
     total = settings["pretrain_iterations"] + settings["metatrain_iterations"]
     if int(learner.optimizer.iterations) >= total:
         return
-    run.start(settings, command, identify(settings))
+    run.start(settings, command, data.identity())
     options = {
         "meta_batch_size": settings["meta_batch_size"],
         "validate_every": settings["validate_every"] or training.default_interval(total),
@@ -107,7 +102,8 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
     split = "test" if settings["test_set"] else "val"
-    refuse_other_pictures(settings, run.config())
+    data = DataSource(settings)
+    data.refuse_others(run.config())
     run.refuse_choosing(split, settings["test_iter"])
     checkpoint = run.find(settings["test_iter"])
     learner = runs.load_learner(checkpoint)
@@ -116,7 +112,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     learner.step_size = settings["update_lr"]
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
-    tasks = load_tasks(settings, split)
+    tasks = data.tasks(split)
     evaluation = evaluate(
         learner,
         tasks,
@@ -132,10 +128,10 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     extras |= {"num_shots": tasks.num_shots, "num_queries": tasks.num_queries}
     names = None
     if settings["datasource"] in IMAGES:
-        names = load_pictures(settings, split).packed.class_names
-        extras["leaks"] = check_leaks(settings, split, say)
+        names = data.pictures(split).packed.class_names
+        extras["leaks"] = check_leaks(data, split, say)
     else:
-        curves = regression_curves(learner, load_tasks(settings, split, curves=True))
+        curves = regression_curves(learner, data.tasks(split, curves=True))
         heading = "; ".join([reports.title(settings), *_active(extras)])
         plots.plot_regression(curves, run.path / f"{split}_curves.png", heading)
     say(
@@ -182,9 +178,9 @@ def _default_verbosity():
     return 1 if sys.stdout.isatty() else 2
 
 
-def check_leaks(settings, split, say=say):
-    """Says what the splits share; returns it, a list of sentences."""
-    overlap = find_leaks(settings)
+def check_leaks(data, split, say=say):
+    """Says what the splits of a `DataSource` share; returns it, a list of sentences."""
+    overlap = data.find_leaks()
     shared = [name for name, *splits in overlap.classes if split in splits]
     shared += [
         twins for twins in overlap.across if split in (twins.first_split, twins.second_split)

@@ -90,7 +90,7 @@ class Run:
         Args:
           settings: dict, every resolved setting.
           command: the command line, str.
-          data: what identifies the pictures trained on, see `datasets.identify`.
+          data: what identifies the pictures trained on, see `DataSource.identity`.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         config = {"settings": settings, "command": command, "data": data, "versions": versions()}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep import prepare_synthetic_miniimagenet, prepare_synthetic_omniglot
-from mtnet_tf.datasets import find_leaks, load_pictures, load_tasks
+from data_prep import ensure_folder, prepare_synthetic_miniimagenet, prepare_synthetic_omniglot
+from mtnet_tf.datasets import DataSource
 from mtnet_tf.experiment import build_network
 from mtnet_tf.settings import resolve
 
@@ -52,39 +52,40 @@ def folder_settings(photos, tmp_path, **given):
     ],
 )
 def test_query_pictures_per_class(data_dir, datasource, split, num_shots, expected):
-    tasks = load_tasks(settings(datasource, data_dir, update_batch_size=num_shots), split)
-    assert tasks.num_queries == expected
+    data = DataSource(settings(datasource, data_dir, update_batch_size=num_shots))
+    assert data.tasks(split).num_queries == expected
 
 
 def test_the_user_may_choose_the_number_of_queries(data_dir):
-    assert load_tasks(settings("miniimagenet", data_dir, num_queries=3), "test").num_queries == 3
+    data = DataSource(settings("miniimagenet", data_dir, num_queries=3))
+    assert data.tasks("test").num_queries == 3
 
 
 @pytest.mark.parametrize("datasource", ["omniglot", "miniimagenet"])
 def test_splits_share_no_class(data_dir, datasource):
-    given = settings(datasource, data_dir)
-    assert not find_leaks(given).classes
+    data = DataSource(settings(datasource, data_dir))
+    assert not data.find_leaks().classes
     names = [
         {packed.class_names[c] for c in classes}
-        for packed, classes in (load_pictures(given, split) for split in ("train", "val", "test"))
+        for packed, classes in (data.pictures(split) for split in ("train", "val", "test"))
     ]
     assert not names[0] & names[1] and not names[0] & names[2] and not names[1] & names[2]
 
 
 def test_fewer_training_classes_on_demand(data_dir):
-    few = load_pictures(settings("miniimagenet", data_dir, num_train_classes=2), "train")
-    assert len(few.classes) == 2
-    full = load_pictures(settings("miniimagenet", data_dir, num_train_classes=2), "test")
-    assert len(full.classes) == 3
+    data = DataSource(settings("miniimagenet", data_dir, num_train_classes=2))
+    assert len(data.pictures("train").classes) == 2
+    assert len(data.pictures("test").classes) == 3
 
 
 def test_a_folder_of_pictures_gets_a_network_of_its_size(photos, tmp_path):
     given = folder_settings(photos, tmp_path, num_filters=4)
-    tasks = load_tasks(given, "train")
+    data = DataSource(given)
+    tasks = data.tasks("train")
     assert tasks.image_shape == (12, 12, 1)  # all grey
     network = build_network(given, tasks)
     assert network.input_shape == (None, 12, 12, 1) and network.output_shape == (None, 2)
-    assert sum(len(load_pictures(given, s).classes) for s in ("train", "val", "test")) == 10
+    assert sum(len(data.pictures(s).classes) for s in ("train", "val", "test")) == 10
 
 
 def test_a_picture_in_two_splits_is_found(photos, tmp_path):
@@ -96,7 +97,7 @@ def test_a_picture_in_two_splits_is_found(photos, tmp_path):
                 (source / split / name / file.name).write_bytes(file.read_bytes())
     stolen = source / "test" / "f" / "stolen.png"
     stolen.write_bytes((photos / "a" / "3.png").read_bytes())
-    overlap = find_leaks(folder_settings(source, tmp_path / "packed"))
+    overlap = DataSource(folder_settings(source, tmp_path / "packed")).find_leaks()
     (twins,) = overlap.across
     assert (twins.first, twins.second) == ("a/3.png", "f/stolen.png")
     assert (twins.first_split, twins.second_split) == ("train", "test")
@@ -105,4 +106,18 @@ def test_a_picture_in_two_splits_is_found(photos, tmp_path):
 def test_too_many_ways_for_a_split_is_one_sentence(photos, tmp_path):
     given = folder_settings(photos, tmp_path, num_classes=5)
     with pytest.raises(ValueError, match="--num_classes must not exceed the 2 classes of the val"):
-        load_tasks(given, "val")
+        DataSource(given).tasks("val")
+
+
+def test_a_folder_is_walked_once(photos, tmp_path, monkeypatch):
+    calls = []
+
+    def counting(*args, **options):
+        calls.append(args)
+        return ensure_folder(*args, **options)
+
+    monkeypatch.setattr("mtnet_tf.datasets.ensure_folder", counting)
+    data = DataSource(folder_settings(photos, tmp_path))
+    data.refuse_others({"data": data.identity()})
+    assert data.tasks("train").num_ways == data.tasks("val").num_ways == 2
+    assert not data.find_leaks().classes and len(calls) == 1
