@@ -12,6 +12,7 @@ from mtnet_tf.meta_step import count_tasks, fold_tasks, predict
 MULTI_STEP_FRACTION = 0.1
 FIRST_ORDER_FRACTION = 1 / 3
 FINAL_META_LEARNING_RATE = 1e-5
+LARGEST_GRADIENT = 10.0  # an entry's, of the mean query loss; on photographs
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
@@ -21,17 +22,19 @@ class PerStepRates(UpdateRule):
     Beyond the steps it was trained with, the last step's rates go on.
     """
 
-    def __init__(self, initial_rate, num_inner_steps, **kwargs):
+    def __init__(self, initial_rate, num_inner_steps, loss_unit=1.0, **kwargs):
         """Creates the rule.
 
         Args:
-          initial_rate: of all weights and steps; unit as of `MetaLearner`'s `step_size`.
+          initial_rate: of all weights and steps, for gradients of the mean loss.
           num_inner_steps: S, steps that have rates of their own, int >= 1.
+          loss_unit: as of `MetaSGDRule`.
           **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
         self.initial_rate = initial_rate
         self.num_inner_steps = num_inner_steps
+        self.loss_unit = loss_unit
 
     def build(self, input_shape):
         """Creates the rates, [S] for each task weight."""
@@ -45,14 +48,14 @@ class PerStepRates(UpdateRule):
     def update(self, step, weights, gradients, losses, state):
         """See `UpdateRule`."""
         row = min(step, self.num_inner_steps - 1)
-        rates = [tf.convert_to_tensor(rate.value)[row] for rate in self.rates]
+        rates = [tf.convert_to_tensor(rate.value)[row] / self.loss_unit for rate in self.rates]
         moved = zip(weights, rates, gradients, strict=True)
         return [w - rate * g for w, rate, g in moved], None
 
     def get_config(self):
         """Arguments to create the rule again."""
         config = {"initial_rate": self.initial_rate, "num_inner_steps": self.num_inner_steps}
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **config, "loss_unit": self.loss_unit}
 
 
 def step_importance(num_inner_steps, progress):
@@ -137,12 +140,15 @@ def build(settings, tasks):
     schedule = keras.optimizers.schedules.CosineDecay(
         settings["meta_lr"], max(1, total), alpha=FINAL_META_LEARNING_RATE / settings["meta_lr"]
     )
+    clip = LARGEST_GRADIENT * experiment.query_loss_unit(settings, tasks)
+    unit = experiment.support_loss_unit(settings)
+    rule = PerStepRates(settings["update_lr"] * unit, max(1, settings["num_updates"]), unit)
     return experiment.build_learner(
         settings,
         tasks,
         kind=MAMLPlusPlus,
-        optimizer=experiment.make_optimizer(settings, schedule),
-        update_rule=PerStepRates(settings["update_lr"], max(1, settings["num_updates"])),
+        optimizer=experiment.make_optimizer(settings, schedule, clip),
+        update_rule=rule,
         multi_step_iterations=round(total * MULTI_STEP_FRACTION),
         first_order_iterations=round(total * FIRST_ORDER_FRACTION),
     )

@@ -6,13 +6,12 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import UpdateRule, experiment
-from mtnet_tf.settings import IMAGES
 
 # Initial gates: forget next to nothing and step little, as section 3.3 asks; the middles of the
 # ranges [4, 5] and [-5, -4] of the authors' code.
 FORGET_BIAS, INPUT_BIAS = 4.5, -4.5
 HIDDEN_UNITS = 20
-CLIP_NORM = 0.25
+CLIP_NORM = 0.25  # of the gradient of the mean query loss
 
 
 def preprocess(x, p=10.0):
@@ -130,7 +129,7 @@ def build(settings, tasks):
     statistics; in evaluation the query by the support set's, the "inductive" score. Offsets of
     normalisation, which has no scale here, are meta-learned; the authors' LSTM adapts both.
     """
-    optimizer = keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, global_clipnorm=CLIP_NORM)
-    unit = settings["num_classes"] if settings["datasource"] in IMAGES else 1
-    rule = LSTMRule(loss_unit=float(unit), seed=settings["seed"])
+    clip = CLIP_NORM * experiment.query_loss_unit(settings, tasks)
+    optimizer = keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, global_clipnorm=clip)
+    rule = LSTMRule(loss_unit=experiment.support_loss_unit(settings), seed=settings["seed"])
     return experiment.build_learner(settings, tasks, optimizer=optimizer, update_rule=rule)

@@ -14,15 +14,18 @@ class MetaSGDRule(UpdateRule):
     rates that are all the same and stay so, this is MAML.
     """
 
-    def __init__(self, initial_rate, **kwargs):
+    def __init__(self, initial_rate, loss_unit=1.0, **kwargs):
         """Creates the rule.
 
         Args:
-          initial_rate: of all entries; unit as of `MetaLearner`'s `step_size`.
+          initial_rate: of all entries, for gradients of the mean loss.
+          loss_unit: how many times the mean the loss is. Adam moves a rate by about the meta
+            learning rate, so that its unit decides how fast it is learned.
           **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
         self.initial_rate = initial_rate
+        self.loss_unit = loss_unit
 
     def build(self, input_shape):
         """Creates a rate for each entry of each task weight."""
@@ -35,15 +38,18 @@ class MetaSGDRule(UpdateRule):
 
     def update(self, step, weights, gradients, losses, state):
         """See `UpdateRule`."""
-        rates = [tf.convert_to_tensor(rate.value) for rate in self.rates]
+        rates = [tf.convert_to_tensor(rate.value) / self.loss_unit for rate in self.rates]
         moved = zip(weights, rates, gradients, strict=True)
         return [w - rate * g for w, rate, g in moved], None
 
     def get_config(self):
         """Arguments to create the rule again."""
-        return {**super().get_config(), "initial_rate": self.initial_rate}
+        config = {"initial_rate": self.initial_rate, "loss_unit": self.loss_unit}
+        return {**super().get_config(), **config}
 
 
 def build(settings, tasks):
     """The paper's network with a rate per parameter, compiled."""
-    return experiment.build_learner(settings, tasks, update_rule=MetaSGDRule(settings["update_lr"]))
+    unit = experiment.support_loss_unit(settings)
+    rule = MetaSGDRule(settings["update_lr"] * unit, unit)
+    return experiment.build_learner(settings, tasks, update_rule=rule)

@@ -60,10 +60,9 @@ def build_map_ssvm(settings, tasks):
 
 def build_nearest(settings, tasks):
     """The nearest-neighbour baseline."""
-    return build(NearestNeighbour, settings, tasks, num_classes=tasks.num_data_classes)
+    return build(NearestNeighbour, settings, tasks, classes=tasks.classes)
 
 
 def build_fine_tune(settings, tasks):
     """The fine-tune baseline."""
-    classes = tasks.num_data_classes
-    return experiment.build_learner(settings, tasks, kind=FineTune, num_classes=classes)
+    return experiment.build_learner(settings, tasks, kind=FineTune, classes=tasks.classes)

@@ -25,6 +25,15 @@ class Reptile(MetaLearner):
 
     has_planned_length = True  # of the meta learning rate
 
+    def __init__(self, *args, **kwargs):
+        """Creates the learner, see `MetaLearner`. Raises ValueError without an inner step."""
+        super().__init__(*args, **kwargs)
+        if self.num_inner_steps < 1:
+            raise ValueError(
+                "Reptile learns from where its inner steps lead and needs at least one step, "
+                f"--num_updates. Received: num_inner_steps={self.num_inner_steps}."
+            )
+
     def meta_loss(self, episode, seed, *, training):
         """`step_size * sum over inner steps of the loss before it`, first order, in training.
 

@@ -45,8 +45,13 @@ def resolve(given):
 
 
 def _check_ways(settings):
-    """The settings; ValueError where a method can't train on other ways than it is tested on."""
+    """The settings; ValueError for ways in training that the method can't learn from."""
     ways, method = settings["num_train_ways"], settings["method"]
+    if ways == 1:
+        raise ValueError(
+            "--num_train_ways must be at least 2, or 0 for as many as in evaluation: one class "
+            "is no choice. Received: 1."
+        )
     if ways not in (0, settings["num_classes"]) and not (method and METHODS[method].any_ways):
         raise ValueError(
             "--num_train_ways is for methods without an output for each class of a task. "

@@ -1,8 +1,8 @@
 """The baselines of Ravi & Larochelle (2017, section 5.1): a classifier of all training classes.
 
-It is trained on the pictures of the same episodes, whose classes have their numbers in the whole
-data set. A new task then fine-tunes it with a head of its own, or looks for nearest neighbours
-among its features.
+It is trained on the pictures of the same episodes, which say what their classes are in the data
+set. A new task then fine-tunes it with a head of its own, or looks for nearest neighbours among
+its features.
 """
 
 import keras
@@ -16,13 +16,14 @@ from mtnet_tf.inner_loop import Adaptation
 from mtnet_tf.meta_step import MetaLoss, count_tasks, fold_tasks
 
 
-def classification_loss(embed, classifier, episode):
-    """Cross-entropy over all classes, of every picture of an episode batch.
+def classification_loss(embed, classifier, classes, episode):
+    """Cross-entropy over all training classes, of every picture of an episode batch.
 
     Args:
       embed: function [B, n, ...] -> features [B*n, D].
       classifier: layer, features -> logits [.., C].
-      episode: `Episode` with `classes`.
+      classes: numbers of the training classes in the data set, ascending, ints [C].
+      episode: `Episode` with `classes`, some of these.
 
     Returns:
       `MetaLoss`, its predictions those among the N classes of each query's task.
@@ -36,23 +37,24 @@ def classification_loss(embed, classifier, episode):
             "Received: classes=None. Train on an `ImageClasses`."
         )
     logits = [classifier(embed(x)) for x in (episode.support_x, episode.query_x)]
+    places = tf.searchsorted(tf.constant(classes), tf.reshape(episode.classes, [-1]))
+    places = tf.reshape(places, tf.shape(episode.classes))  # [B, N], among the C
     numbers = [
-        fold_tasks(tf.gather(episode.classes, y, batch_dims=1))
-        for y in (episode.support_y, episode.query_y)
+        fold_tasks(tf.gather(places, y, batch_dims=1)) for y in (episode.support_y, episode.query_y)
     ]
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
         tf.concat(numbers, 0), tf.concat(logits, 0)
     )
     num_tasks = count_tasks(episode.query_x)
     query = tf.reshape(logits[1], [num_tasks, -1, logits[1].shape[-1]])
-    answers = fold_tasks(tf.gather(query, episode.classes, axis=2, batch_dims=1))
+    answers = fold_tasks(tf.gather(query, places, axis=2, batch_dims=1))
     value = tf.reduce_mean(losses)
     return MetaLoss(value, answers, tf.fill([num_tasks], value), Adaptation([], []))
 
 
-def _classifier(num_classes, depth, seed, dtype):
+def _classifier(classes, depth, seed, dtype):
     kernel = keras.initializers.GlorotUniform(seed=seed)
-    layer = keras.layers.Dense(num_classes, kernel_initializer=kernel, dtype=dtype)
+    layer = keras.layers.Dense(len(classes), kernel_initializer=kernel, dtype=dtype)
     layer.build((None, depth))
     return layer
 
@@ -64,19 +66,19 @@ class FineTune(MetaLearner):
     The new head, the last layer of `model`, keeps its initial values in training.
     """
 
-    def __init__(self, model, *args, num_classes, **kwargs):
+    def __init__(self, model, *args, classes, **kwargs):
         """Creates the learner.
 
         Args:
           model: built Keras `Sequential` of TW layers, the last one the head of a task.
           *args: as of `MetaLearner`.
-          num_classes: C, classes of the data set.
+          classes: numbers of the training classes in the data set, ints [C].
           **kwargs: as of `MetaLearner`.
         """
         super().__init__(model, *args, **kwargs)
-        self.num_classes = num_classes
+        self.classes = tuple(sorted(int(c) for c in classes))
         depth, dtype = model.layers[-2].output.shape[-1], model.outputs[0].dtype
-        self.classifier = _classifier(num_classes, depth, self.seed, dtype)
+        self.classifier = _classifier(self.classes, depth, self.seed, dtype)
 
     @property
     def meta_parameters(self):
@@ -94,39 +96,42 @@ class FineTune(MetaLearner):
     def meta_loss(self, episode, seed, *, training):
         """Supervised in training; in validation the query loss after fine-tuning."""
         if training:
-            return classification_loss(self.features, self.classifier, episode)
+            return classification_loss(self.features, self.classifier, self.classes, episode)
         return super().meta_loss(episode, seed, training=False)
 
     def get_config(self):
         """Arguments to create the learner again."""
-        return {**super().get_config(), "num_classes": self.num_classes}
+        return {**super().get_config(), "classes": list(self.classes)}
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class NearestNeighbour(MetricLearner):
     """Nearest-neighbour baseline: the class of the support picture of the nearest direction."""
 
-    def __init__(self, model, num_ways, num_train_ways=None, *, num_classes, **kwargs):
+    def __init__(self, model, num_ways, num_train_ways=None, *, classes, **kwargs):
         """Creates the learner.
 
         Args:
           model: built Keras model, [n, ...] -> features [n, D].
           num_ways: N.
           num_train_ways: see `MetricLearner`.
-          num_classes: C, classes of the data set.
+          classes: numbers of the training classes in the data set, ints [C].
           **kwargs: as of `MetricLearner`.
         """
         super().__init__(model, num_ways, num_train_ways, **kwargs)
-        self.num_classes = num_classes
+        self.classes = tuple(sorted(int(c) for c in classes))
         depth, dtype = model.output_shape[-1], model.outputs[0].dtype
-        self.classifier = _classifier(num_classes, depth, self.seed, dtype)
+        self.classifier = _classifier(self.classes, depth, self.seed, dtype)
 
     def meta_loss(self, episode, seed, *, training):
         """Supervised in training; in validation the loss of the nearest neighbours."""
         if not training:
             return super().meta_loss(episode, seed, training=False)
         return classification_loss(
-            lambda x: fold_tasks(self.embed(x, training=True)), self.classifier, episode
+            lambda x: fold_tasks(self.embed(x, training=True)),
+            self.classifier,
+            self.classes,
+            episode,
         )
 
     def compare(self, support, labels, query):
@@ -136,4 +141,4 @@ class NearestNeighbour(MetricLearner):
 
     def get_config(self):
         """Arguments to create the learner again."""
-        return {**super().get_config(), "num_classes": self.num_classes}
+        return {**super().get_config(), "classes": list(self.classes)}

@@ -50,10 +50,30 @@ def build_network(settings, tasks, *, head=True, after_block=None):
     )
 
 
-def make_optimizer(settings, learning_rate=None):
-    """The authors' optimizer of the meta-step; another learning rate or schedule where given."""
-    clip = 10.0 if settings["datasource"] in ("miniimagenet", "folder") else None
+def support_loss_unit(settings):
+    """How many times the mean over a support set the loss is: N on pictures, else 1."""
+    return float(settings["num_classes"]) if settings["datasource"] in IMAGES else 1.0
+
+
+def query_loss_unit(settings, tasks):
+    """How many times the mean over a query set the loss is: N Q / K on pictures, else 1."""
+    return support_loss_unit(settings) * (
+        tasks.num_queries / tasks.num_shots if settings["datasource"] in IMAGES else 1.0
+    )
+
+
+def make_optimizer(settings, learning_rate=None, clip=10.0):
+    """The authors' optimizer of the meta-step.
+
+    Args:
+      settings: dict, see `settings.resolve`.
+      learning_rate: number or schedule, None for that of the settings.
+      clip: largest entry of a gradient, on photographs; the authors' in the unit of the query
+        loss.
+    """
+    is_photograph = settings["datasource"] in ("miniimagenet", "folder")
     learning_rate = settings["meta_lr"] if learning_rate is None else learning_rate
+    clip = clip if is_photograph else None
     return keras.optimizers.Adam(learning_rate, epsilon=1e-8, clipvalue=clip)
 
 

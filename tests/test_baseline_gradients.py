@@ -50,8 +50,10 @@ def assert_same(ours, expected):
         lambda: MetaSGDRule(ALPHA, dtype="float64"),
         lambda: MetaCurvatureRule(ALPHA, dtype="float64"),
         lambda: PerStepRates(ALPHA, 2, dtype="float64"),
+        lambda: MetaSGDRule(ALPHA * 4, 4.0, dtype="float64"),
+        lambda: PerStepRates(ALPHA * 4, 2, 4.0, dtype="float64"),
     ],
-    ids=["constant rates", "identity curvature", "constant rates per step"],
+    ids=["constant rates", "curvature", "constant rates per step", "other unit", "per step"],
 )
 def test_a_rule_that_has_learned_nothing_is_maml(rule, regression_episode):
     episode = regression_episode()
@@ -96,6 +98,15 @@ def test_curvature_of_a_bias_is_a_factor_for_each_entry(rng):
     gradient = tf.constant(rng.normal(size=(2, 3)))
     (moved,), _ = rule.update(0, [tf.zeros([2, 3], tf.float64)], [gradient], 0, 0)
     np.testing.assert_allclose(moved, -0.5 * gradient * [1.0, 2.0, -1.0])
+
+
+def test_each_step_has_its_own_rate_and_the_last_goes_on():
+    rule = PerStepRates(1.0, 2, dtype="float64")
+    rule.build([(1,)])
+    rule.rates[0].assign([0.5, 0.25])
+    weights, gradients = [tf.zeros([1, 1], tf.float64)], [tf.ones([1, 1], tf.float64)]
+    moves = [rule.update(step, weights, gradients, None, None)[0][0] for step in range(3)]
+    np.testing.assert_array_equal(tf.concat(moves, 0)[:, 0], [-0.5, -0.25, -0.25])
 
 
 def test_importance_of_steps_goes_from_all_the_same_to_the_last():
@@ -158,6 +169,11 @@ def test_reptile_of_one_step_is_joint_training(regression_episode):
     assert_same(found, [ALPHA * g for g in joint])
 
 
+def test_reptile_needs_a_step():
+    with pytest.raises(ValueError, match="at least one step"):
+        learner(Reptile, num_inner_steps=0, first_order=True)
+
+
 def test_minibatches_go_through_support_and_query_set_in_turn():
     x = np.arange(2 * 9.0).reshape(2, 9)  # two tasks of three support and six query examples
     episode = Episode(x[:, :3], -x[:, :3], x[:, 3:], -x[:, 3:])
@@ -181,6 +197,33 @@ def picture_learner(name, **given):
     tasks = tiny_pictures()
     found = build_learner(resolve({"method": name, "num_classes": 3, **given}), tasks)
     return found, tasks.sample(SEED, 2)
+
+
+@pytest.mark.parametrize("name", ["metasgd", "maml++"])
+def test_learned_rates_are_of_the_mean_loss_as_published(name):
+    """Adam moves a rate by the same number, whatever its unit."""
+    found, _ = picture_learner(name, update_lr=0.1)
+    for rates in found.update_rule.rates:
+        np.testing.assert_allclose(rates, 0.3, rtol=1e-6)  # three ways
+    assert found.update_rule.loss_unit == 3
+
+
+def test_clipping_is_of_the_gradient_of_the_mean_query_loss():
+    """The query loss of two pictures for each of three classes is six times the mean."""
+    assert picture_learner("lstm")[0].optimizer.global_clipnorm == 0.25 * 6
+    assert picture_learner("lstm")[0].update_rule.loss_unit == 3
+    plus = picture_learner("maml++", datasource="miniimagenet")[0]
+    assert plus.optimizer.clipvalue == 10.0 * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"), [("reptile", [1, 0.5, 0]), ("maml++", [1e-3, 5.05e-4, 1e-5])]
+)
+def test_meta_learning_rates_fall_as_published(name, rates):
+    optimizer = picture_learner(name, metatrain_iterations=100)[0].optimizer
+    for iteration, rate in zip((0, 50, 100), rates, strict=True):
+        optimizer.iterations.assign(iteration)
+        np.testing.assert_allclose(optimizer.learning_rate, rate, rtol=1e-5, atol=1e-9)
 
 
 def test_anil_adapts_the_head_only():

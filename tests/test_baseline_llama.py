@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from maml_baselines.llama import LLAMA, curvature_factors, log_determinant, output_factor
-from mtnet_tf import MetaLearner, TWDense
+from mtnet_tf import MetaLearner, TWConv2D, TWDense
 from mtnet_tf.inner_loop import initial_fast_weights
 from mtnet_tf.meta_step import find_task_weights, predict
 
@@ -35,12 +35,13 @@ def dense_hessian(model, x, y, index):
     weights = find_task_weights(model)
     values = initial_fast_weights([w.variable for w in weights], 1)
     kernel, bias = values[2 * index][0], values[2 * index + 1][0]
-    flat = tf.reshape(tf.concat([kernel, bias[None]], 0), [-1])
+    flat = tf.concat([tf.reshape(kernel, [-1]), bias], 0)
 
     def loss(flat):
         both = tf.reshape(flat, [-1, bias.shape[0]])
         own = [*values]
-        own[2 * index], own[2 * index + 1] = both[None, :-1], both[None, -1]
+        own[2 * index] = tf.reshape(both[:-1], [1, *kernel.shape])
+        own[2 * index + 1] = both[None, -1]
         return summed_loss(predict(model, weights, own, x), y[0])
 
     with tf.GradientTape(persistent=True) as outer:
@@ -79,6 +80,17 @@ def test_log_determinant_of_a_linear_model_is_that_of_its_dense_hessian(rng):
     _, expected = np.linalg.slogdet(dense_hessian(model, x, y, 0))
     found = log_determinant(factors(model, x, False), damping=0.0)
     np.testing.assert_allclose(found, [expected])
+
+
+def test_factors_of_a_linear_convolution_are_its_dense_hessian(rng):
+    """Its positions are so many examples, summed over; each output has a loss of its own."""
+    cell = TWConv2D(2, 2, padding="valid", **PLAIN)
+    inputs = keras.Input((3, 4, 2), dtype="float64")
+    model = keras.Sequential([inputs, cell, keras.layers.Flatten(dtype="float64")])
+    x, y = tf.constant(rng.normal(size=(1, 3, 3, 4, 2))), tf.constant(rng.normal(size=(1, 3, 12)))
+    ((patches, outputs),) = products(factors(model, x, False))
+    expected = dense_hessian(model, x, y, 0)
+    np.testing.assert_allclose(np.kron(patches[0], outputs[0]), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("rows", [2, 5, 9])

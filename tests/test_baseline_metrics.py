@@ -76,14 +76,28 @@ def test_query_context_does_not_depend_on_the_order_of_the_support_set(rng):
     np.testing.assert_allclose(found, turned, rtol=1e-5)
 
 
+def test_support_context_reads_both_ways(rng):
+    """The set turned round, with the two LSTMs exchanged, has the same embeddings turned round."""
+    learner = full_context(rng, 0.5)
+    support = tf.constant([[[1.0, 0.5], [0.0, 2.0], [-1.0, 1.0]]])
+    found = learner.embed_support(support)
+    cells = learner.forward_cell, learner.backward_cell
+    learner.backward_cell, learner.forward_cell = cells
+    turned = learner.embed_support(tf.reverse(support, [1]))
+    np.testing.assert_allclose(tf.reverse(turned, [1]), found, rtol=1e-6)
+
+
 def tiny_pictures(num_ways=3):
     images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), np.uint8)
     return ImageClasses(images, [6] * 10, num_ways=num_ways, num_shots=1, num_queries=2)
 
 
+SMALL = {"datasource": "omniglot", "num_filters": 4, "num_classes": 3, "num_train_ways": 0}
+SMALL["debug"] = True
+
+
 def learner(name, **given):
-    given = {"method": name, "datasource": "omniglot", "num_filters": 4, "num_classes": 3, **given}
-    return build_learner(resolve({"debug": True, "num_train_ways": 0, **given}), tiny_pictures())
+    return build_learner(resolve({**SMALL, "method": name, **given}), tiny_pictures())
 
 
 def test_supervised_loss_is_over_the_classes_of_the_data_set():
@@ -94,7 +108,7 @@ def test_supervised_loss_is_over_the_classes_of_the_data_set():
         own = numbers[0] if x is episode.support_x else numbers[1]
         return tf.reshape(50.0 * tf.one_hot(own, 10), [-1, 10])
 
-    result = classification_loss(sure, tf.identity, episode)
+    result = classification_loss(sure, tf.identity, range(10), episode)
     np.testing.assert_allclose(result.value, 0, atol=1e-6)
     right = tf.argmax(result.query_predictions, -1, tf.int32) == tf.reshape(episode.query_y, [-1])
     assert np.all(right)
@@ -103,7 +117,29 @@ def test_supervised_loss_is_over_the_classes_of_the_data_set():
 def test_supervised_loss_needs_to_know_the_classes():
     episode = Episode(*tiny_pictures().sample(SEED, 2)[:4])
     with pytest.raises(ValueError, match="Episodes must say which classes"):
-        classification_loss(tf.identity, tf.identity, episode)
+        classification_loss(tf.identity, tf.identity, range(10), episode)
+
+
+@pytest.mark.parametrize("name", ["nearest", "finetune"])
+def test_the_classifier_has_an_output_for_each_training_class(name):
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), np.uint8)
+    shape = {"num_ways": 3, "num_shots": 1, "num_queries": 2}
+    tasks = ImageClasses(images, [6] * 10, classes=[9, 2, 4, 5], **shape)
+    settings = resolve({**SMALL, "method": name})
+    found = build_learner(settings, tasks)
+    assert found.classes == (2, 4, 5, 9) and found.classifier.kernel.shape[-1] == 4
+    episode = tasks.sample(SEED, 2)
+    found.classifier.bias.assign([0.0, 100.0, 0.0, 0.0])  # class 4, whatever it sees
+    answers = found.meta_loss(episode, SEED, training=True).query_predictions
+    labels = tf.repeat(tf.cast(episode.classes == 4, tf.int32), 6, 0)  # [B*m, N]
+    np.testing.assert_array_equal(answers > 50, labels)
+
+
+def test_map_ssvm_answers_with_the_class_whose_pictures_are_alike():
+    support = tf.constant([[[1.0, 0.1], [0.0, 1.0], [1.0, 0.0], [0.1, 1.0]]])
+    query = tf.constant([[[2.0, 0.3], [0.2, 5.0]]])
+    found = learner("map-ssvm").compare(support, tf.one_hot([[0, 1, 0, 1]], 2), query)
+    np.testing.assert_array_equal(tf.argmax(found, -1), [[0, 1]])
 
 
 def test_nearest_neighbour_finds_the_picture_of_the_same_direction():
@@ -156,6 +192,10 @@ def test_what_adapts_no_weights_says_so_to_export_and_prediction():
         (
             {"datasource": "omniglot", "num_train_ways": 9},
             "--num_train_ways is for methods without",
+        ),
+        (
+            {"method": "nearest", "datasource": "omniglot", "num_train_ways": 1},
+            "--num_train_ways must be at least 2, or 0 for",
         ),
     ],
 )

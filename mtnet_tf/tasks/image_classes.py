@@ -20,7 +20,7 @@ class ImageClasses(TaskDistribution):
     for its support and its query pictures.
 
     Attributes:
-      num_data_classes: classes of the whole array, those that are not used included.
+      classes: numbers of the classes in use among those of the whole array, ints [C].
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ImageClasses(TaskDistribution):
         counts = np.asarray(counts, np.int32)
         classes = np.arange(len(counts)) if classes is None else np.asarray(classes)
         _check(images, counts, classes, num_ways, num_shots + num_queries, rotations)
-        self.num_data_classes = len(counts)
+        self.classes = classes
         self.num_ways = num_ways
         self.num_shots = num_shots
         self.num_queries = num_queries
