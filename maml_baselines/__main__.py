@@ -12,12 +12,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from maml_baselines.methods import METHODS
 from maml_baselines.tables import methods_of, settings_of, write_table
 from mtnet_tf.recipes import DATA_SOURCES
+from mtnet_tf.reports import task_name
 from mtnet_tf.run_experiment import exit_status, say
-from mtnet_tf.settings import DEFAULTS, IMAGES, help_of
+from mtnet_tf.settings import DEFAULTS, help_of
 
 # What tells systems apart, or has another default here.
 _NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
 _NOT_FOR_ALL += ("datasource",)
+# What a table's name says anyway, or need not.
+_UNNAMED = ("datasource", "num_classes", "update_batch_size", "poly_order", "synthetic")
+_UNNAMED += ("data_dir", "image_size", "packed_dir", "logdir", "log", "debug", "jit_compile")
+_UNNAMED += ("resume", "metatrain_iterations", "validate_every")
 _DATA = {"table1": "sinusoid", "table3": "omniglot"}
 
 
@@ -52,12 +57,10 @@ def _boolean(text):
     return text.lower() == "true"
 
 
-def _file_stem(table, settings):
-    """A name that tells apart tables of other tasks."""
-    parts = [table, settings["datasource"], f"{settings['update_batch_size']}shot"]
-    if settings["datasource"] in IMAGES:
-        parts.insert(2, f"{settings['num_classes']}way")
-    return "_".join([*parts, *(["synthetic"] if settings["synthetic"] else [])])
+def _file_stem(table, given, settings):
+    """A name that tells tables apart: by the tasks, and by what was given for all rows."""
+    named = [f"{n}{v}" for n, v in given.items() if n in DEFAULTS and n not in _UNNAMED]
+    return "_".join([table, task_name(settings, settings["update_batch_size"]), *named])
 
 
 def run_command(arguments):
@@ -68,11 +71,13 @@ def run_command(arguments):
     path = given.pop("table_file", None)
     names = methods.split(",") if methods else methods_of(given)
     if path is None:
-        stem = _file_stem(table, settings_of(given, names[0]))
-        path = Path(given.get("logdir", "runs")) / stem
+        settings = settings_of(given, names[0])
+        path = Path(settings["logdir"]) / _file_stem(table, given, settings)
+    elif Path(path).suffix in (".csv", ".md", ".png"):
+        path = Path(path).with_suffix("")
     command = shlex.join(["python", "-m", "maml_baselines", *arguments])
     rows = write_table(given, names, path, say, command)
-    say(f"Written to {path}.md, .csv and .png")
+    say(f"Written to {path}.md")
     return 0 if all(row.run for row in rows) else 1
 
 

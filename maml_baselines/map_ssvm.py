@@ -10,7 +10,7 @@ import tensorflow as tf
 from maml_baselines.matching import cosine_similarity
 from maml_baselines.metric_learner import MetricLearner
 from mtnet_tf.inner_loop import Adaptation
-from mtnet_tf.meta_step import MetaLoss
+from mtnet_tf.meta_step import MetaLoss, fold_tasks
 
 
 def ranking_values(positives, negatives):
@@ -81,14 +81,15 @@ class MAPSSVM(MetricLearner):
 
     def meta_loss(self, episode, seed, *, training):
         """The mean hinge loss in training; in validation the loss of the answers."""
-        result = super().meta_loss(episode, seed, training=training)
         if not training:
-            return result
-        embedded = [self.embed(x, training=True) for x in (episode.support_x, episode.query_x)]
+            return super().meta_loss(episode, seed, training=False)
+        pictures = (episode.support_x, episode.query_x)
+        support, query = (self.embed(x, training=True) for x in pictures)
         labels = tf.concat([episode.support_y, episode.query_y], 1)
-        losses = task_hinge(tf.concat(embedded, 1), labels, self.num_train_ways)
-        adaptation = Adaptation([], [])
-        return MetaLoss(tf.reduce_mean(losses), result.query_predictions, losses, adaptation)
+        losses = task_hinge(tf.concat([support, query], 1), labels, self.num_train_ways)
+        one_hot = tf.one_hot(episode.support_y, self.num_train_ways, dtype=support.dtype)
+        answers = fold_tasks(self.compare(support, one_hot, query))
+        return MetaLoss(tf.reduce_mean(losses), answers, losses, Adaptation([], []))
 
     def compare(self, support, labels, query):
         """The score of the ranking that puts a class first: its mean cosine less the others'."""

@@ -6,7 +6,8 @@ ways. `num_test_updates` is what a paper evaluates after. What a paper does not 
 another network, is the MT-net paper's recipe (`mtnet_tf.recipes`), so that rows compare methods.
 """
 
-PICTURES = ("omniglot", "miniimagenet", "folder")
+from mtnet_tf.settings import IMAGES
+
 PHOTOGRAPHS = ("miniimagenet", "folder")
 
 
@@ -15,7 +16,7 @@ def meta_sgd(datasource, num_classes):
 
     No code of the authors is public; the range is quoted from second hand.
     """
-    rate = 0.05 / num_classes if datasource in PICTURES else 0.05
+    rate = 0.05 / num_classes if datasource in IMAGES else 0.05
     return {
         "update_lr": rate,
         "num_updates": 1,
@@ -57,7 +58,7 @@ def reptile(datasource, num_classes):
     The inner step size of pictures is that of the authors' run with plain descent (0.003 on a sum
     over 25 pictures), since the others are Adam's.
     """
-    if datasource not in PICTURES:
+    if datasource not in IMAGES:
         recipe = {"meta_lr": 0.1, "meta_batch_size": 1, "metatrain_iterations": 30000}
         return {**recipe, "update_lr": 0.02, "num_updates": 5, "num_test_updates": 32}
     recipe = {"meta_lr": 1.0, "meta_batch_size": 5, "metatrain_iterations": 100000}
@@ -130,7 +131,7 @@ def meta_lstm(datasource, num_classes):
 
     They did not run Omniglot, where the same values stand.
     """
-    if datasource not in PICTURES:
+    if datasource not in IMAGES:
         return {}
     steps = {"num_updates": 12, "num_test_updates": 12, "num_filters": 32}
     return {**steps, "meta_batch_size": 1, "metatrain_iterations": 75000}

@@ -15,6 +15,7 @@ COLUMNS = (
     "measured",
     "inductive",
     "minus MT-net",
+    "episodes",
     "iterations",
     "best",
     "steps",
@@ -33,6 +34,7 @@ class Row(NamedTuple):
     measured: str
     inductive: str = ""
     difference: str = ""
+    episodes: str = ""
     iterations: str = ""
     best: str = ""
     steps: str = ""
@@ -41,13 +43,35 @@ class Row(NamedTuple):
     run: str = ""
 
 
+def read_rows(path):
+    """The rows of an earlier command, a list of `Row`.
+
+    Args:
+      path: without ".csv".
+
+    Raises:
+      ValueError: if the file is no such table.
+    """
+    file = Path(f"{path}.csv")
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as lines:
+        header, *rows = list(csv.reader(lines)) or [[]]
+    if tuple(header) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise ValueError(
+            f"{file} must be a table of this program, to be gone on with. Received: columns "
+            f"{header}. Move it away, or name another with --table_file."
+        )
+    return [Row(*row) for row in rows]
+
+
 def write_files(rows, path, settings):
     """Writes the table so far.
 
     Args:
       rows: list of `Row`.
       path: without ".csv", ".md" and ".png".
-      settings: dict of any row.
+      settings: dict of any row, for what they have in common.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
@@ -63,7 +87,7 @@ def write_files(rows, path, settings):
         "its own paper": {row.method: _numbers(row.own)[0] for row in rows if row.own},
     }
     unit = "% of right answers" if settings["datasource"] in IMAGES else "mean squared error"
-    plots.plot_scores(scores, published, f"{path}.png", _title(settings), unit)
+    plots.plot_scores(scores, published, f"{path}.png", _title(rows, settings), unit)
 
 
 def _numbers(cell):
@@ -74,15 +98,23 @@ def _numbers(cell):
 def _markdown(rows, settings):
     head = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     body = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
-    episodes = f"{settings['num_test_episodes']} distinct episodes, seed {settings['seed']}; "
-    note = episodes + (
-        "mean ± 95 % interval; per cent of right answers, or mean squared error. Measured: the "
-        "best checkpoint on validation, queries normalised together, as in the MT-net paper; "
-        "inductive: normalised by the support set, each query by itself."
+    chosen = (
+        "" if settings["test_set"] else "These are the classes that the checkpoint was chosen on. "
     )
-    return "\n".join([f"# {_title(settings)}", "", note, "", *head, *body, ""])
+    note = (
+        f"Seed {settings['seed']}; mean ± 95 % interval over distinct episodes; per cent of right "
+        f"answers, or mean squared error. {chosen}Measured: the best checkpoint on validation, "
+        "queries normalised together, as in the MT-net paper; inductive: normalised by the support "
+        "set, each query by itself. Minus MT-net: paired over the same episodes."
+    )
+    return "\n".join([f"# {_title(rows, settings)}", "", note, "", *head, *body, ""])
 
 
-def _title(settings):
+def _title(rows, settings):
     title = reports.title({**settings, "method": "all systems"})
-    return f"{title}, {settings['metatrain_iterations']:,} meta-iterations"
+    title += "" if settings["test_set"] else ", validation classes"
+    lengths = [int(row.iterations) for row in rows if row.iterations]
+    if not lengths:
+        return title
+    ends = dict.fromkeys((min(lengths), max(lengths)))
+    return f"{title}, {' to '.join(f'{n:,}' for n in ends)} meta-iterations"

@@ -1,6 +1,7 @@
 """The paper's tables, run again: every system trained, evaluated on the same episodes, compared."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -9,9 +10,9 @@ import tensorflow as tf
 from maml_baselines.methods import METHODS
 from maml_baselines.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
 from maml_baselines.resolving import build_learner, fits, resolve
-from maml_baselines.table_files import Row, write_files
+from maml_baselines.table_files import Row, read_rows, write_files
 from mtnet_tf import reports, run_experiment, runs
-from mtnet_tf.comparison import align, read_results
+from mtnet_tf.comparison import Result, align, read_results
 from mtnet_tf.intervals import summarize
 from mtnet_tf.settings import IMAGES, check_same_run
 
@@ -23,14 +24,22 @@ _OF_AN_EVALUATION = (
 )
 
 
+class Reference(NamedTuple):
+    """What other rows are compared with: MT-net's evaluation, and the inner steps that count."""
+
+    result: Result
+    step: int
+
+
 def methods_of(given):
     """Names of the systems that fit a data source, the reference first."""
-    names = [name for name, method in METHODS.items() if fits(method, given["datasource"])]
-    return sorted(names, key=lambda name: name != REFERENCE)
+    return [name for name, method in METHODS.items() if fits(method, given["datasource"])]
 
 
 def write_table(given, methods, path, say, command):
     """Trains and evaluates what is missing, and writes the table after every row.
+
+    Rows that an earlier command wrote to the same table stay, until they are made again.
 
     Args:
       given: dict of settings for all rows, `datasource` among them.
@@ -40,28 +49,46 @@ def write_table(given, methods, path, say, command):
       command: the command line, str.
 
     Returns:
-      List of `Row`.
+      List of `Row`, of these methods.
 
     Raises:
-      ValueError: before anything is trained, if settings make no sense for one of the rows.
+      ValueError: before anything is trained, if settings make no sense for one of the rows, or if
+        the file holds something else.
     """
-    methods = sorted(methods, key=lambda name: name != REFERENCE)
+    methods = sorted(dict.fromkeys(methods), key=lambda name: name != REFERENCE)
     planned = [(name, settings_of(given, name)) for name in methods]
-    rows, reference = [], None
+    rows = {row.method: row for row in read_rows(path)}
+    reference = _known_reference(rows, planned[0][1])
     for number, (name, settings) in enumerate(planned, start=1):
         run = runs.Run(Path(settings["logdir"]) / reports.run_name(settings))
         keras.utils.clear_session()
         try:
             result = train_and_evaluate(settings, run, command)
-            reference = (settings, result) if name == REFERENCE else reference
-            rows.append(row_of(name, settings, run, result, reference))
+            if name == REFERENCE:
+                reference = Reference(result, settings["num_test_updates"])
+            row = row_of(name, settings, run, result, reference)
         except (ValueError, tf.errors.OpError) as error:  # must not cost the other rows
-            reason = str(error).splitlines()[0]
-            rows.append(Row(name, *_published(name, settings), f"failed: {reason}"))
-        row = rows[-1]
+            row = Row(name, *_published(name, settings), f"failed: {str(error).splitlines()[0]}")
+        if name == REFERENCE and row != rows.get(name):  # what was compared with another MT-net
+            rows = {other: kept._replace(difference="") for other, kept in rows.items()}
+        rows[name] = row
         say(f"[{number}/{len(methods)}] {name}: {row.measured}, {row.seconds or '?'} s a meta-step")
-        write_files(rows, path, settings)
-    return rows
+        write_files([rows[n] for n in METHODS if n in rows], path, settings)
+    return [rows[name] for name in methods]
+
+
+def _known_reference(rows, settings):
+    """That of the row that an earlier command wrote, a `Reference`; None without one."""
+    row = rows.get(REFERENCE)
+    if row is None or not row.run:
+        return None
+    try:
+        results = read_results(Path(settings["logdir"]) / row.run, _split(settings))
+    except ValueError:  # the run folder has gone
+        return None
+    step = int(row.steps)
+    found = (r for r in results if r.record["settings"]["num_test_updates"] >= step)
+    return next((Reference(result, step) for result in found), None)
 
 
 def settings_of(given, name):
@@ -128,7 +155,7 @@ def row_of(name, settings, run, result, reference):
       settings: dict.
       run: `Run`.
       result: `comparison.Result`.
-      reference: settings and `Result` of MT-net, None where there is none.
+      reference: `Reference`, None where there is none.
 
     Returns:
       `Row`.
@@ -147,6 +174,7 @@ def row_of(name, settings, run, result, reference):
         scores,
         inductive,
         "" if name == REFERENCE else _difference(settings, result, reference),
+        str(len(result.scores)),
         str(int(rows[-1]["iteration"]) if rows else 0),
         str(record["iteration"]),
         str(step) if record.get("adapts_weights", True) else "",
@@ -160,12 +188,11 @@ def _difference(settings, result, reference):
     """This row minus MT-net, each after its own inner steps, paired over the same episodes."""
     if reference is None:
         return "no MT-net row"
-    other_settings, other = reference
-    found = align(result, other)
+    found = align(result, reference.result)
     if found is None:  # the oracle has other inputs
         return "other episodes"
-    steps = settings["num_test_updates"], other_settings["num_test_updates"]
-    difference = found.scores_a[:, steps[0]] - found.scores_b[:, steps[1]]
+    own = found.scores_a[:, settings["num_test_updates"]]
+    difference = own - found.scores_b[:, reference.step]
     return _interval(difference, result.record["metric"], sign="+")
 
 
@@ -185,8 +212,9 @@ def _column(settings):
 
 
 def _published(name, settings):
-    """What the MT-net paper prints and what the method's own paper does, for the same tasks."""
+    """What the MT-net paper prints and what the method's own paper does, for the same test."""
     shots = 1 if settings["datasource"] in IMAGES else 10
     same = settings["update_batch_size"] == shots and not settings["synthetic"]
+    same = same and settings["test_set"]
     column = _column(settings) if same else None
     return [table.get(column, {}).get(name, "") for table in (PUBLISHED, OWN_PAPERS)]

@@ -153,8 +153,8 @@ class DataSource:
             raise ValueError(
                 "The pictures must be those that the run in this folder was trained on. Those of "
                 f"--data_dir={self._settings['data_dir']} are others, or have changed since: give "
-                "the old ones back, name another folder with --run, or train anew with "
-                "--resume=False."
+                "the old ones back, name another folder with --run or --logdir, or train anew "
+                "with --resume=False."
             )
 
     def find_leaks(self):

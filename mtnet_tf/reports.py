@@ -22,12 +22,8 @@ def method_name(settings):
     )
 
 
-def run_name(settings):
-    """Folder name that says what tells runs apart."""
-    trained = dict(settings)
-    for name in ("update_batch_size", "update_lr"):  # as trained, where evaluation differs
-        if settings[f"train_{name}"] > 0:
-            trained[name] = settings[f"train_{name}"]
+def task_name(settings, num_shots):
+    """The part of a file's name that says what the tasks are."""
     source = settings["datasource"] + ("_synthetic" if settings["synthetic"] else "")
     if settings["datasource"] == "folder":
         source += f"_{Path(settings['data_dir']).resolve().name}{settings['image_size']}"
@@ -35,9 +31,17 @@ def run_name(settings):
         source += f"_{settings['num_classes']}way"
     if settings["datasource"] == "polynomial":
         source += f"{settings['poly_order']}"
+    return f"{source}_{num_shots}shot"
+
+
+def run_name(settings):
+    """Folder name that says what tells runs apart."""
+    trained = dict(settings)
+    for name in ("update_batch_size", "update_lr"):  # as trained, where evaluation differs
+        if settings[f"train_{name}"] > 0:
+            trained[name] = settings[f"train_{name}"]
     parts = [
-        source,
-        f"{trained['update_batch_size']}shot",
+        task_name(settings, trained["update_batch_size"]),
         method_name(settings),
         f"tasks{settings['meta_batch_size']}",
         f"steps{settings['num_updates']}",

@@ -151,8 +151,8 @@ def _refuse_other_length(learner, settings, run):
         raise ValueError(
             f"--metatrain_iterations must be {planned}, as when this run began, since "
             f"--method={settings['method']} goes by it from the start: its learning rate has "
-            f"fallen by then. Received: {asked}. Name another folder with --run, or train anew "
-            "with --resume=False."
+            f"fallen by then. Received: {asked}. Name another folder with --run or --logdir, "
+            "or train anew with --resume=False."
         )
 
 

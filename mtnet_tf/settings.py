@@ -222,6 +222,6 @@ def check_same_run(settings, trained, *, evaluates=False):
         if settings[name] != trained[name]:
             raise ValueError(
                 f"--{name} must be {trained[name]}, as the run in this folder was trained. "
-                f"Received: {settings[name]}. Name another folder with --run, or train anew with "
-                "--resume=False."
+                f"Received: {settings[name]}. Name another folder with --run or --logdir, or "
+                "train anew with --resume=False."
             )

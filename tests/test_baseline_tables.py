@@ -16,6 +16,10 @@ TINY = ["--dim_hidden=4", "--num_test_episodes=20", "--num_test_updates=2", "--d
 TINY += ["--log=False", "--num_updates=1", "--metatrain_iterations=2", "--validate_every=2"]
 
 
+def newest(folder):
+    return max(folder.glob("table*.csv"), key=lambda file: file.stat().st_mtime_ns)
+
+
 def rows_of(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -26,7 +30,7 @@ def test_a_table_is_trained_compared_and_resumed(tmp_path, capsys):
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[1/2] mtnet: ") and lines[1].startswith("[2/2] metasgd: ")
-    path = tmp_path / "table1_sinusoid_10shot.csv"
+    path = newest(tmp_path)
     mtnet, metasgd = rows_of(path)
     assert mtnet["paper's table"] == "0.49 ± 0.05" and mtnet["iterations"] == "2"
     runs = [tmp_path / row["run"] for row in (metasgd, mtnet)]
@@ -62,7 +66,7 @@ def test_steps_are_told_of_systems_that_take_some(adapts, steps, tmp_path):
 def test_a_longer_evaluation_is_not_taken_for_done(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml"]
     assert main(command) == 0 and main([*command, "--num_test_updates=4"]) == 0
-    (row,) = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
+    (row,) = rows_of(newest(tmp_path))
     assert row["steps"] == "4"
 
 
@@ -96,13 +100,59 @@ def test_a_row_without_a_trained_run_says_so(tmp_path):
         "--metatrain_iterations=0",
     ]
     assert main(command) == 1
-    (row,) = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
+    (row,) = rows_of(newest(tmp_path))
     assert row["measured"].startswith("failed: No trained run in")
+
+
+def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_path):
+    command = ["table1", *TINY, f"--logdir={tmp_path}"]
+    assert main([*command, "--methods=mtnet,maml"]) == 0
+    path = newest(tmp_path)
+    mtnet, maml = rows_of(path)
+    assert main([*command, "--methods=tnet"]) == 0
+    kept = rows_of(path)
+    assert [row["method"] for row in kept] == ["mtnet", "tnet", "maml"]
+    assert (kept[0], kept[2]) == (mtnet, maml)
+    assert " ± " in kept[1]["minus MT-net"]
+    # Another MT-net is another reference.
+    assert main([*command, "--methods=mtnet", "--metatrain_iterations=4"]) == 0
+    again = rows_of(path)
+    assert [row["minus MT-net"] for row in again] == ["", "", ""]
+    title = path.with_suffix(".md").read_text(encoding="utf-8").splitlines()[0]
+    assert title == "# all systems, sinusoid, 10-shot, 2 to 4 meta-iterations"
+
+
+def test_tables_of_other_settings_are_other_files(tmp_path):
+    stems = set()
+    for flags in ([], ["--seed=1"], ["--num_queries=4"], ["--test_set=False"]):
+        command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=mtnet", *flags]
+        command.append("--metatrain_iterations=0")  # fails, which is quick
+        assert main(command) == 1
+        stems |= {file.name for file in tmp_path.glob("*.csv")}
+    assert len(stems) == 4 and all(stem.startswith("table1_sinusoid_10shot_") for stem in stems)
+
+
+def test_validation_scores_are_said_to_be_that(tmp_path):
+    flags = ["--methods=maml", "--test_set=False", f"--table_file={tmp_path / 'table.csv'}"]
+    assert main(["table1", *TINY, f"--logdir={tmp_path}", *flags]) == 0
+    (row,) = rows_of(tmp_path / "table.csv")
+    assert row["paper's table"] == "" and row["run"]
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "validation classes, 2 meta-iterations" in text and "the checkpoint was chosen" in text
+
+
+def test_a_file_that_is_no_table_is_left_alone(tmp_path, capsys):
+    file = tmp_path / "mine.csv"
+    file.write_text("a,b\n1,2\n")
+    flags = ["--methods=maml", f"--table_file={tmp_path / 'mine'}"]
+    assert main(["table1", *TINY, f"--logdir={tmp_path}", *flags]) == 2
+    assert "must be a table of this program" in capsys.readouterr().err
+    assert file.read_text() == "a,b\n1,2\n"
 
 
 def test_the_oracle_has_a_row_though_its_episodes_are_its_own(tmp_path):
     assert main(["table1", *TINY, f"--logdir={tmp_path}", "--methods=oracle,mtnet"]) == 0
-    mtnet, oracle = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
+    mtnet, oracle = rows_of(newest(tmp_path))
     assert mtnet["method"] == "mtnet" and oracle["method"] == "oracle"
     assert float(oracle["measured"].split(" ± ")[0]) > 0
     assert oracle["minus MT-net"] == "other episodes"
@@ -111,22 +161,22 @@ def test_the_oracle_has_a_row_though_its_episodes_are_its_own(tmp_path):
 def test_a_run_meant_for_fewer_iterations_does_not_go_on_with_no_learning_rate(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=reptile"]
     assert main(command) == 0 and main([*command, "--metatrain_iterations=4"]) == 1
-    (row,) = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
+    (row,) = rows_of(newest(tmp_path))
     assert row["measured"].startswith("failed: --metatrain_iterations must be 2, as when")
-    assert not (tmp_path / "table1_sinusoid_10shot.png").exists()  # of the table before
+    assert not (newest(tmp_path).with_suffix(".png")).exists()  # of the table before
 
 
 def test_published_numbers_are_shown_for_the_same_tasks_only(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml", "--update_batch_size=5"]
     assert main(command) == 0
-    (row,) = rows_of(tmp_path / "table1_sinusoid_5shot.csv")
+    (row,) = rows_of(newest(tmp_path))
     assert row["paper's table"] == ""
 
 
 def test_a_row_that_diverges_says_so_and_the_table_goes_on(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml", "--update_lr=1e30"]
     assert main(command) == 1
-    (row,) = rows_of(tmp_path / "table1_sinusoid_10shot.csv")
+    (row,) = rows_of(newest(tmp_path))
     assert row["measured"].startswith("failed: Training diverged")
 
 
