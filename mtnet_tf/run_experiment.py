@@ -54,42 +54,54 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
       verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
-    latest = run.latest() if settings["resume"] else None
     data = DataSource(settings)
     if settings["test_set"]:
         data.tasks("test")  # too few pictures are said now, not after training
     tasks, validation_tasks = data.tasks("train"), data.tasks("val")
-    if latest:
-        data.refuse_others(run.config())
-        learner = runs.load_learner(latest)
-        _refuse_other_length(learner, settings, run)
-        compile_learner(learner, settings, learner.optimizer)
-        say(f"Resuming from {latest}")
-    else:
+    learner = _resumed(settings, run, data, say) if settings["resume"] else None
+    if learner is None:
         run.clear()
         learner = build(settings, tasks)
     total = settings["pretrain_iterations"] + settings["metatrain_iterations"]
     if int(learner.optimizer.iterations) >= total:
         return
     run.start(settings, command, data.identity())
-    options = {
+    schedule = _schedule(settings, total)
+    schedule["verbose"] = _default_verbosity() if verbose is None else verbose
+    compiling = "" if settings["debug"] else " The first step is compiled, which takes a while."
+    interval = schedule["validate_every"]
+    say(f"Training to iteration {total}, with a checkpoint every {interval}.{compiling}")
+    # Joint training is a meta-step without inner steps.
+    joint = total if settings["baseline"] in JOINT else settings["pretrain_iterations"]
+    for num_inner_steps, end in ((0, joint), (settings["num_updates"], total)):
+        learner.num_inner_steps = num_inner_steps
+        training.train(learner, tasks, validation_tasks, run, num_iterations=end, **schedule)
+
+
+def _resumed(settings, run, data, say):
+    """The learner of the newest checkpoint, compiled; None where there is none."""
+    latest = run.latest()
+    if not latest:
+        return None
+    data.refuse_others(run.config())
+    learner = runs.load_learner(latest)
+    _refuse_other_length(learner, settings, run)
+    say(f"Resuming from {latest}")
+    return compile_learner(learner, settings, learner.optimizer)
+
+
+def _schedule(settings, total):
+    """Options of `training.train` for so many iterations."""
+    batches = math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"])
+    return {
         "meta_batch_size": settings["meta_batch_size"],
         "validate_every": settings["validate_every"] or training.default_interval(total),
         # The best of fifty checkpoints is chosen on these: enough to tell them apart.
-        "num_validation_batches": max(
-            5, math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"])
-        ),
+        "num_validation_batches": max(5, batches),
         "max_steps_per_execution": 1 if settings["datasource"] in IMAGES else 100,
         "title": reports.title(settings),
         "summaries": settings["log"],
-        "verbose": _default_verbosity() if verbose is None else verbose,
     }
-    # Joint training is a meta-step without inner steps.
-    joint = total if settings["baseline"] in JOINT else settings["pretrain_iterations"]
-    learner.num_inner_steps = 0
-    training.train(learner, tasks, validation_tasks, run, num_iterations=joint, **options)
-    learner.num_inner_steps = settings["num_updates"]
-    training.train(learner, tasks, validation_tasks, run, num_iterations=total, **options)
 
 
 def evaluate_run(settings, run, *, say=say, verbose=None):
