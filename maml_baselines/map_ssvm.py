@@ -1,4 +1,4 @@
-"""mAP-SSVM (Triantafillou et al. 2017): a structural SVM for mean average precision.
+"""mAP-SSVM and mAP-DLM (Triantafillou et al. 2017): learning for mean average precision.
 
 Every picture of a batch ranks all others; its own class should come first. The most violating
 ranking is found by dynamic programming over how many negatives precede each positive.
@@ -13,8 +13,8 @@ from mtnet_tf.inner_loop import Adaptation
 from mtnet_tf.meta_step import MetaLoss, fold_tasks
 
 
-def ranking_values(positives, negatives):
-    """What each positive adds to `score + 1 - average precision`, by the negatives before it.
+def ranking_values(positives, negatives, weight=1.0):
+    """What each positive adds to `score + weight * (1 - average precision)`, by what precedes it.
 
     With p_ij = 1 where positive i precedes negative j and -1 else, a ranking's score is
     `sum_ij p_ij (s_i - s_j) / (P M)` (section 4.1), and its average precision the mean over
@@ -23,6 +23,7 @@ def ranking_values(positives, negatives):
     Args:
       positives: similarities [..., P], descending.
       negatives: [..., M], descending.
+      weight: of the loss of a ranking.
 
     Returns:
       Tensor [..., P, M+1], for 0 to M negatives before positive i.
@@ -35,11 +36,11 @@ def ranking_values(positives, negatives):
     scores = (total - 2.0 * before) / (num_positives * num_negatives)
     rank = tf.range(1, num_positives + 1, dtype=positives.dtype)[:, None]
     ahead = tf.range(num_negatives + 1, dtype=positives.dtype)[None]
-    return scores + (1.0 - rank / (rank + ahead)) / num_positives
+    return scores + weight * (1.0 - rank / (rank + ahead)) / num_positives
 
 
-def most_violating(values):
-    """`max over rankings of score + 1 - average precision`, by dynamic programming.
+def best_ranking(values):
+    """The largest sum of values that a ranking has, by dynamic programming.
 
     Positive i + 1 has at least as many negatives before it as positive i:
     `V_i(m) = value(i, m) + max over m' <= m of V_{i-1}(m')`. The maximum's gradient is that of the
@@ -72,21 +73,62 @@ def hinge(positives, negatives):
     """
     values = ranking_values(positives, negatives)
     right = tf.reduce_sum(values[..., 0], -1)  # no negative before any positive; precision 1
-    return most_violating(values) - right
+    return best_ranking(values) - right
+
+
+def direct_loss(positives, negatives, epsilon=1.0):
+    """What direct loss minimisation goes down (section 4.2), its positive update.
+
+    `(max of score + epsilon (1 - average precision) - max of score) / epsilon`: its gradient is
+    that of the expected loss as epsilon goes to zero (Hazan et al. 2010).
+
+    Args:
+      positives: similarities [..., P], descending.
+      negatives: [..., M], descending.
+      epsilon: positive; 1 in the authors' code.
+
+    Returns:
+      Tensor [...], in [0, 1].
+    """
+    augmented, plain = (ranking_values(positives, negatives, w) for w in (epsilon, 0.0))
+    return (best_ranking(augmented) - best_ranking(plain)) / epsilon
+
+
+LOSSES = {"hinge": hinge, "direct": direct_loss}
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class MAPSSVM(MetricLearner):
-    """Cosine similarities trained by `hinge`, each picture of a task the query of the others."""
+    """Cosine similarities, each picture of a task the query of the others."""
+
+    def __init__(self, *args, ranking_loss="hinge", **kwargs):
+        """Creates the learner.
+
+        Args:
+          *args: as of `MetricLearner`.
+          ranking_loss: "hinge" (mAP-SSVM) or "direct" (mAP-DLM).
+          **kwargs: as of `MetricLearner`.
+
+        Raises:
+          ValueError: for another loss.
+        """
+        if ranking_loss not in LOSSES:
+            raise ValueError(
+                f"`ranking_loss` must be one of {', '.join(LOSSES)}. Received: {ranking_loss!r}."
+            )
+        super().__init__(*args, **kwargs)
+        self.ranking_loss = ranking_loss
 
     def meta_loss(self, episode, seed, *, training):
-        """The mean hinge loss in training; in validation the loss of the answers."""
+        """The mean loss of the rankings in training; in validation that of the answers."""
         if not training:
             return super().meta_loss(episode, seed, training=False)
         pictures = (episode.support_x, episode.query_x)
         support, query = (self.embed(x, training=True) for x in pictures)
         labels = tf.concat([episode.support_y, episode.query_y], 1)
-        losses = task_hinge(tf.concat([support, query], 1), labels, self.num_train_ways)
+        losses = ranking_losses(
+            tf.concat([support, query], 1), labels, self.num_train_ways, LOSSES[self.ranking_loss]
+        )
         one_hot = tf.one_hot(episode.support_y, self.num_train_ways, dtype=support.dtype)
         answers = fold_tasks(self.compare(support, one_hot, query))
         return MetaLoss(tf.reduce_mean(losses), answers, losses, Adaptation([], []))
@@ -98,14 +140,19 @@ class MAPSSVM(MetricLearner):
         others = 1.0 - labels
         return own - cosines @ (others / tf.reduce_sum(others, 1, keepdims=True))
 
+    def get_config(self):
+        """Arguments to create the learner again."""
+        return {**super().get_config(), "ranking_loss": self.ranking_loss}
 
-def task_hinge(embedded, labels, num_ways):
-    """The mean hinge loss of each task.
+
+def ranking_losses(embedded, labels, num_ways, loss=hinge):
+    """The mean loss of the rankings of each task.
 
     Args:
       embedded: [B, n, D], as many of each class.
       labels: ints [B, n].
       num_ways: N.
+      loss: function (positives, negatives) -> [...], see `hinge`.
 
     Returns:
       Tensor [B].
@@ -118,4 +165,4 @@ def task_hinge(embedded, labels, num_ways):
     positive = tf.where(same & ~tf.eye(size, dtype=tf.bool), cosines, lowest)
     positives = tf.math.top_k(positive, per_class - 1).values
     negatives = tf.math.top_k(tf.where(same, lowest, cosines), size - per_class).values
-    return tf.reduce_mean(hinge(positives, negatives), 1)
+    return tf.reduce_mean(loss(positives, negatives), 1)

@@ -71,6 +71,13 @@ METHODS = {
         metric_builders.build_map_ssvm,
         any_ways=True,
     ),
+    "map-dlm": Method(
+        "Triantafillou et al. 2017, section 4.2",
+        _OWN,
+        recipes.map_ssvm,
+        metric_builders.build_map_dlm,
+        any_ways=True,
+    ),
     "anil": Method("Raghu et al. 2020, section 4", _OWN, build=other_layers.build_anil),
     "reptile": Method(
         "Nichol et al. 2018, algorithm 2", _FIRST_ORDER, recipes.reptile, reptile.build

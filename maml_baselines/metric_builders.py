@@ -53,9 +53,17 @@ def build_matching_with_context(settings, tasks):
 
 def build_map_ssvm(settings, tasks):
     """mAP-SSVM."""
-    return build(
-        MAPSSVM, settings, tasks, decay=0.75 if settings["datasource"] == "miniimagenet" else 1.0
-    )
+    return _build_map(settings, tasks, "hinge")
+
+
+def build_map_dlm(settings, tasks):
+    """mAP-DLM."""
+    return _build_map(settings, tasks, "direct")
+
+
+def _build_map(settings, tasks, ranking_loss):
+    decay = 0.75 if settings["datasource"] == "miniimagenet" else 1.0
+    return build(MAPSSVM, settings, tasks, decay=decay, ranking_loss=ranking_loss)
 
 
 def build_nearest(settings, tasks):

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_baselines.map_ssvm import hinge, most_violating, ranking_values, task_hinge
+from maml_baselines.map_ssvm import (
+    best_ranking,
+    direct_loss,
+    hinge,
+    ranking_losses,
+    ranking_values,
+)
 
 
 def score(order, positives, negatives):
@@ -40,7 +46,7 @@ def test_dynamic_programme_finds_the_best_of_all_rankings(num_positives, num_neg
             score(o, positives, negatives) + 1 - average_precision(o, num_positives) for o in orders
         ]
         values = ranking_values(tf.constant(positives.copy()), tf.constant(negatives.copy()))
-        np.testing.assert_allclose(most_violating(values), max(every))
+        np.testing.assert_allclose(best_ranking(values), max(every))
         right = score(range(num_positives + num_negatives), positives, negatives)
         found = hinge(tf.constant(positives.copy()), tf.constant(negatives.copy()))
         np.testing.assert_allclose(found, max(every) - right)
@@ -52,6 +58,24 @@ def test_hinge_gradient_is_that_of_the_best_ranking(rng):
     theory, numeric = tf.test.compute_gradient(hinge, [positives, negatives])
     for a, b in zip(theory, numeric, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [0.25, 1.0])
+def test_direct_loss_is_of_the_best_rankings_with_and_without_their_loss(epsilon, rng):
+    for _ in range(5):
+        positives, negatives = (np.sort(rng.uniform(-1, 1, n))[::-1] for n in (2, 3))
+        orders = list(itertools.permutations(range(5)))
+        scores = np.array([score(o, positives, negatives) for o in orders])
+        losses = np.array([1 - average_precision(o, 2) for o in orders])
+        found = direct_loss(*map(tf.constant, (positives.copy(), negatives.copy())), epsilon)
+        expected = (np.max(scores + epsilon * losses) - np.max(scores)) / epsilon
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_direct_loss_of_a_small_epsilon_is_the_loss_of_the_ranking_by_score():
+    positives, negatives = tf.constant([0.9, 0.1], tf.float64), tf.constant([0.5], tf.float64)
+    found = direct_loss(positives, negatives, 1e-3)
+    np.testing.assert_allclose(found, 1 - (1 + 2 / 3) / 2)  # right, wrong, right
 
 
 def test_far_apart_classes_cost_nothing():
@@ -69,5 +93,5 @@ def test_each_picture_of_a_task_ranks_the_others(rng):
         other = [j for j in range(6) if labels.numpy()[0, j] != own]
         halves = (np.sort(cosines[i, part])[::-1].copy() for part in (same, other))
         losses.append(hinge(*map(tf.constant, halves)))
-    found = task_hinge(tf.constant(embedded), labels, 3)
+    found = ranking_losses(tf.constant(embedded), labels, 3)
     np.testing.assert_allclose(found, [np.mean(losses)])

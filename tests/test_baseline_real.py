@@ -33,4 +33,11 @@ def test_every_system_of_its_own_makes_a_row_on_the_real_omniglot(omniglot, tmp_
         assert 0 <= float(row["measured"].split(" ± ")[0]) <= 100, row
         assert row["minus MT-net"] or row["method"] == "mtnet"
     without_steps = {row["method"] for row in rows if not row["steps"]}
-    assert without_steps == {"map-ssvm", "matching", "matching-fce", "prototypical", "nearest"}
+    assert without_steps == {
+        "map-ssvm",
+        "map-dlm",
+        "matching",
+        "matching-fce",
+        "prototypical",
+        "nearest",
+    }
