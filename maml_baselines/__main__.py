@@ -18,7 +18,7 @@ from mtnet_tf.settings import DEFAULTS, help_of
 
 # What tells systems apart, or has another default here.
 _NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
-_NOT_FOR_ALL += ("datasource",)
+_NOT_FOR_ALL += ("datasource", "train_update_lr", "train_update_batch_size")
 # What a table's name says anyway, or need not.
 _UNNAMED = ("datasource", "num_classes", "update_batch_size", "poly_order", "synthetic")
 _UNNAMED += ("data_dir", "image_size", "packed_dir", "logdir", "log", "debug", "jit_compile")
@@ -32,7 +32,9 @@ def make_parser():
         prog="python -m maml_baselines",
         description="Trains and evaluates every system of a table of the paper, and compares them "
         "on the same episodes. Interrupt it whenever you like: the same command goes on. A "
-        "system's own published settings go before the defaults below, and yours before both.",
+        "system's own published settings go before the defaults below, and yours before both; "
+        "without --num_test_updates, a row is evaluated after the steps of its own paper, or of "
+        "the MT-net paper.",
         allow_abbrev=False,
     )
     parser.add_argument("table", choices=_DATA, help="table1: sinusoids; table3: pictures")
@@ -57,10 +59,10 @@ def _boolean(text):
     return text.lower() == "true"
 
 
-def _file_stem(table, given, settings):
-    """A name that tells tables apart: by the tasks, and by what was given for all rows."""
-    named = [f"{n}{v}" for n, v in given.items() if n in DEFAULTS and n not in _UNNAMED]
-    return "_".join([table, task_name(settings, settings["update_batch_size"]), *named])
+def _file_stem(table, given, usual):
+    """A name that tells tables apart: by the tasks, and by what is not as usual in all rows."""
+    named = [f"{n}{v}" for n, v in given.items() if n not in _UNNAMED and v != usual[n]]
+    return "_".join([table, task_name(usual, usual["update_batch_size"]), *named])
 
 
 def run_command(arguments):
@@ -71,8 +73,8 @@ def run_command(arguments):
     path = given.pop("table_file", None)
     names = methods.split(",") if methods else methods_of(given)
     if path is None:
-        settings = settings_of(given, names[0])
-        path = Path(settings["logdir"]) / _file_stem(table, given, settings)
+        usual = settings_of({n: v for n, v in given.items() if n in _UNNAMED}, names[0])
+        path = Path(usual["logdir"]) / _file_stem(table, given, usual)
     elif Path(path).suffix in (".csv", ".md", ".png"):
         path = Path(path).with_suffix("")
     command = shlex.join(["python", "-m", "maml_baselines", *arguments])

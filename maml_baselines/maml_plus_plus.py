@@ -4,8 +4,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import MetaLearner, UpdateRule, experiment
-from mtnet_tf.losses import task_losses
-from mtnet_tf.meta_step import count_tasks, fold_tasks, predict
+from mtnet_tf.meta_step import query_loss
 
 # Of all iterations: the paper's multi-step loss for 15 of 150 epochs, first order for 50. The
 # configurations of the authors' code differ among themselves, and none goes first order.
@@ -116,14 +115,15 @@ class MAMLPlusPlus(MetaLearner):
         done = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), result.value.dtype)
         progress = tf.minimum(done / self.multi_step_iterations, 1.0)
         importance = step_importance(self.num_inner_steps, progress)
-        earlier = result.adaptation.trajectory[1:-1]
-        losses = [self._query_loss(weights, episode) for weights in earlier] + [result.value]
+        losses = [
+            self._loss_after(s, result.adaptation, episode) for s in range(1, self.num_inner_steps)
+        ]
+        losses.append(result.value)
         return result._replace(value=tf.reduce_sum(importance * tf.stack(losses)))
 
-    def _query_loss(self, weights, episode):
-        predictions = predict(self.model, self.task_weights, weights, episode.query_x, True)
-        labels, num_tasks = fold_tasks(episode.query_y), count_tasks(episode.query_x)
-        return tf.reduce_mean(task_losses(self.task_loss, labels, predictions, num_tasks))
+    def _loss_after(self, step, adaptation, episode):
+        early = adaptation._replace(trajectory=adaptation.trajectory[: step + 1])
+        return query_loss(self.model, self.task_weights, self.task_loss, episode, early).value
 
     def get_config(self):
         """Arguments to create the learner again."""

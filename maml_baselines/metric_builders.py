@@ -2,7 +2,7 @@
 
 import keras
 
-from maml_baselines.map_ssvm import MAPSSVM
+from maml_baselines.map_ranking import MAPRanking
 from maml_baselines.matching import FullContextMatchingNetwork, MatchingNetwork
 from maml_baselines.prototypical import PrototypicalNetwork
 from maml_baselines.supervised import FineTune, NearestNeighbour
@@ -63,7 +63,7 @@ def build_map_dlm(settings, tasks):
 
 def _build_map(settings, tasks, ranking_loss):
     decay = 0.75 if settings["datasource"] == "miniimagenet" else 1.0
-    return build(MAPSSVM, settings, tasks, decay=decay, ranking_loss=ranking_loss)
+    return build(MAPRanking, settings, tasks, decay=decay, ranking_loss=ranking_loss)
 
 
 def build_nearest(settings, tasks):

@@ -30,8 +30,8 @@ class Reptile(MetaLearner):
         super().__init__(*args, **kwargs)
         if self.num_inner_steps < 1:
             raise ValueError(
-                "Reptile learns from where its inner steps lead and needs at least one step, "
-                f"--num_updates. Received: num_inner_steps={self.num_inner_steps}."
+                "`num_inner_steps` (--num_updates) must be at least 1: Reptile learns from where "
+                f"the steps lead. Received: num_inner_steps={self.num_inner_steps}."
             )
 
     def meta_loss(self, episode, seed, *, training):

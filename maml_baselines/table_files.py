@@ -15,6 +15,7 @@ COLUMNS = (
     "measured",
     "inductive",
     "minus MT-net",
+    "split",
     "episodes",
     "iterations",
     "best",
@@ -29,11 +30,12 @@ class Row(NamedTuple):
     """One system of a table: the columns of `COLUMNS`, as text."""
 
     method: str
-    published: str
-    own: str
-    measured: str
+    published: str = ""
+    own: str = ""
+    measured: str = ""
     inductive: str = ""
     difference: str = ""
+    split: str = ""
     episodes: str = ""
     iterations: str = ""
     best: str = ""
@@ -112,7 +114,7 @@ def _markdown(rows, settings):
 
 def _title(rows, settings):
     title = reports.title({**settings, "method": "all systems"})
-    title += "" if settings["test_set"] else ", validation classes"
+    title += "" if settings["test_set"] else ", validation split"
     lengths = [int(row.iterations) for row in rows if row.iterations]
     if not lengths:
         return title

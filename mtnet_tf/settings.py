@@ -130,6 +130,9 @@ def help_of(name):
     for source in recipes.DATA_SOURCES:
         value = {name: default, **recipes.recipe(source)}[name]
         places.setdefault(str(value), []).append(source)
+    twenty = {name: default, **recipes.recipe("omniglot", 20)}[name]
+    if twenty != {name: default, **recipes.recipe("omniglot")}[name]:
+        places.setdefault(str(twenty), []).append("omniglot 20-way")
     if default is None or name in ACTIONS:
         return text
     if len(places) > 1:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.maml_plus_plus import MAMLPlusPlus, PerStepRates, step_importance
 from maml_baselines.meta_curvature import MetaCurvatureRule, as_axes
+from maml_baselines.meta_lstm import LSTMRule
 from maml_baselines.meta_sgd import MetaSGDRule
 from maml_baselines.reptile import Reptile, minibatch
 from maml_baselines.resolving import fits
@@ -100,6 +101,21 @@ def test_curvature_of_a_bias_is_a_factor_for_each_entry(rng):
     np.testing.assert_allclose(moved, -0.5 * gradient * [1.0, 2.0, -1.0])
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        MetaSGDRule(0.1, loss_unit=3.0),
+        PerStepRates(0.1, 2, loss_unit=3.0),
+        MetaCurvatureRule(0.1),
+        LSTMRule(4, loss_unit=3.0, seed=5),
+    ],
+)
+def test_a_rule_is_made_again_from_its_configuration(rule):
+    config = rule.get_config()
+    assert type(rule).from_config(config).get_config() == config
+    assert config.get("loss_unit", 3.0) == 3.0
+
+
 def test_each_step_has_its_own_rate_and_the_last_goes_on():
     rule = PerStepRates(1.0, 2, dtype="float64")
     rule.build([(1,)])
@@ -170,7 +186,7 @@ def test_reptile_of_one_step_is_joint_training(regression_episode):
 
 
 def test_reptile_needs_a_step():
-    with pytest.raises(ValueError, match="at least one step"):
+    with pytest.raises(ValueError, match="must be at least 1: Reptile"):
         learner(Reptile, num_inner_steps=0, first_order=True)
 
 

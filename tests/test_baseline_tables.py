@@ -8,12 +8,15 @@ import pytest
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
 from maml_baselines.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
-from maml_baselines.tables import methods_of, row_of, settings_of, write_table
+from maml_baselines.table_rows import Scores, row_of
+from maml_baselines.tables import methods_of, settings_of, write_table
 from mtnet_tf import run_experiment, runs
 from mtnet_tf.comparison import Result, pair
 
 TINY = ["--dim_hidden=4", "--num_test_episodes=20", "--num_test_updates=2", "--debug=True"]
 TINY += ["--log=False", "--num_updates=1", "--metatrain_iterations=2", "--validate_every=2"]
+TINY_GIVEN = {"dim_hidden": 4, "num_test_episodes": 20, "num_test_updates": 2, "debug": True}
+TINY_GIVEN |= {"log": False, "num_updates": 1, "metatrain_iterations": 2, "validate_every": 2}
 
 
 def newest(folder):
@@ -55,11 +58,11 @@ def test_rows_are_evaluated_after_the_steps_of_their_own_paper_or_the_users():
 
 @pytest.mark.parametrize(("adapts", "steps"), [(True, "1"), (False, "")])
 def test_steps_are_told_of_systems_that_take_some(adapts, steps, tmp_path):
-    record = {"metric": "accuracy", "iteration": 5, "num_meta_parameters": 7}
+    record = {"metric": "accuracy", "split": "test", "iteration": 5, "num_meta_parameters": 7}
     scores = {"episode": np.array([0.2, 0.5]), "another": np.array([0.2, 0.7])}
     result = Result({**record, "adapts_weights": adapts}, scores, None, tmp_path / "scores.csv")
     settings = settings_of({"datasource": "omniglot", "num_test_updates": 1}, "matching")
-    row = row_of("matching", settings, runs.Run(tmp_path / "run"), result, None)
+    row = row_of("matching", settings, runs.Run(tmp_path / "run"), Scores(result, 1))
     assert row.steps == steps and row.measured.startswith("60.00 ± ")
 
 
@@ -114,12 +117,36 @@ def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_pat
     assert [row["method"] for row in kept] == ["mtnet", "tnet", "maml"]
     assert (kept[0], kept[2]) == (mtnet, maml)
     assert " ± " in kept[1]["minus MT-net"]
-    # Another MT-net is another reference.
-    assert main([*command, "--methods=mtnet", "--metatrain_iterations=4"]) == 0
+    # An evaluation by other settings is not what the table shows.
+    settings = {**settings_of(TINY_GIVEN, "mtnet"), "update_lr": 0.5, "logdir": str(tmp_path)}
+    options = {"say": lambda text: None, "verbose": 0}
+    run_experiment.evaluate_run(settings, runs.Run(tmp_path / mtnet["run"]), **options)
+    assert main([*command, "--methods=tnet"]) == 0
+    assert rows_of(path) == kept
+    # Another MT-net is another reference, for all.
+    other = [*command, "--methods=mtnet", "--metatrain_iterations=4", f"--table_file={path}"]
+    assert main([*other, "--meta_lr=0.5"]) == 0
     again = rows_of(path)
-    assert [row["minus MT-net"] for row in again] == ["", "", ""]
+    for before, after in zip(kept[1:], again[1:], strict=True):
+        assert after["measured"] == before["measured"]
+        assert after["minus MT-net"] != before["minus MT-net"] and " ± " in after["minus MT-net"]
     title = path.with_suffix(".md").read_text(encoding="utf-8").splitlines()[0]
     assert title == "# all systems, sinusoid, 10-shot, 2 to 4 meta-iterations"
+    # Without one there is no difference.
+    assert main([*other, "--update_lr=1e30"]) == 1
+    assert [row["minus MT-net"] for row in rows_of(path)] == ["", "", ""]
+
+
+def test_a_table_is_of_one_seed_split_and_kind_of_task(tmp_path, capsys):
+    flags = ["--methods=maml", f"--table_file={tmp_path / 'table'}"]
+    command = ["table1", *TINY, f"--logdir={tmp_path}", *flags]
+    assert main(command) == 0
+    for other in ("--seed=1", "--test_set=False", "--datasource=polynomial"):
+        capsys.readouterr()
+        assert main([*command, other]) == 2
+        assert "table.csv must hold rows of the" in capsys.readouterr().err
+    (row,) = rows_of(tmp_path / "table.csv")
+    assert row["split"] == "test" and row["episodes"] == "20"
 
 
 def test_tables_of_other_settings_are_other_files(tmp_path):
@@ -138,7 +165,7 @@ def test_validation_scores_are_said_to_be_that(tmp_path):
     (row,) = rows_of(tmp_path / "table.csv")
     assert row["paper's table"] == "" and row["run"]
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
-    assert "validation classes, 2 meta-iterations" in text and "the checkpoint was chosen" in text
+    assert "validation split, 2 meta-iterations" in text
 
 
 def test_a_file_that_is_no_table_is_left_alone(tmp_path, capsys):

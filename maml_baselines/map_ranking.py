@@ -98,7 +98,7 @@ LOSSES = {"hinge": hinge, "direct": direct_loss}
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
-class MAPSSVM(MetricLearner):
+class MAPRanking(MetricLearner):
     """Cosine similarities, each picture of a task the query of the others."""
 
     def __init__(self, *args, ranking_loss="hinge", **kwargs):
