@@ -28,6 +28,7 @@ SCRIPT = """
 import os, pathlib, signal, sys
 from data_prep import omniglot_folders
 from data_prep.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 owner = {"Path": pathlib.Path, "folders": omniglot_folders}[sys.argv[1]]
 name, nth, sent = sys.argv[2], int(sys.argv[3]), signal.Signals[sys.argv[4]]
 original, calls = getattr(owner, name), 0
