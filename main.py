@@ -16,12 +16,25 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from maml_baselines import METHODS, build_learner, resolve
-from mtnet_tf import reports, runs
-from mtnet_tf.comparison import compare
-from mtnet_tf.prediction import predict_pictures
-from mtnet_tf.preparation import Preparation
-from mtnet_tf.run_experiment import evaluate_run, exit_status, say, train_run
-from mtnet_tf.settings import ACTIONS, AUTHORS, DEFAULTS, IMAGES, OURS, check_same_run, help_of
+from mtnet_tf.experiments import (
+    ACTIONS,
+    AUTHORS,
+    DEFAULTS,
+    IMAGES,
+    OURS,
+    Run,
+    check_same_run,
+    compare,
+    evaluate_run,
+    exit_status,
+    help_of,
+    load_learner,
+    run_name,
+    say,
+    settings_table,
+    train_run,
+)
+from mtnet_tf.pictures import Preparation, predict_pictures
 
 FLAGS = flags.FLAGS
 
@@ -64,7 +77,7 @@ def read_settings(uses_run):
     if uses_run:
         given["train"] = False
     settings = resolve(given)
-    run = runs.Run(settings["run"] or Path(settings["logdir"]) / reports.run_name(settings))
+    run = Run(settings["run"] or Path(settings["logdir"]) / run_name(settings))
     goes_on = settings["train"] and settings["resume"] and run.latest()
     if goes_on or not settings["train"]:
         trained = run.config()["settings"]
@@ -99,7 +112,7 @@ def export(settings, run):
     # TensorFlow tells of every name that it changes.
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("WARNING")
-    learner = runs.load_learner(run.find(settings["test_iter"]))
+    learner = load_learner(run.find(settings["test_iter"]))
     preparation = None
     if settings["datasource"] in IMAGES:
         shape = learner.model.input_shape[1:]
@@ -123,7 +136,7 @@ def run_command(argv):
     if action == "export_dir":
         say(f"Exported to {export(settings, run)}")
         return 0
-    say(reports.settings_table(settings, run.path))
+    say(settings_table(settings, run.path))
     if settings["train"]:
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         train_run(settings, run, command, build_learner)

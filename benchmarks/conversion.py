@@ -19,8 +19,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtnet_tf import Episode, TWLayer, fold, meta_step, to_mtnet
-from mtnet_tf.task_weights import find_task_weights
+from mtnet_tf import Episode, TWLayer, fold, to_mtnet
+from mtnet_tf.layers import find_task_weights
+from mtnet_tf.meta import meta_gradients
 
 NUM_CLASSES = 4
 MODELS = {
@@ -72,7 +73,7 @@ def seconds(model, folded, steps):
     def step():
         options = {"num_inner_steps": 1, "step_size": 0.01, "masks": None}
         episode = Episode(x[0], y, x[1], y)
-        return meta_step.meta_gradients(model, weights, parameters, loss, episode, **options)[0]
+        return meta_gradients(model, weights, parameters, loss, episode, **options)[0]
 
     step()
     times = []

@@ -11,18 +11,16 @@ this project.
     pictures.images.shape  # (32460, 28, 28, 1)
 """
 
-from data_prep.checks import Overlap, find_overlap
 from data_prep.errors import DataError
 from data_prep.folder import default_packed_dir, ensure_folder, prepare_folder
+from data_prep.images import load_picture
 from data_prep.miniimagenet import (
     ensure_miniimagenet,
     prepare_miniimagenet,
     prepare_synthetic_miniimagenet,
 )
 from data_prep.omniglot import ensure_omniglot, prepare_omniglot, prepare_synthetic_omniglot
-from data_prep.packed import PackedImages, load_packed
-from data_prep.packing import write_packed
-from data_prep.pictures import load_picture
+from data_prep.packed import Overlap, PackedImages, find_overlap, load_packed, write_packed
 
 __all__ = [
     "DataError",

@@ -4,10 +4,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_prep.cli import make_parser
 from data_prep.errors import DataError
-from data_prep.options import make_parser
-from data_prep.packed import is_packed, load_packed
-from data_prep.splits import SPLITS, listed
+from data_prep.packed import SPLITS, is_packed, listed, load_packed
 
 _EXIT_BAD_DATA = 2
 _EXIT_INTERRUPTED = 130

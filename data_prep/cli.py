@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from data_prep.drawings import RESAMPLINGS
 from data_prep.folder import default_packed_dir, prepare_folder
+from data_prep.images import RESAMPLINGS
 from data_prep.miniimagenet import prepare_miniimagenet, prepare_synthetic_miniimagenet
 from data_prep.omniglot import prepare_omniglot, prepare_synthetic_omniglot
 

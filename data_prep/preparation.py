@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from data_prep.atomic import exclusive, is_vacant, recover, was_interrupted
 from data_prep.errors import DataError, os_errors_explained
+from data_prep.io import exclusive, is_vacant, recover, was_interrupted
 from data_prep.packed import load_packed
 
 # In the folder of pictures; a dotfile, so that neither the original MAML code nor
@@ -81,14 +79,6 @@ class DuplicateFinder:
         first = self._seen.setdefault(hashlib.sha256(pixels).digest(), name)
         if first != name:
             self.pairs.append([first, name])
-
-
-def bar(
-    items: Iterable[Any] | None, description: str, total: int, unit: str, *, progress: bool
-) -> tqdm:
-    """A progress bar, on a terminal only."""
-    disable = None if progress else True
-    return tqdm(items, desc=description, total=total, unit=unit, disable=disable)
 
 
 def prepare(

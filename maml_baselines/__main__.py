@@ -11,10 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from maml_baselines.methods import METHODS
 from maml_baselines.tables import methods_of, settings_of, write_table
-from mtnet_tf.recipes import DATA_SOURCES
-from mtnet_tf.reports import task_name
-from mtnet_tf.run_experiment import exit_status, say
-from mtnet_tf.settings import DEFAULTS, help_of
+from mtnet_tf.experiments import DATA_SOURCES, DEFAULTS, exit_status, help_of, say, task_name
 
 # What tells systems apart, or has another default here.
 _NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")

@@ -3,18 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from maml_baselines import (
+from maml_baselines import published_recipes
+from maml_baselines.gradient import (
     llama,
     maml_plus_plus,
     meta_curvature,
     meta_lstm,
     meta_sgd,
-    metric_builders,
-    other_layers,
-    recipes,
+    other_cells,
     reptile,
 )
-from mtnet_tf import experiment
+from maml_baselines.metric import builders
+from mtnet_tf.experiments import build_learner
 
 _NO_CELLS = {"use_T": False, "use_M": False}
 _MAML = {**_NO_CELLS, "baseline": None}
@@ -40,7 +40,7 @@ class Method(NamedTuple):
     paper: str
     settings: Mapping
     recipe: Callable = lambda datasource, num_classes: {}
-    build: Callable = experiment.build_learner
+    build: Callable = build_learner
     any_ways: bool = False
     by_flags: bool = False
 
@@ -59,72 +59,80 @@ METHODS = {
     "fomaml": _by_flags("Finn et al. 2017, section 5.2", **_MAML, stop_grad=True),
     "oracle": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="oracle"),
     "pretrained": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="pretrained"),
-    "metasgd": Method("Li et al. 2017, algorithm 1", _OWN, recipes.meta_sgd, meta_sgd.build),
+    "metasgd": Method(
+        "Li et al. 2017, algorithm 1", _OWN, published_recipes.meta_sgd, meta_sgd.build
+    ),
     "lstm": Method(
-        "Ravi & Larochelle 2017, section 3", _FIRST_ORDER, recipes.meta_lstm, meta_lstm.build
+        "Ravi & Larochelle 2017, section 3",
+        _FIRST_ORDER,
+        published_recipes.meta_lstm,
+        meta_lstm.build,
     ),
     "llama": Method("Grant et al. 2018, subroutine 4", _OWN, build=llama.build),
     "map-ssvm": Method(
         "Triantafillou et al. 2017, section 4.1",
         _OWN,
-        recipes.map_ssvm,
-        metric_builders.build_map_ssvm,
+        published_recipes.map_ssvm,
+        builders.build_map_ssvm,
         any_ways=True,
     ),
     "map-dlm": Method(
         "Triantafillou et al. 2017, section 4.2",
         _OWN,
-        recipes.map_ssvm,
-        metric_builders.build_map_dlm,
+        published_recipes.map_ssvm,
+        builders.build_map_dlm,
         any_ways=True,
     ),
-    "anil": Method("Raghu et al. 2020, section 4", _OWN, build=other_layers.build_anil),
+    "anil": Method("Raghu et al. 2020, section 4", _OWN, build=other_cells.build_anil),
     "reptile": Method(
-        "Nichol et al. 2018, algorithm 2", _FIRST_ORDER, recipes.reptile, reptile.build
+        "Nichol et al. 2018, algorithm 2", _FIRST_ORDER, published_recipes.reptile, reptile.build
     ),
     "metacurvature": Method(
-        "Park & Oliva 2019, section 3.2", _OWN, recipes.meta_curvature, meta_curvature.build
+        "Park & Oliva 2019, section 3.2",
+        _OWN,
+        published_recipes.meta_curvature,
+        meta_curvature.build,
     ),
     "maml++": Method(
         "Antoniou et al. 2019, section 4",
         _OWN,
-        recipes.maml_plus_plus,
+        published_recipes.maml_plus_plus,
         maml_plus_plus.build,
     ),
     "matching": Method(
         "Vinyals et al. 2016, section 2.1",
         _OWN,
-        recipes.matching,
-        metric_builders.build_matching,
+        published_recipes.matching,
+        builders.build_matching,
         any_ways=True,
     ),
     "matching-fce": Method(
         "Vinyals et al. 2016, section 2.1.2",
         _OWN,
-        recipes.matching,
-        metric_builders.build_matching_with_context,
+        published_recipes.matching,
+        builders.build_matching_with_context,
         any_ways=True,
     ),
     "prototypical": Method(
         "Snell et al. 2017, algorithm 1",
         _OWN,
-        recipes.prototypical,
-        metric_builders.build_prototypical,
+        published_recipes.prototypical,
+        builders.build_prototypical,
         any_ways=True,
     ),
     "finetune": Method(
         "Ravi & Larochelle 2017, section 5.1",
         _OWN,
-        recipes.fine_tune,
-        metric_builders.build_fine_tune,
+        published_recipes.fine_tune,
+        builders.build_fine_tune,
         any_ways=True,
     ),
     "nearest": Method(
         "Ravi & Larochelle 2017, section 5.1",
         _OWN,
-        recipes.supervised,
-        metric_builders.build_nearest,
+        published_recipes.supervised,
+        builders.build_nearest,
         any_ways=True,
     ),
-    "warp": Method("Flennerhag et al. 2020, section 2", _OWN, build=other_layers.build_warp),
+    "warp": Method("Flennerhag et al. 2020, section 2", _OWN, build=other_cells.build_warp),
 }

@@ -6,7 +6,7 @@ ways. `num_test_updates` is what a paper evaluates after. What a paper does not 
 another network, is the MT-net paper's recipe (`mtnet_tf.recipes`), so that rows compare methods.
 """
 
-from mtnet_tf.settings import IMAGES
+from mtnet_tf.experiments import IMAGES
 
 PHOTOGRAPHS = ("miniimagenet", "folder")
 

@@ -1,8 +1,8 @@
 """From the name of a method to settings and a learner."""
 
 from maml_baselines.methods import METHODS
-from mtnet_tf import experiment
-from mtnet_tf import settings as mtnet_settings
+from mtnet_tf.experiments import build as experiment
+from mtnet_tf.experiments import settings as mtnet_settings
 
 
 def resolve(given):

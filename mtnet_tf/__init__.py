@@ -1,17 +1,12 @@
 """MT-nets and T-nets (Lee & Choi, ICML 2018) as Keras layers and a Keras trainer."""
 
-from mtnet_tf.audit import Audit, audit
-from mtnet_tf.convert import to_mtnet
-from mtnet_tf.episodic_learner import EpisodicLearner
-from mtnet_tf.evaluation import Evaluation, evaluate
-from mtnet_tf.few_shot_classifier import FewShotClassifier
-from mtnet_tf.folding import fold
-from mtnet_tf.inner_loop import adapt
-from mtnet_tf.intervals import bootstrap_interval, summarize
+from mtnet_tf.conversion import fold, to_mtnet
+from mtnet_tf.diagnostics import Audit, audit
+from mtnet_tf.evaluation import Evaluation, bootstrap_interval, evaluate, summarize
 from mtnet_tf.layers import (
     BlockMaxPooling2D,
-    ExampleGroupNormalization,
-    ExampleLayerNormalization,
+    ExactGroupNormalization,
+    ExactLayerNormalization,
     MaskLogits,
     TaskBatchNormalization,
     TWConv1D,
@@ -20,11 +15,11 @@ from mtnet_tf.layers import (
     TWDepthwiseConv2D,
     TWLayer,
 )
-from mtnet_tf.learner import MetaLearner
-from mtnet_tf.losses import FewShotCrossentropy
+from mtnet_tf.learners import EpisodicLearner, MetaLearner
+from mtnet_tf.meta import FewShotCrossentropy, UpdateRule, adapt
 from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
+from mtnet_tf.pictures import FewShotClassifier
 from mtnet_tf.tasks import Episode, ImageClasses, Polynomials, Sinusoids, TaskDistribution
-from mtnet_tf.update_rule import UpdateRule
 
 __version__ = "0.1.0"
 
@@ -34,8 +29,8 @@ __all__ = [
     "Episode",
     "EpisodicLearner",
     "Evaluation",
-    "ExampleGroupNormalization",
-    "ExampleLayerNormalization",
+    "ExactGroupNormalization",
+    "ExactLayerNormalization",
     "FewShotClassifier",
     "FewShotCrossentropy",
     "ImageClasses",

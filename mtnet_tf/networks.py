@@ -10,7 +10,7 @@ import numpy as np
 
 from mtnet_tf.layers import (
     BlockMaxPooling2D,
-    ExampleLayerNormalization,
+    ExactLayerNormalization,
     TaskBatchNormalization,
     TWConv2D,
     TWDense,
@@ -18,7 +18,7 @@ from mtnet_tf.layers import (
 
 NORMS = {
     "batch_norm": TaskBatchNormalization,
-    "layer_norm": ExampleLayerNormalization,
+    "layer_norm": ExactLayerNormalization,
     "None": None,
 }
 

@@ -1,7 +1,8 @@
 """The examples run as their readers run them, and stay short."""
 
-import fresh_process
 import pytest
+
+from support import fresh_process
 
 EXAMPLES = fresh_process.ROOT / "examples"
 SHORT = {

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtnet_tf.settings import help_of, resolve
+from mtnet_tf.experiments.settings import help_of, resolve
 
 MAIN = Path(__file__).resolve().parent.parent / "main.py"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import DataError
-from data_prep.pictures import MAX_BYTES, SUFFIXES
-from data_prep.sources import FolderSource
-from data_prep.splits import SPLITS, check_disjoint, listed
+from data_prep.images import MAX_BYTES, SUFFIXES
+from data_prep.io import FolderSource
+from data_prep.packed import SPLITS, check_disjoint, listed
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.atomic import building, exclusive, recover
 from data_prep.errors import DataError, os_errors_explained
-from data_prep.folder_layout import Layout, read_layout
-from data_prep.packed import load_packed
-from data_prep.parallel import checked_workers, in_parallel
-from data_prep.pictures import MAX_BYTES, SUFFIXES, check_shape, decode, fit
-from data_prep.preparation import DuplicateFinder, bar, is_prepared
-from data_prep.sources import FolderSource
-from data_prep.splits import SPLITS, count, fill_splits, holds_splits, listed
+from data_prep.folder.layout import Layout, read_layout
+from data_prep.images import MAX_BYTES, SUFFIXES, check_shape, decode, fit
+from data_prep.io import (
+    FolderSource,
+    bar,
+    building,
+    checked_workers,
+    exclusive,
+    in_parallel,
+    recover,
+)
+from data_prep.packed import SPLITS, count, fill_splits, holds_splits, listed, load_packed
+from data_prep.preparation import DuplicateFinder, is_prepared
 
 # Part of what a packed folder is recognised by: raise it whenever the same files give
 # other pictures or splits.

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from data_prep.drawings import (
+from data_prep.errors import DataError
+from data_prep.images.drawings import (
     DECODE_ERRORS,
     Resampling,
     black_and_white,
     check_resampling,
 )
-from data_prep.errors import DataError
 
 # Never those that run another program (EPS) or that no camera or scanner makes.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

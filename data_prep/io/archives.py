@@ -21,7 +21,7 @@ from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 from data_prep.errors import DataError
-from data_prep.sources import FolderSource, PictureSource, is_picture
+from data_prep.io.sources import FolderSource, PictureSource, is_picture
 
 _READ_ERRORS = (
     zipfile.BadZipFile,

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from data_prep.archives import open_source
-from data_prep.atomic import building, resuming
-from data_prep.drawings import DECODE_ERRORS
 from data_prep.errors import DataError
-from data_prep.parallel import in_parallel
-from data_prep.pictures import MAX_BYTES, decode, fit
-from data_prep.preparation import Plan, bar, read_marker, write_marker
-from data_prep.splits import SPLITS, check_disjoint, count, fill_splits, holds_splits
+from data_prep.images import DECODE_ERRORS, MAX_BYTES, decode, fit
+from data_prep.io import bar, building, in_parallel, open_source, resuming
+from data_prep.packed import SPLITS, check_disjoint, count, fill_splits, holds_splits
+from data_prep.preparation import Plan, read_marker, write_marker
 
 IMAGE_SHAPE = (84, 84, 3)
 JPEG_SUFFIXES = (".jpg", ".jpeg")

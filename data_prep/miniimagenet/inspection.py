@@ -8,12 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from data_prep.errors import DataError
-from data_prep.miniimagenet_lists import Wanted, each
-from data_prep.parallel import in_parallel
-from data_prep.pictures import decode
-from data_prep.preparation import DuplicateFinder, bar
-from data_prep.sources import PictureSource
-from data_prep.splits import listed
+from data_prep.images import decode
+from data_prep.io import PictureSource, bar, in_parallel
+from data_prep.miniimagenet.lists import Wanted, each
+from data_prep.packed import listed
+from data_prep.preparation import DuplicateFinder
 
 # Where the pictures of a name are: usually at one place.
 Places = Mapping[str, list[tuple[PictureSource, str]]]

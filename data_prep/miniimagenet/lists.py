@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from data_prep.errors import DataError
-from data_prep.splits import SPLITS, check_disjoint
+from data_prep.packed import SPLITS, check_disjoint
 
 HOME_PAGE = "https://github.com/twitter-research/meta-learning-lstm"
 _FRESH_COPY = f"Fetch a fresh copy from {HOME_PAGE}."

@@ -6,16 +6,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from data_prep import textures
-from data_prep.archives import open_source
 from data_prep.errors import DataError
-from data_prep.miniimagenet_audit import Audit, audit, find_pictures, first_of, usable
-from data_prep.miniimagenet_folders import IMAGE_SHAPE, encode, pack_folder, shrink, write_folder
-from data_prep.miniimagenet_lists import HOME_PAGE, Wanted, read_lists
-from data_prep.parallel import checked_workers
-from data_prep.pictures import MAX_BYTES, SUFFIXES
+from data_prep.images import MAX_BYTES, SUFFIXES
+from data_prep.io import checked_workers, open_source
+from data_prep.miniimagenet.folders import IMAGE_SHAPE, encode, pack_folder, shrink, write_folder
+from data_prep.miniimagenet.inspection import Audit, audit, find_pictures, first_of, usable
+from data_prep.miniimagenet.lists import HOME_PAGE, Wanted, read_lists
+from data_prep.miniimagenet.synthetic import GENERATOR_VERSION, draw_texture, list_pictures, numbers
+from data_prep.packed import SPLITS
 from data_prep.preparation import Plan, is_prepared, prepare
-from data_prep.splits import SPLITS
 
 SOURCE_NAME = "miniImagenet_source"
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
@@ -133,20 +132,20 @@ def prepare_synthetic_miniimagenet(
         "num_classes": list(num_classes),
         "per_class": per_class,
         "seed": seed,
-        "generator_version": textures.GENERATOR_VERSION,
+        "generator_version": GENERATOR_VERSION,
     }
     plan = _plan(data_dir, "miniImagenet_synthetic", **settings)
     workers = checked_workers(workers)
     first, splits = 0, {}
     for split, number in zip(SPLITS, num_classes, strict=True):
-        splits[split] = textures.list_pictures(range(first, first + number), per_class)
+        splits[split] = list_pictures(range(first, first + number), per_class)
         first += number
 
     def write(replace: bool) -> None:
         write_folder(
             plan,
             splits,
-            lambda entry: encode(textures.draw_texture(seed, *textures.numbers(entry[2]))),
+            lambda entry: encode(draw_texture(seed, *numbers(entry[2]))),
             identity=settings,
             notes={"duplicates": []},
             workers=workers,

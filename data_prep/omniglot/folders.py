@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.archives import open_source
-from data_prep.atomic import building
-from data_prep.drawings import decode_png, ink, resize
 from data_prep.errors import DataError
-from data_prep.omniglot_sources import DRAWINGS_PER_CHARACTER, MAX_BYTES, Drawing, group_by_class
-from data_prep.packing import write_packed
-from data_prep.preparation import DuplicateFinder, Plan, bar, read_marker, write_marker
+from data_prep.images import decode_png, ink, resize
+from data_prep.io import bar, building, open_source
+from data_prep.omniglot.originals import DRAWINGS_PER_CHARACTER, MAX_BYTES, Drawing, group_by_class
+from data_prep.packed import write_packed
+from data_prep.preparation import DuplicateFinder, Plan, read_marker, write_marker
 
 SIDE = 28
 

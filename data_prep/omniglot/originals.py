@@ -8,11 +8,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from data_prep.archives import open_source
-from data_prep.download import DownloadError, download
-from data_prep.drawings import decode_png
 from data_prep.errors import DataError
-from data_prep.sources import PictureSource
+from data_prep.images import decode_png
+from data_prep.io import DownloadError, PictureSource, download, open_source
 
 HOME_PAGE = "https://github.com/brendenlake/omniglot"
 DOWNLOAD_URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep import synthetic
-from data_prep.drawings import Resampling, check_resampling
 from data_prep.errors import DataError
-from data_prep.omniglot_folders import pack_resized, write_resized
-from data_prep.omniglot_sources import CHARACTERS, Drawing, find_sources, read_drawings
+from data_prep.images import Resampling, check_resampling
+from data_prep.omniglot import synthetic
+from data_prep.omniglot.folders import pack_resized, write_resized
+from data_prep.omniglot.originals import CHARACTERS, Drawing, find_sources, read_drawings
 from data_prep.preparation import Plan, is_prepared, prepare
 
 

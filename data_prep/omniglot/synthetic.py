@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageDraw
 
-from data_prep.omniglot_sources import DRAWINGS_PER_CHARACTER, SIDE, Drawing
+from data_prep.omniglot.originals import DRAWINGS_PER_CHARACTER, SIDE, Drawing
 
 # Stored with the pictures: raise it whenever the same seed gives other drawings.
 GENERATOR_VERSION = 1

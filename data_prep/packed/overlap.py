@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from data_prep.errors import DataError
-from data_prep.packed import PackedImages
-from data_prep.parallel import checked_workers, in_parallel
-from data_prep.splits import listed
+from data_prep.io import checked_workers, in_parallel
+from data_prep.packed.reading import PackedImages
+from data_prep.packed.splits import listed
 
 
 class Twins(NamedTuple):

@@ -8,10 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import DataError
-from data_prep.packed import is_packed
-from data_prep.packing import write_packed
-from data_prep.parallel import in_parallel
-from data_prep.preparation import bar
+from data_prep.io import bar, in_parallel
+from data_prep.packed.reading import is_packed
+from data_prep.packed.writing import write_packed
 
 SPLITS = ("train", "val", "test")
 # Member names by class, by split.

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.atomic import building, recover
 from data_prep.errors import DataError
-from data_prep.packed import (
+from data_prep.io import building, recover
+from data_prep.packed.reading import (
     FORMAT,
     IMAGES_NAME,
     INDEX_NAME,

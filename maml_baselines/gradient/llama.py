@@ -9,9 +9,10 @@ import math
 import keras
 import tensorflow as tf
 
-from mtnet_tf import MetaLearner, experiment
-from mtnet_tf.fast_weights import fast_weights
-from mtnet_tf.meta_step import count_tasks, fold_tasks
+from mtnet_tf import MetaLearner
+from mtnet_tf.experiments import build_learner
+from mtnet_tf.layers import fast_weights
+from mtnet_tf.meta import count_tasks, fold_tasks
 
 # Weight of the log-determinant, as cross-validated in section 5.2 for MiniImagenet, where the
 # unit of the loss is not said.
@@ -160,4 +161,4 @@ class LLAMA(MetaLearner):
 
 def build(settings, tasks):
     """The paper's network with the Laplace term, compiled."""
-    return experiment.build_learner(settings, tasks, kind=LLAMA)
+    return build_learner(settings, tasks, kind=LLAMA)

@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-from mtnet_tf import MetaLearner, UpdateRule, experiment
-from mtnet_tf.meta_step import query_loss
+from mtnet_tf import MetaLearner, UpdateRule
+from mtnet_tf.experiments import build_learner, make_optimizer, query_loss_unit, support_loss_unit
+from mtnet_tf.meta import query_loss
 
 # Of all iterations: the paper's multi-step loss for 15 of 150 epochs, first order for 50. The
 # configurations of the authors' code differ among themselves, and none goes first order.
@@ -140,14 +141,14 @@ def build(settings, tasks):
     schedule = keras.optimizers.schedules.CosineDecay(
         settings["meta_lr"], max(1, total), alpha=FINAL_META_LEARNING_RATE / settings["meta_lr"]
     )
-    clip = LARGEST_GRADIENT * experiment.query_loss_unit(settings, tasks)
-    unit = experiment.support_loss_unit(settings)
+    clip = LARGEST_GRADIENT * query_loss_unit(settings, tasks)
+    unit = support_loss_unit(settings)
     rule = PerStepRates(settings["update_lr"] * unit, max(1, settings["num_updates"]), unit)
-    return experiment.build_learner(
+    return build_learner(
         settings,
         tasks,
         kind=MAMLPlusPlus,
-        optimizer=experiment.make_optimizer(settings, schedule, clip),
+        optimizer=make_optimizer(settings, schedule, clip),
         update_rule=rule,
         multi_step_iterations=round(total * MULTI_STEP_FRACTION),
         first_order_iterations=round(total * FIRST_ORDER_FRACTION),

@@ -5,7 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
-from mtnet_tf import UpdateRule, experiment
+from mtnet_tf import UpdateRule
+from mtnet_tf.experiments import build_learner
 
 
 def as_axes(shape):
@@ -75,4 +76,4 @@ def _transform(gradient, matrices):
 def build(settings, tasks):
     """The paper's network with a matrix per axis of each weight, compiled."""
     rule = MetaCurvatureRule(settings["update_lr"])
-    return experiment.build_learner(settings, tasks, update_rule=rule)
+    return build_learner(settings, tasks, update_rule=rule)

@@ -5,7 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
-from mtnet_tf import UpdateRule, experiment
+from mtnet_tf import UpdateRule
+from mtnet_tf.experiments import build_learner, query_loss_unit, support_loss_unit
 
 # Initial gates: forget next to nothing and step little, as section 3.3 asks; the middles of the
 # ranges [4, 5] and [-5, -4] of the authors' code.
@@ -129,7 +130,7 @@ def build(settings, tasks):
     statistics; in evaluation the query by the support set's, the "inductive" score. Offsets of
     normalisation, which has no scale here, are meta-learned; the authors' LSTM adapts both.
     """
-    clip = CLIP_NORM * experiment.query_loss_unit(settings, tasks)
+    clip = CLIP_NORM * query_loss_unit(settings, tasks)
     optimizer = keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, global_clipnorm=clip)
-    rule = LSTMRule(loss_unit=experiment.support_loss_unit(settings), seed=settings["seed"])
-    return experiment.build_learner(settings, tasks, optimizer=optimizer, update_rule=rule)
+    rule = LSTMRule(loss_unit=support_loss_unit(settings), seed=settings["seed"])
+    return build_learner(settings, tasks, optimizer=optimizer, update_rule=rule)

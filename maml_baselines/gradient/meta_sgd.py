@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from mtnet_tf import UpdateRule, experiment
+from mtnet_tf import UpdateRule
+from mtnet_tf.experiments import build_learner, support_loss_unit
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
@@ -50,6 +51,6 @@ class MetaSGDRule(UpdateRule):
 
 def build(settings, tasks):
     """The paper's network with a rate per parameter, compiled."""
-    unit = experiment.support_loss_unit(settings)
+    unit = support_loss_unit(settings)
     rule = MetaSGDRule(settings["update_lr"] * unit, unit)
-    return experiment.build_learner(settings, tasks, update_rule=rule)
+    return build_learner(settings, tasks, update_rule=rule)

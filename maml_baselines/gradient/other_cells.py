@@ -2,15 +2,16 @@
 
 import keras
 
-from mtnet_tf import TWConv2D, TWDense, experiment
+from mtnet_tf import TWConv2D, TWDense
+from mtnet_tf.experiments import build_learner, build_network
 from mtnet_tf.tasks import ImageClasses
 
 
 def build_anil(settings, tasks):
     """ANIL (Raghu et al. 2020, section 4): the inner loop adapts the last layer only."""
-    model = experiment.build_network(settings, tasks)
+    model = build_network(settings, tasks)
     head = [model.layers[-1].name]
-    return experiment.build_learner(settings, tasks, model=model, adapt_layers=head)
+    return build_learner(settings, tasks, model=model, adapt_layers=head)
 
 
 def build_warp(settings, tasks):
@@ -32,6 +33,6 @@ def build_warp(settings, tasks):
             warps.append(TWDense(units, kernel_initializer="identity", **options))
         return warps[-1]
 
-    model = experiment.build_network(settings, tasks, after_block=warp)
+    model = build_network(settings, tasks, after_block=warp)
     cells = [x for x in model.layers if isinstance(x, TWConv2D | TWDense) and x not in warps]
-    return experiment.build_learner(settings, tasks, model=model, adapt_layers=cells)
+    return build_learner(settings, tasks, model=model, adapt_layers=cells)

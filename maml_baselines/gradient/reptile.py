@@ -5,8 +5,9 @@ import functools
 import keras
 import tensorflow as tf
 
-from mtnet_tf import MetaLearner, experiment, seeds
-from mtnet_tf.meta_step import count_tasks, query_loss
+from mtnet_tf import MetaLearner, seeds
+from mtnet_tf.experiments import build_learner
+from mtnet_tf.meta import count_tasks, query_loss
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
@@ -79,4 +80,4 @@ def build(settings, tasks):
         settings["meta_lr"], max(1, settings["metatrain_iterations"]), end_learning_rate=0.0
     )
     optimizer = keras.optimizers.SGD(schedule)
-    return experiment.build_learner(settings, tasks, kind=Reptile, optimizer=optimizer)
+    return build_learner(settings, tasks, kind=Reptile, optimizer=optimizer)

@@ -2,11 +2,11 @@
 
 import keras
 
-from maml_baselines.map_ranking import MAPRanking
-from maml_baselines.matching import FullContextMatchingNetwork, MatchingNetwork
-from maml_baselines.prototypical import PrototypicalNetwork
-from maml_baselines.supervised import FineTune, NearestNeighbour
-from mtnet_tf import experiment
+from maml_baselines.metric.map_ranking import MAPRanking
+from maml_baselines.metric.matching import FullContextMatchingNetwork, MatchingNetwork
+from maml_baselines.metric.pretrained import FineTune, NearestNeighbour
+from maml_baselines.metric.prototypical import PrototypicalNetwork
+from mtnet_tf.experiments import build_learner, build_network, compile_learner
 
 # Snell et al. 2017, section 3.1: half the learning rate every 2,000 episodes. Triantafillou et
 # al. 2017 (their code): three quarters of it, on MiniImagenet.
@@ -26,14 +26,14 @@ def build(kind, settings, tasks, *, decay=1.0, **options):
     Returns:
       The learner, compiled.
     """
-    model = experiment.build_network(settings, tasks, head=False)
+    model = build_network(settings, tasks, head=False)
     ways = settings["num_classes"], settings["num_train_ways"] or None
     learner = kind(model, *ways, seed=settings["seed"], **options)
     schedule = keras.optimizers.schedules.ExponentialDecay(
         settings["meta_lr"], LOWERED_EVERY, decay, staircase=True
     )
     optimizer = keras.optimizers.Adam(schedule, epsilon=1e-8)
-    return experiment.compile_learner(learner, settings, optimizer)
+    return compile_learner(learner, settings, optimizer)
 
 
 def build_prototypical(settings, tasks):
@@ -73,4 +73,4 @@ def build_nearest(settings, tasks):
 
 def build_fine_tune(settings, tasks):
     """The fine-tune baseline."""
-    return experiment.build_learner(settings, tasks, kind=FineTune, classes=tasks.classes)
+    return build_learner(settings, tasks, kind=FineTune, classes=tasks.classes)

@@ -7,10 +7,9 @@ ranking is found by dynamic programming over how many negatives precede each pos
 import keras
 import tensorflow as tf
 
-from maml_baselines.matching import cosine_similarity
-from maml_baselines.metric_learner import MetricLearner
-from mtnet_tf.inner_loop import Adaptation
-from mtnet_tf.meta_step import MetaLoss, fold_tasks
+from maml_baselines.metric.matching import cosine_similarity
+from maml_baselines.metric.metric_learner import MetricLearner
+from mtnet_tf.meta import Adaptation, MetaLoss, fold_tasks
 
 
 def ranking_values(positives, negatives, weight=1.0):

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from maml_baselines.metric_learner import MetricLearner
+from maml_baselines.metric.metric_learner import MetricLearner
 
 # Keeps the logarithm of a class that gets no attention finite.
 SMALLEST_PROBABILITY = 1e-12

@@ -6,9 +6,7 @@ import functools
 import tensorflow as tf
 
 from mtnet_tf import EpisodicLearner
-from mtnet_tf.inner_loop import Adaptation
-from mtnet_tf.losses import task_losses
-from mtnet_tf.meta_step import MetaLoss, count_tasks, fold_tasks, predict
+from mtnet_tf.meta import Adaptation, MetaLoss, count_tasks, fold_tasks, predict, task_losses
 
 
 class MetricLearner(EpisodicLearner):

@@ -8,12 +8,11 @@ its features.
 import keras
 import tensorflow as tf
 
-from maml_baselines.matching import cosine_similarity
-from maml_baselines.metric_learner import MetricLearner
+from maml_baselines.metric.matching import cosine_similarity
+from maml_baselines.metric.metric_learner import MetricLearner
 from mtnet_tf import MetaLearner
-from mtnet_tf.fast_weights import fast_weights
-from mtnet_tf.inner_loop import Adaptation
-from mtnet_tf.meta_step import MetaLoss, count_tasks, fold_tasks
+from mtnet_tf.layers import fast_weights
+from mtnet_tf.meta import Adaptation, MetaLoss, count_tasks, fold_tasks
 
 
 def classification_loss(embed, classifier, classes, episode):

@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
-from mtnet_tf import plots, reports, runs
-from mtnet_tf.settings import IMAGES
+from mtnet_tf._files import write_text
+from mtnet_tf.experiments import IMAGES, plot_scores, reports
 
 COLUMNS = (
     "method",
@@ -78,8 +78,8 @@ def write_files(rows, path, settings):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    runs.write_text(f"{path}.csv", text.getvalue())
-    runs.write_text(f"{path}.md", _markdown(rows, settings))
+    write_text(f"{path}.csv", text.getvalue())
+    write_text(f"{path}.md", _markdown(rows, settings))
     scores = {row.method: _numbers(row.measured) for row in rows if row.run}
     if not scores:
         Path(f"{path}.png").unlink(missing_ok=True)  # of an earlier table
@@ -89,7 +89,7 @@ def write_files(rows, path, settings):
         "its own paper": {row.method: _numbers(row.own)[0] for row in rows if row.own},
     }
     unit = "% of right answers" if settings["datasource"] in IMAGES else "mean squared error"
-    plots.plot_scores(scores, published, f"{path}.png", _title(rows, settings), unit)
+    plot_scores(scores, published, f"{path}.png", _title(rows, settings), unit)
 
 
 def _numbers(cell):

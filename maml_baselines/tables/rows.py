@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maml_baselines.published import OWN_PAPERS, PUBLISHED
-from maml_baselines.table_files import Row
-from mtnet_tf.comparison import Result, align, read_results
-from mtnet_tf.intervals import summarize
-from mtnet_tf.settings import IMAGES
+from maml_baselines.tables.files import Row
+from maml_baselines.tables.published import OWN_PAPERS, PUBLISHED
+from mtnet_tf.evaluation import summarize
+from mtnet_tf.experiments import IMAGES, Result, align, read_results
 
 REFERENCE = "mtnet"
 

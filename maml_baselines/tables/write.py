@@ -6,10 +6,10 @@ import keras
 import tensorflow as tf
 
 from maml_baselines.methods import METHODS
-from maml_baselines.published import EVALUATED_AFTER
 from maml_baselines.resolving import build_learner, fits, resolve
-from maml_baselines.table_files import Row, read_rows, write_files
-from maml_baselines.table_rows import (
+from maml_baselines.tables.files import Row, read_rows, write_files
+from maml_baselines.tables.published import EVALUATED_AFTER
+from maml_baselines.tables.rows import (
     REFERENCE,
     Scores,
     column_of,
@@ -18,9 +18,15 @@ from maml_baselines.table_rows import (
     published,
     row_of,
 )
-from mtnet_tf import reports, run_experiment, runs
-from mtnet_tf.comparison import read_results
-from mtnet_tf.settings import check_same_run
+from mtnet_tf.experiments import (
+    Run,
+    check_same_run,
+    evaluate_run,
+    read_results,
+    run_name,
+    task_name,
+    train_run,
+)
 
 # An evaluation with other values of these, or of fewer inner steps, is another one.
 _OF_AN_EVALUATION = (
@@ -59,7 +65,7 @@ def write_table(given, methods, path, say, command):
     _refuse_other_tasks(rows.values(), planned[0][1], path)
     scores = {name: find_scores(row, planned[0][1]["logdir"]) for name, row in rows.items()}
     for number, (name, settings) in enumerate(planned, start=1):
-        run = runs.Run(Path(settings["logdir"]) / reports.run_name(settings))
+        run = Run(Path(settings["logdir"]) / run_name(settings))
         keras.utils.clear_session()
         scores[name] = None
         try:
@@ -79,7 +85,7 @@ def write_table(given, methods, path, say, command):
 
 def _refuse_other_tasks(rows, settings, path):
     """Raises ValueError if an earlier command wrote rows of other tasks to the same table."""
-    task = reports.task_name(settings, settings["update_batch_size"])
+    task = task_name(settings, settings["update_batch_size"])
     end = f"_seed{settings['seed']}"
     for row in rows:
         is_same = row.run.startswith(f"{task}_") and row.run.endswith(end)
@@ -125,9 +131,9 @@ def train_and_evaluate(settings, run, command):
     options = {"say": quiet, "verbose": 0}
     if settings["resume"] and run.latest():
         check_same_run(settings, run.config()["settings"])
-    run_experiment.train_run(settings, run, command, build_learner, **options)
+    train_run(settings, run, command, build_learner, **options)
     if _find_evaluation(settings, run) is None:
-        run_experiment.evaluate_run(settings, run, **options)
+        evaluate_run(settings, run, **options)
     return _find_evaluation(settings, run)
 
 

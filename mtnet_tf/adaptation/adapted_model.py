@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from mtnet_tf.adaptation import Adapter
+from mtnet_tf.adaptation.adapter import Adapter
+from mtnet_tf.conversion import Replacement, new_layer, rebuild, refuse_unknown_structure
 from mtnet_tf.layers import TaskBatchNormalization
-from mtnet_tf.rebuilding import Replacement, new_layer, rebuild, refuse_unknown_structure
 
 
 def adapted_model(learner, support_x, support_y, **options):

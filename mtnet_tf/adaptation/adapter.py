@@ -9,10 +9,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.fast_weights import SetStatistics
-from mtnet_tf.inner_loop import initial_fast_weights
-from mtnet_tf.losses import FewShotCrossentropy, FirstLogits
-from mtnet_tf.meta_step import count_tasks
+from mtnet_tf.layers import SetStatistics
+from mtnet_tf.meta import FewShotCrossentropy, FirstLogits, count_tasks, initial_fast_weights
 
 STATISTICS = ("support", "query")
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from mtnet_tf import runs
-from mtnet_tf.adaptation import Adapted, Adapter
-from mtnet_tf.losses import output_kind, probabilities
+from mtnet_tf._version import versions
+from mtnet_tf.adaptation.adapter import Adapted, Adapter
+from mtnet_tf.meta import output_kind, probabilities
 
 FORMAT = "mtnet_tf export"
 METADATA = "mtnet_tf.json"
@@ -218,5 +218,5 @@ def _metadata(served, preparation):
             }
             for name, function in served.signatures.items()
         },
-        "versions": runs.versions(),
+        "versions": versions(),
     }

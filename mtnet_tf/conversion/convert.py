@@ -3,8 +3,8 @@
 import keras
 
 from mtnet_tf import layers as tw
-from mtnet_tf.rebuilding import Replacement, copy_of, rebuild
-from mtnet_tf.task_weights import find_layer
+from mtnet_tf.conversion.rebuilding import Replacement, copy_of, rebuild
+from mtnet_tf.layers import find_layer
 
 # What a stock layer and the cell that takes its place call by the same name.
 _SHARED = (
@@ -21,8 +21,8 @@ CELLS = {
 }
 NORMS = {
     keras.layers.BatchNormalization: tw.TaskBatchNormalization,
-    keras.layers.LayerNormalization: tw.ExampleLayerNormalization,
-    keras.layers.GroupNormalization: tw.ExampleGroupNormalization,
+    keras.layers.LayerNormalization: tw.ExactLayerNormalization,
+    keras.layers.GroupNormalization: tw.ExactGroupNormalization,
 }
 _ADAPTABLE = (*CELLS, keras.layers.SeparableConv2D)
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from mtnet_tf import layers as tw
-from mtnet_tf.convert import CELLS, NORMS, shared_config
-from mtnet_tf.rebuilding import Replacement, copy_of, rebuild
+from mtnet_tf.conversion.convert import CELLS, NORMS, shared_config
+from mtnet_tf.conversion.rebuilding import Replacement, copy_of, rebuild
 
 _STOCK_CELLS = {ours: stock for stock, ours in CELLS.items()}
 _STOCK_NORMS = {ours: stock for stock, ours in NORMS.items()}
@@ -80,7 +80,7 @@ def _stock_depthwise(layer):
 
 def _stock_norm(layer):
     config = layer.get_config()
-    if isinstance(layer, tw.ExampleLayerNormalization) and layer.axis is None:
+    if isinstance(layer, tw.ExactLayerNormalization) and layer.axis is None:
         config = {k: v for k, v in config.items() if k not in ("axis", "rms_scaling")}
         return Replacement(
             keras.layers.GroupNormalization.from_config({**config, "groups": 1}),

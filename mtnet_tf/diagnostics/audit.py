@@ -5,11 +5,18 @@ import numpy as np
 import tensorflow as tf
 from keras.src.models.functional import Functional
 
-from mtnet_tf import numerical
-from mtnet_tf.audit_report import Audit, Finding
-from mtnet_tf.layers import TaskWeight, TWLayer
-from mtnet_tf.meta_step import meta_gradients, meta_loss
-from mtnet_tf.task_weights import find_task_weights
+from mtnet_tf.diagnostics.audit_report import Audit, Finding
+from mtnet_tf.diagnostics.numerical_derivatives import (
+    ATTEMPTS,
+    TOLERANCE,
+    check,
+    direction,
+    in_float64,
+    relative_error,
+    suspects,
+)
+from mtnet_tf.layers import TaskWeight, TWLayer, find_task_weights
+from mtnet_tf.meta import meta_gradients, meta_loss
 from mtnet_tf.tasks import Episode
 
 _NORMS = (
@@ -50,7 +57,7 @@ def audit(model, x, y, loss, *, step_size=0.1, seed=0):
       ValueError: if the model is not built or can't be copied, or for inputs of a wrong shape.
     """
     _check(model, x, y)
-    copy = numerical.in_float64(model, x)
+    copy = in_float64(model, x)
     x = tf.convert_to_tensor(x)
     x = tf.cast(x, tf.float64) if x.dtype.is_floating else x
     random = np.random.default_rng(seed)
@@ -133,10 +140,10 @@ def _audit_layer(layer, args, kwargs, random):
             found = layer(*swapped[0], **swapped[1])
         return [f for f in tf.nest.flatten(found) if _is_float(f)]
 
-    verdict, first, second = numerical.check(outputs, values, random)
+    verdict, first, second = check(outputs, values, random)
     if verdict == "exact":
         return Finding(layer.name, type(layer).__name__, verdict, first, second, "", "")
-    operation = numerical.suspects(outputs, values)
+    operation = suspects(outputs, values)
     mend = _MENDS[verdict]
     if isinstance(layer, _NORMS):
         mend = "convert the model with to_mtnet, which puts an exact layer in its place"
@@ -170,7 +177,7 @@ def _audit_meta_gradient(model, episode, loss, step_size, random):
         return Finding("whole model", "meta-gradient", verdict, np.nan, np.nan, "", _MENDS[verdict])
     error = _error_of(analytical, value, parameters, random)
     _assign(state)
-    is_exact = error < numerical.TOLERANCE
+    is_exact = error < TOLERANCE
     verdict, mend = ("exact", "") if is_exact else ("wrong", "mend the layers above")
     return Finding("whole model", "meta-gradient", verdict, error, error, "", mend)
 
@@ -180,8 +187,8 @@ def _error_of(gradient, value, parameters, random):
     starts = [v.numpy() for v in parameters]
     scale = np.sqrt(sum(np.sum(g * g) for g in gradient))
     best = np.inf
-    for step, _ in numerical.ATTEMPTS:
-        along = [numerical.direction(v.shape, random) for v in starts]
+    for step, _ in ATTEMPTS:
+        along = [direction(v.shape, random) for v in starts]
         ends = []
         for sign in (step, -step):
             moved = [s + sign * d for s, d in zip(starts, along, strict=True)]
@@ -190,8 +197,8 @@ def _error_of(gradient, value, parameters, random):
         _assign(zip(parameters, starts, strict=True))
         slope = sum(np.sum(g * d) for g, d in zip(gradient, along, strict=True))
         expected = (ends[0] - ends[1]) / (2 * step)
-        best = min(best, numerical.relative_error(slope, expected, scale))
-        if best < numerical.TOLERANCE:
+        best = min(best, relative_error(slope, expected, scale))
+        if best < TOLERANCE:
             break
     return best
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtnet_tf.rebuilding import finalize_statistics
+from mtnet_tf.conversion import finalize_statistics
 
 # Central differences in float64 are good to about 1e-8; errors of operations are per cents, of
 # which the step size leaves a part in the meta-gradient.

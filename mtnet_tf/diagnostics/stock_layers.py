@@ -18,6 +18,6 @@ def refuse_stock_normalization(model, first_order):
             raise ValueError(
                 f"`model` must not hold {type(layer).__name__} ({layer.name}): TensorFlow's second "
                 "derivative of it is wrong, or it mixes tasks. `mtnet_tf.to_mtnet(model)` puts "
-                "TaskBatchNormalization, ExampleLayerNormalization or ExampleGroupNormalization "
+                "TaskBatchNormalization, ExactLayerNormalization or ExactGroupNormalization "
                 "in its place."
             )

@@ -11,9 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.fast_weights import SetStatistics
-from mtnet_tf.losses import probabilities, task_losses
-from mtnet_tf.meta_step import count_tasks, fold_tasks
+from mtnet_tf.layers import SetStatistics
+from mtnet_tf.meta import count_tasks, fold_tasks, probabilities, task_losses
 
 # Episode e is task e % 20 of draw e // 20, whatever the number of episodes asked for.
 TASKS_PER_DRAW = 20

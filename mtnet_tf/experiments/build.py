@@ -2,10 +2,10 @@
 
 import keras
 
-from mtnet_tf.learner import MetaLearner
-from mtnet_tf.losses import FewShotCrossentropy
+from mtnet_tf.experiments.settings import IMAGES
+from mtnet_tf.learners import MetaLearner
+from mtnet_tf.meta import FewShotCrossentropy
 from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
-from mtnet_tf.settings import IMAGES
 from mtnet_tf.tasks import ImageClasses
 
 # Four halvings by 2x2 pooling leave nothing of smaller pictures.

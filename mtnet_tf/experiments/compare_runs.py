@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mtnet_tf.intervals import bootstrap_interval, summarize
-from mtnet_tf.runs import Run, read_json
+from mtnet_tf._files import read_json
+from mtnet_tf.evaluation import bootstrap_interval, summarize
+from mtnet_tf.experiments.run_folder import Run
 
 
 class Result(NamedTuple):

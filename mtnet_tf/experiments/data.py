@@ -17,7 +17,7 @@ from data_prep import (
     find_overlap,
     load_packed,
 )
-from mtnet_tf.settings import IMAGES
+from mtnet_tf.experiments.settings import IMAGES
 from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
 
 SPLITS = ("train", "val", "test")

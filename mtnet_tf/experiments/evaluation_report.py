@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from mtnet_tf import plots, runs
-from mtnet_tf.calibration import calibration, confusion
-from mtnet_tf.intervals import bootstrap_interval, summarize
-from mtnet_tf.reports import title
-from mtnet_tf.settings import DEFAULTS
+from mtnet_tf._files import write_csv, write_json
+from mtnet_tf._version import versions
+from mtnet_tf.evaluation import bootstrap_interval, calibration, confusion, summarize
+from mtnet_tf.experiments.plots import plot_adaptation, plot_answers
+from mtnet_tf.experiments.reports import title
+from mtnet_tf.experiments.settings import DEFAULTS
 
 # More classes than a heat map can name are grouped by their folder (Omniglot's alphabets), if any.
 MOST_NAMED_CLASSES = 50
@@ -35,8 +36,8 @@ def write(run, evaluation, settings, split, iteration, *, class_names=None, extr
     """
     path = run.path / file_stem(settings, split)
     heading = f"{title(settings)}: {split} split"
-    runs.write_csv(f"{path}.csv", _authors_rows(evaluation))
-    plots.plot_adaptation(evaluation, f"{path}.png", heading)
+    write_csv(f"{path}.csv", _authors_rows(evaluation))
+    plot_adaptation(evaluation, f"{path}.png", heading)
     record = {**_record(evaluation, settings, split, iteration), **(extras or {})}
     record["trained"] = run.config()
     if evaluation.probabilities is not None:
@@ -45,10 +46,10 @@ def write(run, evaluation, settings, split, iteration, *, class_names=None, extr
         record["expected_calibration_error"] = found.error
         confused, names = _confusion(evaluation, step, class_names)
         text = f"{heading}, after {step} step{'s' * (step != 1)}"
-        plots.plot_answers(found, confused, names, f"{path}_answers.png", text)
-    runs.write_json(f"{path}.json", record)
+        plot_answers(found, confused, names, f"{path}_answers.png", text)
+    write_json(f"{path}.json", record)
     # Last, since that is what `comparison.pair` looks for.
-    runs.write_csv(f"{path}_episodes.csv", _episode_rows(evaluation))
+    write_csv(f"{path}_episodes.csv", _episode_rows(evaluation))
     return _table(evaluation, heading) + f"\nWritten to {path}*"
 
 
@@ -89,7 +90,7 @@ def _record(evaluation, settings, split, iteration):
         "query_after_step": _statistics(evaluation.query),
         "iteration": iteration,
         "settings": settings,
-        "versions": runs.versions(),
+        "versions": versions(),
     }
     if evaluation.inductive is not None:
         record["inductive_query_after_step"] = _statistics(evaluation.inductive)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mtnet_tf.intervals import summarize
+from mtnet_tf.evaluation import summarize
 
 LONGEST_NAME = 16
 

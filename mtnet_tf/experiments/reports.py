@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mtnet_tf.settings import DEFAULTS, IMAGES
+from mtnet_tf.experiments.settings import DEFAULTS, IMAGES
 
 
 def method_name(settings):

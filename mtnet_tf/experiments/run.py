@@ -5,41 +5,20 @@ import sys
 
 import tensorflow as tf
 
-from mtnet_tf import evaluation_report, plots, reports, runs, training
-from mtnet_tf.analysis import regression_curves
-from mtnet_tf.datasets import DataSource
 from mtnet_tf.evaluation import evaluate
-from mtnet_tf.experiment import build_learner, compile_learner
+from mtnet_tf.experiments.build import build_learner, compile_learner
+from mtnet_tf.experiments.checkpoint import load_learner
+from mtnet_tf.experiments.data import DataSource
+from mtnet_tf.experiments.evaluation_report import write
+from mtnet_tf.experiments.plots import plot_regression
+from mtnet_tf.experiments.regression_curves import regression_curves
+from mtnet_tf.experiments.reports import title
+from mtnet_tf.experiments.settings import IMAGES, JOINT
+from mtnet_tf.experiments.terminal import say
+from mtnet_tf.experiments.train import default_interval, train
 from mtnet_tf.seeds import Purpose
-from mtnet_tf.settings import IMAGES, JOINT
 
 VALIDATION_EPISODES = 100
-
-
-def say(text):
-    """Prints a line."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-def exit_status(program, work):
-    """Runs a command line; a bad input is one sentence, never a traceback.
-
-    Args:
-      program: its name, before the sentence.
-      work: function without arguments -> exit status.
-
-    Returns:
-      That status, or 2 for a bad input, 130 for an interruption.
-    """
-    try:
-        return work()
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"{program}: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
-        return 130
 
 
 def train_run(settings, run, command, build=build_learner, *, say=say, verbose=None):
@@ -75,7 +54,7 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
     joint = total if settings["baseline"] in JOINT else settings["pretrain_iterations"]
     for num_inner_steps, end in ((0, joint), (settings["num_updates"], total)):
         learner.num_inner_steps = num_inner_steps
-        training.train(learner, tasks, validation_tasks, run, num_iterations=end, **schedule)
+        train(learner, tasks, validation_tasks, run, num_iterations=end, **schedule)
 
 
 def _resumed(settings, run, data, say):
@@ -84,7 +63,7 @@ def _resumed(settings, run, data, say):
     if not latest:
         return None
     data.refuse_others(run.config())
-    learner = runs.load_learner(latest)
+    learner = load_learner(latest)
     _refuse_other_length(learner, settings, run)
     say(f"Resuming from {latest}")
     return compile_learner(learner, settings, learner.optimizer)
@@ -95,11 +74,11 @@ def _schedule(settings, total):
     batches = math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"])
     return {
         "meta_batch_size": settings["meta_batch_size"],
-        "validate_every": settings["validate_every"] or training.default_interval(total),
+        "validate_every": settings["validate_every"] or default_interval(total),
         # The best of fifty checkpoints is chosen on these: enough to tell them apart.
         "num_validation_batches": max(5, batches),
         "max_steps_per_execution": 1 if settings["datasource"] in IMAGES else 100,
-        "title": reports.title(settings),
+        "title": title(settings),
         "summaries": settings["log"],
     }
 
@@ -118,7 +97,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     data.refuse_others(run.config())
     run.refuse_choosing(split, settings["test_iter"])
     checkpoint = run.find(settings["test_iter"])
-    learner = runs.load_learner(checkpoint)
+    learner = load_learner(checkpoint)
     iteration = int(learner.optimizer.iterations)
     _refuse_idle_step_size(learner, settings, run)
     learner.step_size = settings["update_lr"]
@@ -144,13 +123,9 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
         extras["leaks"] = check_leaks(data, split, say)
     else:
         curves = regression_curves(learner, data.tasks(split, curves=True))
-        heading = "; ".join([reports.title(settings), *_active(extras)])
-        plots.plot_regression(curves, run.path / f"{split}_curves.png", heading)
-    say(
-        evaluation_report.write(
-            run, evaluation, settings, split, iteration, class_names=names, extras=extras
-        )
-    )
+        heading = "; ".join([title(settings), *_active(extras)])
+        plot_regression(curves, run.path / f"{split}_curves.png", heading)
+    say(write(run, evaluation, settings, split, iteration, class_names=names, extras=extras))
     for line in _active(extras):
         say(line.capitalize() + ".")
     return evaluation

@@ -8,72 +8,14 @@ test_*.{csv,json,png}  results of evaluations
 """
 
 import csv
-import json
 import os
-import platform
 import shutil
-import zipfile
-import zlib
 from pathlib import Path
 
-import keras
-import numpy as np
-import tensorflow as tf
+from mtnet_tf._files import read_json, write_csv, write_json
+from mtnet_tf._version import versions
 
 KEPT_CHECKPOINTS = 3
-# What a damaged .keras file, a zip of JSON and HDF5, has been seen to raise.
-_UNREADABLE = (
-    OSError,
-    KeyError,
-    TypeError,
-    ValueError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-def versions():
-    """Versions of what computes the numbers, a dict."""
-    from mtnet_tf import __version__
-
-    modules = {"tensorflow": tf, "keras": keras, "numpy": np}
-    found = {name: module.__version__ for name, module in modules.items()}
-    return {"mtnet_tf": __version__, **found, "python": platform.python_version()}
-
-
-def write_text(path, text):
-    """Writes a file beside and renames it."""
-    partial = Path(f"{path}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
-def write_json(path, value):
-    """Writes JSON beside and renames it."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def read_json(path):
-    """Reads JSON.
-
-    Raises:
-      ValueError: if the file is none.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not readable JSON ({error}). Restore or delete it.") from error
-
-
-def write_csv(path, rows):
-    """Writes rows (lists) beside and renames the file."""
-    partial = Path(f"{path}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
-    os.replace(partial, path)
 
 
 class Run:
@@ -202,19 +144,3 @@ class Run:
         header = list(rows[-1])
         lines = [[f"{row[name]:.8g}" for name in header] for row in rows]
         write_csv(self.path / "metrics.csv", [header, *lines])
-
-
-def load_learner(path):
-    """Loads a checkpoint, optimizer state included.
-
-    Raises:
-      ValueError: if the file can't be read as one.
-    """
-    try:
-        return keras.saving.load_model(path)
-    except _UNREADABLE as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path} is not a readable checkpoint of this package ({reason}). Delete it to go on "
-            "from the one before, or train anew with --resume=False."
-        ) from error

@@ -2,7 +2,7 @@
 
 import math
 
-from mtnet_tf import recipes
+from mtnet_tf.experiments import recipes
 
 # name -> (bare default of the authors' command line, help)
 AUTHORS = {

@@ -6,7 +6,7 @@ import time
 import keras
 import tensorflow as tf
 
-from mtnet_tf import plots
+from mtnet_tf.experiments.plots import plot_training
 
 
 class Recorder(keras.callbacks.Callback):
@@ -55,7 +55,7 @@ class Recorder(keras.callbacks.Callback):
         rows.append(row)
         self._run.write_rows(rows)
         self._run.save(self.model, is_best)
-        plots.plot_training(rows, self._run.path / "curve.png", self._title)
+        plot_training(rows, self._run.path / "curve.png", self._title)
         if self._writer is not None:
             with self._writer.as_default(step=iteration):
                 for name, value in row.items():

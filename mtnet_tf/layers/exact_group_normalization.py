@@ -8,7 +8,7 @@ from mtnet_tf.layers.moments import moments, normalize
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
-class ExampleGroupNormalization(ExactNormalization):
+class ExactGroupNormalization(ExactNormalization):
     """`keras.layers.GroupNormalization` (Wu & He, 2018), exact to second order.
 
     Statistics over the pixels and the channels of a group, per example; scale and offset per

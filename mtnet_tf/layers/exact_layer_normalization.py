@@ -8,7 +8,7 @@ from mtnet_tf.layers.moments import moments, normalize
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
-class ExampleLayerNormalization(ExactNormalization):
+class ExactLayerNormalization(ExactNormalization):
     """Normalises each example by its own statistics, then scales and shifts.
 
     By default over height, width and channels together with scale and offset per channel, as in

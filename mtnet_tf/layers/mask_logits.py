@@ -3,7 +3,13 @@
 import keras
 import tensorflow as tf
 
-from mtnet_tf import masks
+from mtnet_tf.layers.masks import (
+    active_probability,
+    hard_mask,
+    logistic_noise,
+    most_probable_mask,
+    soft_mask,
+)
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -52,7 +58,7 @@ class MaskLogits(keras.layers.Layer):
 
     def call(self, noise):
         """Masks that follow from `noise` [..., *shape], a tensor of the same shape."""
-        draw = masks.hard_mask if self.hard else masks.soft_mask
+        draw = hard_mask if self.hard else soft_mask
         return draw(self._value(), tf.cast(noise, self.variable_dtype), self.temperature)
 
     def sample(self, num_tasks, seed):
@@ -65,16 +71,16 @@ class MaskLogits(keras.layers.Layer):
         Returns:
           Tensor [B, *shape].
         """
-        noise = masks.logistic_noise([num_tasks, *self.shape], seed, self.variable_dtype)
+        noise = logistic_noise([num_tasks, *self.shape], seed, self.variable_dtype)
         return self(noise)
 
     def most_probable(self):
         """The mask without noise, [*shape]: 1 where zeta >= 0. No gradient."""
-        return masks.most_probable_mask(self._value())
+        return most_probable_mask(self._value())
 
     def active_probability(self):
         """P(mask = 1) of each entry, [*shape]."""
-        return masks.active_probability(self._value())
+        return active_probability(self._value())
 
     def _value(self):
         return tf.convert_to_tensor(self.logits.value)

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from mtnet_tf import fast_weights
 from mtnet_tf.layers.exact_normalization import ExactNormalization
+from mtnet_tf.layers.fast_weights import active
 from mtnet_tf.layers.moments import moments, normalize, standardize
 
 
@@ -82,7 +82,7 @@ class TaskBatchNormalization(ExactNormalization):
 
     def _normalize(self, inputs, training):
         """The formula, channels last."""
-        scope = fast_weights.active()
+        scope = active()
         if self.frozen or (self.moving_statistics and scope is None and not training):
             return self._by_fixed_statistics(inputs)
         num_tasks = 1 if scope is None else scope.num_tasks

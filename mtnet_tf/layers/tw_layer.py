@@ -7,8 +7,9 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from mtnet_tf import fast_weights, masks
+from mtnet_tf.layers.fast_weights import CellPass, active
 from mtnet_tf.layers.mask_logits import MaskLogits
+from mtnet_tf.layers.masks import attach
 
 MASK_KINDS = ("unit", "weight", None)
 
@@ -141,7 +142,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
 
     def call(self, inputs):
         """The cell, folded over tasks inside a fast-weight scope."""
-        scope = fast_weights.active()
+        scope = active()
         return self.activation(
             self._plain(inputs) if scope is None else self._folded(inputs, scope)
         )
@@ -152,7 +153,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         if bias is not None:
             outputs = outputs + tf.convert_to_tensor(bias)
         for mask_logits in {id(m): m for m in (self.kernel_mask, self.bias_mask) if m}.values():
-            outputs = masks.attach(outputs, tf.convert_to_tensor(mask_logits.logits.value))
+            outputs = attach(outputs, tf.convert_to_tensor(mask_logits.logits.value))
         return outputs if self.transform is None else outputs @ tf.convert_to_tensor(self.transform)
 
     def _folded(self, inputs, scope):
@@ -169,7 +170,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         rows_of_tasks = tf.reshape(rows, [groups, -1, rows.shape[-1]])
         outputs = self._cell(rows_of_tasks, kernel, bias, transform)
         if scope.cells is not None:
-            scope.cells.append(fast_weights.CellPass(rows_of_tasks, outputs))
+            scope.cells.append(CellPass(rows_of_tasks, outputs))
         return tf.reshape(outputs, tf.concat([tf.shape(rows)[:-1], [self.units]], 0))
 
     def _cell(self, rows, kernel, bias, transform):

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.episode_streams import EpisodeStreams
-from mtnet_tf.meta_step import fold_tasks, value_and_gradients
+from mtnet_tf.meta import fold_tasks, value_and_gradients
+from mtnet_tf.tasks import EpisodeStreams
 
 
 class EpisodicLearner(keras.Model, abc.ABC):

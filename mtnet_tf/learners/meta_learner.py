@@ -4,21 +4,18 @@ import functools
 
 import keras
 
-from mtnet_tf.adapted_model import adapted_model
-from mtnet_tf.analysis import active_fraction
-from mtnet_tf.episodic_learner import EpisodicLearner
-from mtnet_tf.export import export
-from mtnet_tf.mapped import refuse_activity_regularizers
-from mtnet_tf.meta_step import (
+from mtnet_tf.adaptation import adapted_model, export
+from mtnet_tf.diagnostics import active_fraction, refuse_stock_normalization
+from mtnet_tf.layers import find_layer, find_task_weights
+from mtnet_tf.learners.episodic_learner import EpisodicLearner
+from mtnet_tf.meta import (
     MaskSampler,
     adapt_to_support,
     count_tasks,
-    find_task_weights,
     meta_loss,
     predict,
+    refuse_activity_regularizers,
 )
-from mtnet_tf.stock_normalization import refuse_stock_normalization
-from mtnet_tf.task_weights import find_layer
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")

@@ -10,27 +10,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from mtnet_tf import seeds
-from mtnet_tf.fast_weights import fast_weights
-from mtnet_tf.inner_loop import Adaptation, adapt, initial_fast_weights
-from mtnet_tf.losses import task_losses
-from mtnet_tf.mapped import predict_mapped
-from mtnet_tf.task_weights import find_task_weights
-
-__all__ = [
-    "MaskSampler",
-    "MetaLoss",
-    "adapt_to_support",
-    "align_masks",
-    "count_tasks",
-    "find_task_weights",
-    "fold_tasks",
-    "meta_gradients",
-    "meta_loss",
-    "predict",
-    "query_loss",
-    "value_and_gradients",
-]
+from mtnet_tf.layers import fast_weights
+from mtnet_tf.meta.inner_loop import Adaptation, adapt, initial_fast_weights
+from mtnet_tf.meta.losses import task_losses
+from mtnet_tf.meta.per_task import predict_mapped
 
 
 class MetaLoss(NamedTuple):
@@ -198,65 +181,3 @@ def value_and_gradients(compute, model, meta_parameters, scale=tf.identity):
     variables = [v.value for v in meta_parameters]
     gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
     return result._replace(value=value), gradients
-
-
-class MaskSampler:
-    """The masks of a meta-step, aligned with the task weights.
-
-    One draw per `MaskLogits`: the weights and the bias of a unit share theirs.
-    """
-
-    def __init__(self, task_weights, num_tasks, seed, *, redraw=False, most_probable=False):
-        """Stores what to draw.
-
-        Args:
-          task_weights: list of `TaskWeight`.
-          num_tasks: B.
-          seed: stateless seed, int32 [2].
-          redraw: draws new masks at each inner step, as the authors' code does with weight
-            masks; default: once per task, as the paper says.
-          most_probable: no noise: 1 where zeta >= 0.
-        """
-        self._task_weights = task_weights
-        self._num_tasks = num_tasks
-        self._seed = seed
-        self._redraw = redraw
-        self._most_probable = most_probable
-        self._drawn = None
-
-    def __call__(self, step):
-        """Masks of one inner step: a list with a tensor or None for each task weight."""
-        if self._drawn is None or self._redraw:
-            self._drawn = self._draw(step)
-        return align_masks(self._task_weights, self._drawn)
-
-    def _draw(self, step):
-        layers = {id(w.mask_logits): w.mask_logits for w in self._task_weights if w.mask_logits}
-        drawn = {}
-        for i, (key, layer) in enumerate(layers.items()):
-            if self._most_probable:
-                drawn[key] = layer.most_probable()[None]
-            else:
-                seed = seeds.fold_in(self._seed, step * len(layers) + i)
-                drawn[key] = layer.sample(self._num_tasks, seed)
-        return drawn
-
-
-def align_masks(task_weights, drawn):
-    """Shapes masks to broadcast against the fast weights.
-
-    Args:
-      task_weights: list of `TaskWeight`.
-      drawn: dict from `id(mask_logits)` to a mask [B or 1, *shape].
-
-    Returns:
-      List with, for each weight, a mask of its rank plus one, or None.
-    """
-    aligned = []
-    for variable, mask_logits, _ in task_weights:
-        mask = drawn[id(mask_logits)] if mask_logits else None
-        if mask is not None and len(mask_logits.shape) < len(variable.shape):
-            ones = [1] * (len(variable.shape) - 1)
-            mask = tf.reshape(mask, [-1, *ones, mask.shape[-1]])  # one entry per output unit
-        aligned.append(mask)
-    return aligned

@@ -8,7 +8,7 @@ folding tasks into the batch, for the same numbers. The inner loop is the same.
 import keras
 import tensorflow as tf
 
-from mtnet_tf.fast_weights import SetStatistics, fast_weights
+from mtnet_tf.layers import SetStatistics, fast_weights
 
 
 def predict_mapped(model, task_weights, weights, x, training=True, statistics=None):

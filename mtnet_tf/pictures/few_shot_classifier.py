@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mtnet_tf import runs
 from mtnet_tf.adaptation import Adapter
-from mtnet_tf.learner import MetaLearner
-from mtnet_tf.losses import output_kind, probabilities
-from mtnet_tf.preparation import INVERT, Preparation, list_pictures
+from mtnet_tf.experiments import Run, load_learner
+from mtnet_tf.learners import MetaLearner
+from mtnet_tf.meta import output_kind, probabilities
+from mtnet_tf.pictures.image_preparation import INVERT, Preparation, list_pictures
 
 _PICTURES_AT_ONCE = 256
 
@@ -64,9 +64,9 @@ class FewShotClassifier:
             shape = self.learner.model.input_shape[1:]
             self.preparation = Preparation.of_kind(shape, drawings)
         else:
-            run = runs.Run(Path(run_folder))
+            run = Run(Path(run_folder))
             config = run.config()
-            self.learner = runs.load_learner(run.find(iteration))
+            self.learner = load_learner(run.find(iteration))
             shape = self.learner.model.input_shape[1:]
             resampling = (config.get("data") or {}).get("resampling")
             self.preparation = Preparation.of_run(config["settings"], shape, resampling)

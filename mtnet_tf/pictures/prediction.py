@@ -4,9 +4,9 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from data_prep.pictures import SUFFIXES
-from mtnet_tf.contact_sheet import write_contact_sheet
-from mtnet_tf.few_shot_classifier import FewShotClassifier
+from data_prep.images import SUFFIXES
+from mtnet_tf.pictures.contact_sheet import write_contact_sheet
+from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
 
 
 class Prediction(NamedTuple):

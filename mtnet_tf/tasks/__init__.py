@@ -1,13 +1,15 @@
 """Distributions of tasks, sampled in-graph: `sample(seed, num_tasks) -> Episode`."""
 
+from mtnet_tf.tasks.class_split import Split, split_classes
 from mtnet_tf.tasks.episode import Episode, TaskDistribution
 from mtnet_tf.tasks.image_classes import ImageClasses
 from mtnet_tf.tasks.regression import Polynomials, Sinusoids
-from mtnet_tf.tasks.sampled_batches import SampledBatches
-from mtnet_tf.tasks.splits import Split, split_classes
+from mtnet_tf.tasks.sampled_stream import SampledBatches
+from mtnet_tf.tasks.streams import EpisodeStreams
 
 __all__ = [
     "Episode",
+    "EpisodeStreams",
     "ImageClasses",
     "Polynomials",
     "SampledBatches",

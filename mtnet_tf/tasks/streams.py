@@ -5,8 +5,8 @@ import weakref
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.episode_batches import episode_batches
 from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution
+from mtnet_tf.tasks.user_episodes import episode_batches
 
 _PURPOSES = {"train": seeds.Purpose.TRAIN_TASKS, "test": seeds.Purpose.VALIDATION_TASKS}
 

@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from data_prep_archives import NUM_CHARACTERS, PARTS
-from data_prep_fault_table import TABLE
-from data_prep_faults import SOUND, Place
 
 from data_prep import load_packed
 from data_prep.__main__ import main
-from data_prep.omniglot_sources import CHARACTERS
+from data_prep.omniglot.originals import CHARACTERS
+from support.archives import NUM_CHARACTERS, PARTS
+from support.fault_table import TABLE
+from support.faults import SOUND, Place
 
 NUM_PICTURES = {"omniglot": 100, "miniimagenet": 24, "folder": 6}
 

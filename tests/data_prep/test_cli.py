@@ -3,12 +3,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from data_prep_archives import write_folder
-from data_prep_jpegs import encode, photo
 
 from data_prep.__main__ import main
+from support.archives import write_folder
+from support.jpegs import encode, photo
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_command_line_prints_where_the_result_is(tmp_path, capsys):

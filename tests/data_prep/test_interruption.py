@@ -9,24 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_prep_archives import write_folder
-from data_prep_faults import pets
 
 from data_prep import (
     DataError,
     load_packed,
     prepare_synthetic_miniimagenet,
     prepare_synthetic_omniglot,
-    textures,
 )
-from data_prep.atomic import building, exclusive
+from data_prep.io.atomic import building, exclusive
+from data_prep.miniimagenet import synthetic
+from support.archives import write_folder
+from support.faults import pets
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Runs the command line with `name` replaced by a function that, at its n-th call,
 # sends the process a signal and otherwise does what it did before.
 SCRIPT = """
 import os, pathlib, signal, sys
-from data_prep import omniglot_folders
+from data_prep.omniglot import folders as omniglot_folders
 from data_prep.__main__ import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 owner = {"Path": pathlib.Path, "folders": omniglot_folders}[sys.argv[1]]
@@ -162,7 +162,7 @@ def test_a_kill_at_any_file_operation_leaves_whole_folders(tmp_path, command):
     step, num_pictures, options = EVERYWHERE[command]
     write_folder(tmp_path / "pets", pets())
     options = options.replace("PETS", str(tmp_path / "pets")).split()
-    script = [str(ROOT / "tests" / "data_prep_kill_points.py"), str(tmp_path), step, num_pictures]
+    script = [str(ROOT / "tests" / "support" / "kill_points.py"), str(tmp_path), step, num_pictures]
     done = subprocess.run(
         [sys.executable, *script, command, *options],
         cwd=ROOT,
@@ -176,7 +176,7 @@ def test_a_kill_at_any_file_operation_leaves_whole_folders(tmp_path, command):
 
 def test_an_interrupted_preparation_goes_on_where_it_was(tmp_path, monkeypatch):
     asked = {"num_classes": (2, 1, 1), "per_class": 2, "workers": 1, "progress": False}
-    draw, drawn, faulty = textures.draw_texture, [], [(2, 2)]
+    draw, drawn, faulty = synthetic.draw_texture, [], [(2, 2)]
 
     def draw_or_stop(seed, k, number):
         if (k, number) in faulty:
@@ -184,7 +184,7 @@ def test_an_interrupted_preparation_goes_on_where_it_was(tmp_path, monkeypatch):
         drawn.append((k, number))
         return draw(seed, k, number)
 
-    monkeypatch.setattr(textures, "draw_texture", draw_or_stop)
+    monkeypatch.setattr(synthetic, "draw_texture", draw_or_stop)
     with pytest.raises(KeyboardInterrupt):
         prepare_synthetic_miniimagenet(tmp_path, **asked)
     assert not list(tmp_path.glob("[!.]*"))
@@ -201,13 +201,13 @@ def test_an_interrupted_preparation_goes_on_where_it_was(tmp_path, monkeypatch):
 def test_other_settings_do_not_go_on_with_what_was_interrupted(tmp_path, monkeypatch):
     asked = {"num_classes": (1, 1, 1), "per_class": 2, "workers": 1}
 
-    def only_the_first_class(seed, k, number, draw=textures.draw_texture):
+    def only_the_first_class(seed, k, number, draw=synthetic.draw_texture):
         if k > 0:
             raise KeyboardInterrupt
         return draw(seed, k, number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(textures, "draw_texture", only_the_first_class)
+        patch.setattr(synthetic, "draw_texture", only_the_first_class)
         prepare_synthetic_miniimagenet(tmp_path, seed=1, **asked)
     folder = prepare_synthetic_miniimagenet(tmp_path, seed=2, **asked)
     expected = prepare_synthetic_miniimagenet(tmp_path / "other", seed=2, **asked)

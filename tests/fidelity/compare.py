@@ -1,6 +1,6 @@
 """Compares this package with reference numbers of the authors' TF1 code.
 
-    python tests/fidelity.py [--jit] FILE.npz ...
+    python -m tests.fidelity [--jit] FILE.npz ...
 
 Beside the files lies their MANIFEST.json with the authors' command-line flags. For each file and
 precision, a row of the table gives the largest relative error of each kind of number: per array,
@@ -22,9 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# The script also runs from a checkout that is not installed.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from golden import Case, compute
+from .golden import Case, compute
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
 # Kind of number -> how the names of its arrays begin.
@@ -120,7 +118,7 @@ def main(arguments):
     """Prints the table; returns the exit status."""
     jit, paths = "--jit" in arguments, [a for a in arguments if a != "--jit"]
     if not paths:
-        sys.stderr.write("Usage: python tests/fidelity.py [--jit] FILE.npz ...\n")
+        sys.stderr.write("Usage: python -m tests.fidelity [--jit] FILE.npz ...\n")
         return 2
     # Every file is another network, so every compilation is a new one: not worth a warning.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -141,7 +139,3 @@ def main(arguments):
             failed += [f"{name} above tolerance: {', '.join(bad)}"] if bad else []
     sys.stdout.write("".join(f"FAILED {line}\n" for line in failed))
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

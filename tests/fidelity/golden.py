@@ -6,8 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtnet_tf import losses, meta_step, networks
-from mtnet_tf.layers import ExampleLayerNormalization, TaskBatchNormalization, TWLayer
+from mtnet_tf import networks
+from mtnet_tf.layers import ExactLayerNormalization, TaskBatchNormalization, TWLayer
+from mtnet_tf.layers.task_weights import find_task_weights
+from mtnet_tf.meta import losses, meta_step
+from mtnet_tf.meta.mask_sampler import align_masks
 from mtnet_tf.tasks import Episode
 
 # Bare defaults of the original's flags (those that define a case).
@@ -43,7 +46,7 @@ class Case:
         self.variables = self._match_variables()
         for key, variable in self.variables.items():
             variable.assign(self.arrays[f"param/{key}"].reshape(variable.shape))
-        self.task_weights = meta_step.find_task_weights(self.model)
+        self.task_weights = find_task_weights(self.model)
         self.loss = keras.losses.MeanSquaredError()
         if self.is_image:
             self.loss = losses.FewShotCrossentropy(self.flags["update_batch_size"])
@@ -87,7 +90,7 @@ class Case:
                 found[f"{key}_prob"] = cell.kernel_mask.logits
             if cell.mask == "weight":
                 found[f"b{number}_prob"] = cell.bias_mask.logits
-        kinds = (TaskBatchNormalization, ExampleLayerNormalization)
+        kinds = (TaskBatchNormalization, ExactLayerNormalization)
         for i, norm in enumerate(x for x in self.model.layers if isinstance(x, kinds)):
             found |= {f"{i}/beta": norm.beta, f"{i}/gamma": getattr(norm, "gamma", None)}
         found = {key: variable for key, variable in found.items() if variable is not None}
@@ -116,7 +119,7 @@ class Case:
             gumbels = -np.log(-np.log(uniform.astype(self.dtype)))
             noise = gumbels[..., 0] - gumbels[..., 1]
             drawn[id(layer)] = layer(tf.constant(noise.reshape(-1, *layer.shape)))
-        return meta_step.align_masks(self.task_weights, drawn)
+        return align_masks(self.task_weights, drawn)
 
 
 def compute(case, jit):

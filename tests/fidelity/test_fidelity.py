@@ -4,9 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
-import fidelity
 import numpy as np
 import pytest
+
+from fidelity import compare as fidelity
 
 GOLDEN = Path(os.environ.get("MTNET_SHARED", "missing")) / "golden"
 FILES = sorted(GOLDEN.glob("*.npz"))

@@ -3,7 +3,8 @@
 import pytest
 
 from maml_baselines import METHODS, build_learner, resolve
-from mtnet_tf import Sinusoids, reports
+from mtnet_tf import Sinusoids
+from mtnet_tf.experiments import reports
 
 TINY = {"dim_hidden": 4, "num_updates": 1, "debug": True}
 

@@ -7,8 +7,9 @@ import tarfile
 import zipfile
 
 import pytest
-from data_prep_archives import encode_png, part_files, scribble, write_zip
-from data_prep_jpegs import jpegs
+
+from support.archives import encode_png, part_files, scribble, write_zip
+from support.jpegs import jpegs
 
 PART = "images_background"
 DRAWING = f"{PART}/Greek/character01/0000_01.png"

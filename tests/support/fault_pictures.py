@@ -4,8 +4,9 @@ import struct
 import zlib
 
 import numpy as np
-from data_prep_jpegs import encode, photo
 from PIL import Image
+
+from support.jpegs import encode, photo
 
 
 def announced(width, height):

@@ -3,8 +3,8 @@
 import os
 import tarfile
 
-from data_prep_archives import encode_png, part_files, scribble
-from data_prep_fault_archives import (
+from support.archives import encode_png, part_files, scribble
+from support.fault_archives import (
     DRAWING,
     PART,
     add_twice,
@@ -16,8 +16,8 @@ from data_prep_fault_archives import (
     with_members,
     zip_with_link,
 )
-from data_prep_fault_pictures import PICTURE_FAULTS
-from data_prep_faults import (
+from support.fault_pictures import PICTURE_FAULTS
+from support.faults import (
     JPEG,
     JUNK,
     PET,
@@ -45,7 +45,7 @@ from data_prep_faults import (
     with_csv,
     with_picture,
 )
-from data_prep_jpegs import csv_text, encode, jpegs, photo
+from support.jpegs import csv_text, encode, jpegs, photo
 
 CUT_OFF = encode_png(scribble(1))[:60]
 WHOLE_CLASS = {name: None for name in part_files(PART) if "Braille" in name}

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from data_prep_archives import PARTS, part_files, write_archives, write_folder, write_zip
-from data_prep_fault_archives import PART
-from data_prep_jpegs import csv_text, encode, photo, write_source
+
+from support.archives import PARTS, part_files, write_archives, write_folder, write_zip
+from support.fault_archives import PART
+from support.jpegs import csv_text, encode, photo, write_source
 
 JPEG = "images/0/n0100000001.jpg"
 PET = "cat/0.png"

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _FORBID = "import sys; sys.modules['mtnet_tf'] = sys.modules['data_prep'] = None\n"
 
 

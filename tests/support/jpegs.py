@@ -4,8 +4,9 @@ import io
 from pathlib import Path
 
 import numpy as np
-from data_prep_archives import write_folder
 from PIL import Image
+
+from support.archives import write_folder
 
 LISTS = {"train": ("n01", "n02", "n03"), "val": ("n04",), "test": ("n05", "n06")}
 PER_CLASS = 4

@@ -1,6 +1,6 @@
 """Kills a preparation at each of its file system operations, and runs it again.
 
-    python data_prep_kill_points.py FOLDER STEP NUM_PICTURES ARGUMENT...
+    python tests/support/kill_points.py FOLDER STEP NUM_PICTURES ARGUMENT...
 
 A child process runs `python -m data_prep ARGUMENT...`, with {} in an argument standing
 for a new folder of results, and ends without clean-up right before its n-th operation
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data_prep import load_packed
 from data_prep.__main__ import main
-from data_prep.atomic import LOCK_NAME
+from data_prep.io.atomic import LOCK_NAME
 
 KILLED = 137
 

@@ -3,11 +3,11 @@ import shutil
 
 import numpy as np
 import pytest
-from data_prep_archives import write_folder
-from data_prep_jpegs import encode, photo
 from PIL import Image
 
 from data_prep import DataError, ensure_folder, load_packed, load_picture, prepare_folder
+from support.archives import write_folder
+from support.jpegs import encode, photo
 
 SPLITS = ("train", "val", "test")
 CLASSES = [f"class {letter}" for letter in "abcdefghij"]
@@ -129,12 +129,12 @@ def test_the_cache_is_the_user_s_by_default(source, tmp_path, monkeypatch):
 
 
 def test_a_folder_that_changes_meanwhile_is_not_packed(source, cache, monkeypatch):
-    from data_prep import folder
+    from data_prep.folder import prepare
 
     def change(*args, **kwargs):
         write_folder(source, pictures(["class z"]))
 
-    monkeypatch.setattr(folder, "fill_splits", change)
+    monkeypatch.setattr(prepare, "fill_splits", change)
     with pytest.raises(DataError, match="changed while it was packed"):
         prepare_folder(source, cache, 8)
     assert [path.name for path in cache.iterdir()] == [".data_prep.lock"]

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from data_prep_archives import encode_png, scribble
-from data_prep_fault_pictures import announced
-from data_prep_jpegs import encode
 from PIL import Image
 
 from data_prep import DataError, load_picture
-from data_prep.drawings import ink, resize
+from data_prep.images.drawings import ink, resize
+from support.archives import encode_png, scribble
+from support.fault_pictures import announced
+from support.jpegs import encode
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
 PHOTO = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 40, 3), np.uint8))

@@ -2,11 +2,11 @@ import io
 
 import numpy as np
 import pytest
-from data_prep_archives import encode_png, scribble
 from PIL import Image
 
-from data_prep.drawings import decode_png, ink, resize
 from data_prep.errors import DataError
+from data_prep.images.drawings import decode_png, ink, resize
+from support.archives import encode_png, scribble
 
 
 def test_nearest_is_what_pillow_does_to_a_1_bit_picture_whatever_it_is_asked_for():

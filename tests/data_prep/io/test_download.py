@@ -5,10 +5,11 @@ import re
 import threading
 
 import pytest
-from data_prep_archives import NUM_CHARACTERS, PARTS, write_archives
 
-from data_prep import DataError, load_packed, omniglot_sources, prepare_omniglot
-from data_prep.omniglot_sources import CHARACTERS, MD5
+from data_prep import DataError, load_packed, prepare_omniglot
+from data_prep.omniglot import originals
+from data_prep.omniglot.originals import CHARACTERS, MD5
+from support.archives import NUM_CHARACTERS, PARTS, write_archives
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -28,7 +29,7 @@ def server(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         threading.Thread(target=httpd.serve_forever).start()
         url = f"http://127.0.0.1:{httpd.server_port}"
-        monkeypatch.setattr(omniglot_sources, "DOWNLOAD_URL", url)
+        monkeypatch.setattr(originals, "DOWNLOAD_URL", url)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.chdir(tmp_path)
         yield folder
@@ -58,7 +59,7 @@ def test_a_local_archive_needs_no_checksum(server, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
 def test_without_network_one_sentence_says_what_to_do(server, tmp_path, monkeypatch, url):
-    monkeypatch.setattr(omniglot_sources, "DOWNLOAD_URL", url)
+    monkeypatch.setattr(originals, "DOWNLOAD_URL", url)
     with pytest.raises(DataError) as caught:
         prepare_omniglot(tmp_path / "data")
     sentence = str(caught.value)

@@ -5,8 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_prep_archives import write_folder, write_zip
-from data_prep_jpegs import (
+from PIL import Image
+
+from data_prep import (
+    DataError,
+    ensure_miniimagenet,
+    load_packed,
+    load_picture,
+    prepare_miniimagenet,
+)
+from support.archives import write_folder, write_zip
+from support.jpegs import (
     LISTS,
     PER_CLASS,
     csv_files,
@@ -16,15 +25,6 @@ from data_prep_jpegs import (
     jpegs,
     photo,
     write_source,
-)
-from PIL import Image
-
-from data_prep import (
-    DataError,
-    ensure_miniimagenet,
-    load_packed,
-    load_picture,
-    prepare_miniimagenet,
 )
 
 SPLITS = ("train", "val", "test")

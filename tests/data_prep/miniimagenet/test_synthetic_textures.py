@@ -7,7 +7,7 @@ from data_prep import (
     load_packed,
     prepare_synthetic_miniimagenet,
 )
-from data_prep.textures import draw_texture
+from data_prep.miniimagenet.synthetic import draw_texture
 
 
 def nearest_neighbour_accuracy(images, num_episodes=300, num_ways=5):

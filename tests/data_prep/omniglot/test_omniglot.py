@@ -3,16 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_prep_archives import (
-    NUM_CHARACTERS,
-    PARTS,
-    SORTED_CLASSES,
-    part_files,
-    scribble,
-    write_archives,
-    write_folder,
-    write_zip,
-)
 from PIL import Image
 
 from data_prep import (
@@ -22,7 +12,17 @@ from data_prep import (
     prepare_omniglot,
     prepare_synthetic_omniglot,
 )
-from data_prep.omniglot_sources import CHARACTERS
+from data_prep.omniglot.originals import CHARACTERS
+from support.archives import (
+    NUM_CHARACTERS,
+    PARTS,
+    SORTED_CLASSES,
+    part_files,
+    scribble,
+    write_archives,
+    write_folder,
+    write_zip,
+)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep import DataError, load_packed, prepare_synthetic_omniglot
-from data_prep.synthetic import _alphabet_size, draw_alphabets
+from data_prep.omniglot.synthetic import _alphabet_size, draw_alphabets
 
 
 def pixels(num_classes, seed):

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 
 from maml_baselines import METHODS, build_learner, resolve
-from maml_baselines.maml_plus_plus import MAMLPlusPlus, PerStepRates, step_importance
-from maml_baselines.meta_curvature import MetaCurvatureRule, as_axes
-from maml_baselines.meta_lstm import LSTMRule
-from maml_baselines.meta_sgd import MetaSGDRule
-from maml_baselines.reptile import Reptile, minibatch
+from maml_baselines.gradient.maml_plus_plus import MAMLPlusPlus, PerStepRates, step_importance
+from maml_baselines.gradient.meta_curvature import MetaCurvatureRule, as_axes
+from maml_baselines.gradient.meta_lstm import LSTMRule
+from maml_baselines.gradient.meta_sgd import MetaSGDRule
+from maml_baselines.gradient.reptile import Reptile, minibatch
 from maml_baselines.resolving import fits
 from mtnet_tf import ImageClasses, MetaLearner, networks
 from mtnet_tf.tasks import Episode

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_baselines.llama import LLAMA, curvature_factors, log_determinant, output_factor
+from maml_baselines.gradient.llama import LLAMA, curvature_factors, log_determinant, output_factor
 from mtnet_tf import MetaLearner, TWConv2D, TWDense
-from mtnet_tf.inner_loop import initial_fast_weights
-from mtnet_tf.meta_step import find_task_weights, predict
+from mtnet_tf.layers.task_weights import find_task_weights
+from mtnet_tf.meta.inner_loop import initial_fast_weights
+from mtnet_tf.meta.meta_step import predict
 
 PLAIN = {"transform": False, "mask": None, "dtype": "float64"}
 SEED = tf.constant([0, 1])

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from maml_baselines.meta_lstm import LSTMRule, preprocess
+from maml_baselines.gradient.meta_lstm import LSTMRule, preprocess
 from mtnet_tf import MetaLearner, networks
-from mtnet_tf.inner_loop import adapt
+from mtnet_tf.meta.inner_loop import adapt
 
 
 def closed(rule, alpha):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_baselines.map_ranking import (
+from maml_baselines.metric.map_ranking import (
     best_ranking,
     direct_loss,
     hinge,

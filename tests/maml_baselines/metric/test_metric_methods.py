@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from maml_baselines import METHODS, build_learner, resolve
-from maml_baselines.matching import FullContextMatchingNetwork, attend
-from maml_baselines.prototypical import PrototypicalNetwork, prototypes
-from maml_baselines.supervised import classification_loss
+from maml_baselines.metric.matching import FullContextMatchingNetwork, attend
+from maml_baselines.metric.pretrained import classification_loss
+from maml_baselines.metric.prototypical import PrototypicalNetwork, prototypes
 from mtnet_tf import ImageClasses, evaluate
-from mtnet_tf.adaptation import Adapter
+from mtnet_tf.adaptation.adapter import Adapter
 from mtnet_tf.tasks import Episode
 
 SEED = tf.constant([0, 1])

@@ -7,11 +7,12 @@ import pytest
 
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
-from maml_baselines.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
-from maml_baselines.table_rows import Scores, row_of
-from maml_baselines.tables import methods_of, settings_of, write_table
-from mtnet_tf import run_experiment, runs
-from mtnet_tf.comparison import Result, pair
+from maml_baselines.tables.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
+from maml_baselines.tables.rows import Scores, row_of
+from maml_baselines.tables.write import methods_of, settings_of, write_table
+from mtnet_tf.experiments import run as run_experiment
+from mtnet_tf.experiments import run_folder
+from mtnet_tf.experiments.compare_runs import Result, pair
 
 TINY = ["--dim_hidden=4", "--num_test_episodes=20", "--num_test_updates=2", "--debug=True"]
 TINY += ["--log=False", "--num_updates=1", "--metatrain_iterations=2", "--validate_every=2"]
@@ -62,7 +63,7 @@ def test_steps_are_told_of_systems_that_take_some(adapts, steps, tmp_path):
     scores = {"episode": np.array([0.2, 0.5]), "another": np.array([0.2, 0.7])}
     result = Result({**record, "adapts_weights": adapts}, scores, None, tmp_path / "scores.csv")
     settings = settings_of({"datasource": "omniglot", "num_test_updates": 1}, "matching")
-    row = row_of("matching", settings, runs.Run(tmp_path / "run"), Scores(result, 1))
+    row = row_of("matching", settings, run_folder.Run(tmp_path / "run"), Scores(result, 1))
     assert row.steps == steps and row.measured.startswith("60.00 ± ")
 
 
@@ -76,7 +77,7 @@ def test_a_longer_evaluation_is_not_taken_for_done(tmp_path):
 def test_an_update_lr_that_changes_nothing_is_refused(tmp_path):
     given = {"dim_hidden": 4, "metatrain_iterations": 1, "num_test_episodes": 20, "debug": True}
     settings = resolve({"method": "metasgd", "log": False, "logdir": str(tmp_path), **given})
-    run = runs.Run(tmp_path / "run")
+    run = run_folder.Run(tmp_path / "run")
     options = {"say": lambda text: None, "verbose": 0}
     run_experiment.train_run(settings, run, "command", build_learner, **options)
     with pytest.raises(ValueError, match="--update_lr must be 0.05, as in training, with --meth"):
@@ -90,7 +91,7 @@ def test_an_evaluation_with_other_settings_is_not_the_rows(tmp_path):
     (row,) = write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command")
     settings = {**settings_of(given, "maml"), "update_lr": 0.5}
     options = {"say": lambda text: None, "verbose": 0}
-    run_experiment.evaluate_run(settings, runs.Run(tmp_path / row.run), **options)
+    run_experiment.evaluate_run(settings, run_folder.Run(tmp_path / row.run), **options)
     assert write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command") == [row]
 
 
@@ -120,7 +121,7 @@ def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_pat
     # An evaluation by other settings is not what the table shows.
     settings = {**settings_of(TINY_GIVEN, "mtnet"), "update_lr": 0.5, "logdir": str(tmp_path)}
     options = {"say": lambda text: None, "verbose": 0}
-    run_experiment.evaluate_run(settings, runs.Run(tmp_path / mtnet["run"]), **options)
+    run_experiment.evaluate_run(settings, run_folder.Run(tmp_path / mtnet["run"]), **options)
     assert main([*command, "--methods=tnet"]) == 0
     assert rows_of(path) == kept
     # Another MT-net is another reference, for all.

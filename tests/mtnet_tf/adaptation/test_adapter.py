@@ -11,9 +11,9 @@ from mtnet_tf import (
     networks,
     to_mtnet,
 )
-from mtnet_tf.adaptation import Adapter, shots
-from mtnet_tf.meta_step import adapt_to_support
-from mtnet_tf.meta_step import predict as predict_folded
+from mtnet_tf.adaptation.adapter import Adapter, shots
+from mtnet_tf.meta.meta_step import adapt_to_support
+from mtnet_tf.meta.meta_step import predict as predict_folded
 
 SHAPE, WAYS = (8, 8, 1), 3
 

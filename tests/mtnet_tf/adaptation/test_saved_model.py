@@ -2,17 +2,17 @@ import json
 import subprocess
 import sys
 
-import fresh_process
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_baselines.meta_sgd import MetaSGDRule
+from maml_baselines.gradient.meta_sgd import MetaSGDRule
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
-from mtnet_tf.adaptation import Adapter
-from mtnet_tf.export import read_metadata
-from mtnet_tf.losses import output_kind, probabilities
+from mtnet_tf.adaptation.adapter import Adapter
+from mtnet_tf.adaptation.saved_model import read_metadata
+from mtnet_tf.meta.losses import output_kind, probabilities
+from support import fresh_process
 
 SHAPE, WAYS = (8, 8, 1), 3
 

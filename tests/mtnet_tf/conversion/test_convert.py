@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from mtnet_tf import MetaLearner, fold, layers, to_mtnet
-from mtnet_tf.fast_weights import fast_weights
-from mtnet_tf.rebuilding import finalize_statistics
+from mtnet_tf.conversion.rebuilding import finalize_statistics
+from mtnet_tf.layers.fast_weights import fast_weights
 
 K = keras.layers
 
@@ -198,7 +198,7 @@ def test_layers_chosen_by_name_instance_or_predicate_adapt_and_no_others():
     for chosen in ([head.name], [head], lambda layer: layer is head):
         converted = to_mtnet(model, layers=chosen)
         kinds = [type(x) for x in converted.layers]
-        assert kinds == [K.Dense, layers.ExampleLayerNormalization, layers.TWDense]
+        assert kinds == [K.Dense, layers.ExactLayerNormalization, layers.TWDense]
 
 
 def test_nested_model_stands_for_its_layers():
@@ -309,7 +309,7 @@ def test_batch_statistics_cannot_be_folded():
 
 
 def test_the_authors_layer_normalisation_is_folded_into_a_stock_one(rng):
-    model = keras.Sequential([keras.Input((5, 4, 3)), layers.ExampleLayerNormalization()])
+    model = keras.Sequential([keras.Input((5, 4, 3)), layers.ExactLayerNormalization()])
     randomize(model)
     x = rng.normal(size=(2, 5, 4, 3)).astype("float32")
     np.testing.assert_allclose(fold(model)(x), model(x), rtol=1e-5, atol=1e-5)

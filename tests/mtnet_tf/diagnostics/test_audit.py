@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import MetaLearner, audit, layers, numerical, to_mtnet
+from mtnet_tf import MetaLearner, audit, layers, to_mtnet
+from mtnet_tf.diagnostics import numerical_derivatives
 
 K = keras.layers
 
@@ -150,4 +151,6 @@ def test_a_copy_in_float64_keeps_the_statistics_of_a_stock_normalization(rng):
     standardize = K.Normalization()
     standardize.adapt(x)
     model = keras.Sequential([keras.Input((2,)), standardize])
-    np.testing.assert_allclose(numerical.in_float64(model, x)(x), model(x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        numerical_derivatives.in_float64(model, x)(x), model(x), rtol=1e-5, atol=1e-5
+    )

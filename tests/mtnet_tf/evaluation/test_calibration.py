@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mtnet_tf.calibration import calibration, confusion
+from mtnet_tf.evaluation.calibration import calibration, confusion
 
 
 def test_answers_are_binned_by_their_confidence():

@@ -12,7 +12,7 @@ from mtnet_tf import (
     networks,
     seeds,
 )
-from mtnet_tf.fast_weights import SetStatistics, fast_weights
+from mtnet_tf.layers.fast_weights import SetStatistics, fast_weights
 
 
 def regression_learner(**options):

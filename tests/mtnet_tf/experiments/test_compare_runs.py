@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mtnet_tf.comparison import compare
-from mtnet_tf.runs import write_csv, write_json
+from mtnet_tf._files import write_csv, write_json
+from mtnet_tf.experiments.compare_runs import compare
 
 
 def run_folder(path, scores, metric="accuracy", split="test", inductive=None, suffix=""):

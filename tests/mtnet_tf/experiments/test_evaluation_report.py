@@ -4,16 +4,16 @@ import json
 import numpy as np
 import pytest
 
-from mtnet_tf import evaluation_report, runs
-from mtnet_tf.evaluation import Evaluation
-from mtnet_tf.settings import resolve
+from mtnet_tf.evaluation.evaluate import Evaluation
+from mtnet_tf.experiments import evaluation_report, run_folder
+from mtnet_tf.experiments.settings import resolve
 
 SETTINGS = resolve({"datasource": "omniglot", "num_classes": 2, "update_batch_size": 1})
 
 
 @pytest.fixture
 def run(tmp_path):
-    run = runs.Run(tmp_path / "run")
+    run = run_folder.Run(tmp_path / "run")
     run.start(SETTINGS, "command")
     return run
 

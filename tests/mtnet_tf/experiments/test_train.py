@@ -4,13 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from mtnet_tf import MetaLearner, Sinusoids, analysis, networks, recipes, reports, runs, training
-from mtnet_tf.settings import AUTHORS, DEFAULTS, check_same_run, resolve
+from mtnet_tf import MetaLearner, Sinusoids, networks
+from mtnet_tf.diagnostics import analysis
+from mtnet_tf.experiments import recipes, reports, run_folder
+from mtnet_tf.experiments import train as training
+from mtnet_tf.experiments.checkpoint import load_learner
+from mtnet_tf.experiments.settings import AUTHORS, DEFAULTS, check_same_run, resolve
 
 
 @pytest.fixture
 def run(tmp_path):
-    run = runs.Run(tmp_path / "run")
+    run = run_folder.Run(tmp_path / "run")
     run.start({"seed": 0}, "command")
     return run
 
@@ -50,7 +54,7 @@ def test_a_run_leaves_what_its_readers_expect(run):
     assert {"loss", "support_loss", "val_loss", "active_fraction"} <= set(rows[0])
     assert (run.path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert any((run.path / "tensorboard").iterdir())
-    best = runs.load_learner(run.find())
+    best = load_learner(run.find())
     lowest = min(rows, key=lambda row: row["val_loss"])
     assert int(best.optimizer.iterations) == lowest["iteration"]
     assert not list(run.path.rglob("*partial*"))
@@ -59,12 +63,12 @@ def test_a_run_leaves_what_its_readers_expect(run):
 def test_a_killed_run_resumes_to_the_same_bits(run, tmp_path):
     whole = new_learner()
     train(whole, run, 10)
-    other = runs.Run(tmp_path / "killed")
+    other = run_folder.Run(tmp_path / "killed")
     other.start({}, "")
     train(new_learner(), other, 6)
     # Rows written after the newest checkpoint are of the killed run.
     other.write_rows([*other.rows(), {**other.rows()[-1], "iteration": 7.0}])
-    resumed = runs.load_learner(other.latest())
+    resumed = load_learner(other.latest())
     train(resumed, other, 10)
     for ours, theirs in zip(resumed.model.variables, whole.model.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -98,7 +102,7 @@ def test_a_diverged_run_stops_and_keeps_its_checkpoints(run):
 
 def test_missing_and_broken_checkpoints_are_one_sentence(run, tmp_path):
     with pytest.raises(ValueError, match="No trained run in .*: train it first"):
-        runs.Run(tmp_path / "nothing").config()
+        run_folder.Run(tmp_path / "nothing").config()
     with pytest.raises(ValueError, match="No checkpoint of iteration 5 .* none"):
         run.find(5)
     path = run.checkpoints / "iteration_00000004.keras"
@@ -108,7 +112,7 @@ def test_missing_and_broken_checkpoints_are_one_sentence(run, tmp_path):
     for damaged in (b"PK broken", whole[:-40], whole[:middle] + b"xxxx" + whole[middle + 4 :]):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="is not a readable checkpoint of this package"):
-            runs.load_learner(path)
+            load_learner(path)
 
 
 def test_a_new_run_sets_an_older_one_aside(run):

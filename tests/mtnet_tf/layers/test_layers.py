@@ -8,55 +8,9 @@ import pytest
 import tensorflow as tf
 
 from mtnet_tf import layers
-from mtnet_tf.fast_weights import fast_weights
+from mtnet_tf.layers.fast_weights import fast_weights
+from support.layer_table import TABLE
 
-# (layer class, arguments, input shape without the batch)
-TABLE = [
-    (layers.TWDense, {"units": 3}, (4,)),
-    (layers.TWDense, {"units": 3, "mask": "weight", "activation": "tanh"}, (5, 4)),
-    (layers.TWDense, {"units": 3, "mask": None, "transform": False, "use_bias": False}, (4,)),
-    (layers.TWConv2D, {"filters": 3, "kernel_size": 3}, (7, 6, 2)),
-    (layers.TWConv2D, {"filters": 3, "kernel_size": (3, 2), "padding": "same"}, (7, 6, 2)),
-    (layers.TWConv2D, {"filters": 3, "kernel_size": 3, "padding": "same", "strides": 2}, (7, 6, 2)),
-    (layers.TWConv2D, {"filters": 3, "kernel_size": 2, "strides": (2, 3)}, (7, 6, 2)),
-    (layers.TWConv2D, {"filters": 3, "kernel_size": 3, "dilation_rate": 2}, (7, 6, 2)),
-    (
-        layers.TWConv2D,
-        {"filters": 3, "kernel_size": 3, "dilation_rate": 2, "padding": "same", "mask": "weight"},
-        (7, 6, 2),
-    ),
-    (layers.TWConv1D, {"filters": 3, "kernel_size": 3, "padding": "same"}, (7, 2)),
-    (
-        layers.TWConv1D,
-        {"filters": 3, "kernel_size": 2, "padding": "causal", "dilation_rate": 2},
-        (7, 2),
-    ),
-    (
-        layers.TWConv1D,
-        {"filters": 3, "kernel_size": 3, "padding": "causal", "strides": 2, "mask": "weight"},
-        (7, 2),
-    ),
-    (layers.TWDepthwiseConv2D, {"kernel_size": 3, "padding": "same", "strides": 2}, (7, 7, 3)),
-    (layers.TWDepthwiseConv2D, {"kernel_size": (3, 2), "depth_multiplier": 3}, (7, 6, 1)),
-    (
-        layers.TWDepthwiseConv2D,
-        {"kernel_size": 2, "dilation_rate": 2, "mask": "weight", "activation": "tanh"},
-        (7, 6, 3),
-    ),
-    (layers.TaskBatchNormalization, {}, (5, 4, 3)),
-    (layers.TaskBatchNormalization, {"axis": 1, "scale": True, "center": False}, (3, 4, 2)),
-    (layers.TaskBatchNormalization, {"frozen": True, "scale": True}, (5, 4, 3)),
-    (layers.TaskBatchNormalization, {"moving_statistics": True}, (3,)),
-    (layers.ExampleLayerNormalization, {"epsilon": 1e-6}, (5, 4, 3)),
-    (layers.ExampleLayerNormalization, {"axis": -1, "epsilon": 1e-3}, (5, 3)),
-    (layers.ExampleLayerNormalization, {"axis": [1, 2], "scale": False}, (5, 4, 3)),
-    (layers.ExampleLayerNormalization, {"axis": -1, "rms_scaling": True}, (5, 3)),
-    (layers.ExampleGroupNormalization, {"groups": 2}, (5, 4, 6)),
-    (layers.ExampleGroupNormalization, {"groups": 2, "axis": 1, "center": False}, (6, 4)),
-    (layers.ExampleGroupNormalization, {"groups": -1, "epsilon": 1e-5}, (5, 4, 3)),
-    (layers.BlockMaxPooling2D, {"pool_size": 2}, (5, 4, 3)),
-    (layers.MaskLogits, {"shape": (3,), "temperature": 0.5, "hard": False}, (3,)),
-]
 CELLS = [row for row in TABLE if issubclass(row[0], layers.TWLayer)]
 each_layer = pytest.mark.parametrize(("cls", "arguments", "shape"), TABLE)
 each_cell = pytest.mark.parametrize(("cls", "arguments", "shape"), CELLS)
@@ -234,8 +188,8 @@ def test_cells_train_like_ordinary_layers(kind, rng):
         (lambda: layers.TWConv2D(3, 0), "`kernel_size` must be a positive integer or a pair"),
         (lambda: layers.TWConv2D(3, 3, padding="full"), "`padding` must be 'valid' or 'same'"),
         (lambda: layers.TWConv2D(3, 3, strides=2, dilation_rate=2), "cannot both be above 1"),
-        (lambda: layers.ExampleGroupNormalization(0), "`groups` must be positive, or -1"),
-        (lambda: layers.ExampleGroupNormalization(2)(np.ones((2, 3))), "must be a multiple"),
+        (lambda: layers.ExactGroupNormalization(0), "`groups` must be positive, or -1"),
+        (lambda: layers.ExactGroupNormalization(2)(np.ones((2, 3))), "must be a multiple"),
         (lambda: layers.TWDense(3).build((None, None)), "last axis .* must be known"),
         (lambda: layers.TWConv2D(3, 3).build((None, 8, 8, None)), "channel axis .* must be known"),
         (lambda: layers.BlockMaxPooling2D()(keras.Input((None, 8, 3))), "must be known"),
@@ -261,7 +215,7 @@ def test_batch_normalisation_uses_the_statistics_of_each_task(rng):
 
 
 def test_layer_normalisation_is_per_example_over_space_and_channels(rng):
-    layer = layers.ExampleLayerNormalization(dtype="float64")
+    layer = layers.ExactLayerNormalization(dtype="float64")
     x = tf.constant(rng.normal(size=(5, 3, 3, 2)))
     layer(x)
     layer.gamma.assign([2.0, 3.0])
@@ -273,14 +227,14 @@ def test_layer_normalisation_is_per_example_over_space_and_channels(rng):
 
 STOCK = {
     layers.TaskBatchNormalization: keras.layers.BatchNormalization,
-    layers.ExampleLayerNormalization: keras.layers.LayerNormalization,
-    layers.ExampleGroupNormalization: keras.layers.GroupNormalization,
+    layers.ExactLayerNormalization: keras.layers.LayerNormalization,
+    layers.ExactGroupNormalization: keras.layers.GroupNormalization,
 }
 STAND_INS = [
     (cls, arguments, shape)
     for cls, arguments, shape in TABLE
-    if cls is layers.ExampleGroupNormalization
-    or (cls is layers.ExampleLayerNormalization and "axis" in arguments)
+    if cls is layers.ExactGroupNormalization
+    or (cls is layers.ExactLayerNormalization and "axis" in arguments)
     or (cls is layers.TaskBatchNormalization and {"frozen", "moving_statistics"} & set(arguments))
 ]
 

@@ -4,8 +4,7 @@ import tensorflow as tf
 from scipy import stats
 from tensorflow_probability import distributions as tfd
 
-from mtnet_tf import masks
-from mtnet_tf.layers import MaskLogits
+from mtnet_tf.layers import MaskLogits, masks
 
 LOGITS = tf.constant([-2.0, -0.3, 0.0, 0.7, 3.0], tf.float64)
 

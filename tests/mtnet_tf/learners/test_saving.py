@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
-import fresh_process
 import keras
 import numpy as np
 import pytest
-import test_layers
 
-from mtnet_tf import Episode, FewShotCrossentropy, MetaLearner, Sinusoids, networks, runs
+from mtnet_tf import (
+    Episode,
+    FewShotCrossentropy,
+    MetaLearner,
+    Sinusoids,
+    networks,
+)
+from mtnet_tf.experiments.checkpoint import load_learner
+from support import fresh_process, layer_table
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 
 LOAD_ALL = """
 import sys
@@ -44,7 +50,7 @@ def train(learner, steps):
 
 def layer_models():
     """One model of every public layer."""
-    for cls, arguments, shape in {row[0]: row for row in test_layers.TABLE}.values():
+    for cls, arguments, shape in {row[0]: row for row in layer_table.TABLE}.values():
         yield cls.__name__, keras.Sequential([keras.Input(shape), cls(**arguments)]), shape
 
 
@@ -71,7 +77,7 @@ def test_layers_learners_and_adapted_models_load_in_a_fresh_process(tmp_path, rn
 
 @pytest.mark.parametrize("version", sorted(p.stem for p in CHECKPOINTS.glob("*.keras")))
 def test_checkpoints_of_older_versions_still_load_and_go_on(version):
-    learner = runs.load_learner(CHECKPOINTS / f"{version}.keras")
+    learner = load_learner(CHECKPOINTS / f"{version}.keras")
     expected = np.load(CHECKPOINTS / f"{version}.npz")
     x, y, query = (expected[name] for name in ("support_x", "support_y", "query_x"))
     for statistics in ("support", "query"):

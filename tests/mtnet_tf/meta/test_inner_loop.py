@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from mtnet_tf import adapt
-from mtnet_tf.inner_loop import initial_fast_weights
+from mtnet_tf.meta.inner_loop import initial_fast_weights
 
 
 def quadratic(matrix):

@@ -3,9 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import FewShotCrossentropy, layers, meta_step, networks
-from mtnet_tf.fast_weights import SetStatistics
-from mtnet_tf.losses import task_losses
+from mtnet_tf import FewShotCrossentropy, layers, networks
+from mtnet_tf.layers.fast_weights import SetStatistics
+from mtnet_tf.layers.task_weights import find_task_weights
+from mtnet_tf.meta import meta_step
+from mtnet_tf.meta.losses import task_losses
+from mtnet_tf.meta.mask_sampler import MaskSampler, align_masks
 from mtnet_tf.tasks import Episode
 
 LOSS = FewShotCrossentropy(1)
@@ -23,7 +26,7 @@ def small_network(**cell_options):
 
 
 def gradients(model, episode, masks=None, **options):
-    weights = meta_step.find_task_weights(model)
+    weights = find_task_weights(model)
     options = {"num_inner_steps": 2, "step_size": 0.1, "masks": masks, **options}
     return meta_step.meta_gradients(
         model, weights, model.trainable_variables, LOSS, episode, **options
@@ -59,8 +62,8 @@ def test_identity_t_and_full_mask_is_maml(episode):
 
 def test_empty_mask_changes_nothing(episode):
     model = small_network()
-    weights = meta_step.find_task_weights(model)
-    empty = meta_step.align_masks(
+    weights = find_task_weights(model)
+    empty = align_masks(
         weights,
         {id(w.mask_logits): tf.zeros([1, *w.mask_logits.shape], tf.float64) for w in weights},
     )
@@ -71,8 +74,8 @@ def test_empty_mask_changes_nothing(episode):
 
 def test_masked_units_of_the_network_keep_their_weights(episode):
     model = small_network()
-    weights = meta_step.find_task_weights(model)
-    masks = meta_step.MaskSampler(weights, 3, SEED)
+    weights = find_task_weights(model)
+    masks = MaskSampler(weights, 3, SEED)
     result, _ = gradients(model, episode, masks)
     drawn = masks(0)
     for start, end, mask in zip(*result.adaptation.trajectory[::2], drawn, strict=True):
@@ -105,7 +108,7 @@ def test_meta_gradient_is_the_mean_over_tasks_taken_alone(episode):
 @pytest.mark.parametrize("jit", [False, True])
 def test_compiled_equals_eager(episode, jit):
     model = small_network()
-    masks = meta_step.MaskSampler(meta_step.find_task_weights(model), 3, SEED)
+    masks = MaskSampler(find_task_weights(model), 3, SEED)
     drawn = masks(0)
     compiled = tf.function(
         lambda: gradients(model, episode, lambda step: drawn)[1], jit_compile=jit, autograph=False
@@ -127,7 +130,7 @@ def test_first_order_gradient_is_that_at_the_adapted_weights(episode):
     model = small_network(mask=None)
     one = Episode(*(x[:1] for x in episode[:4]))
     result, first = gradients(model, one, first_order=True)
-    adapted, weights = result.adaptation.fast_weights, meta_step.find_task_weights(model)
+    adapted, weights = result.adaptation.fast_weights, find_task_weights(model)
     with tf.GradientTape() as tape:
         tape.watch(adapted)
         predictions = meta_step.predict(model, weights, adapted, one.query_x)
@@ -142,16 +145,16 @@ def test_first_order_gradient_is_that_at_the_adapted_weights(episode):
 
 def test_zeta_learns_through_the_mask_even_in_first_order(episode):
     model = small_network()
-    masks = meta_step.MaskSampler(meta_step.find_task_weights(model), 3, SEED)
+    masks = MaskSampler(find_task_weights(model), 3, SEED)
     _, found = gradients(model, episode, masks, first_order=True)
     by_name = zip(model.trainable_variables, found, strict=True)
     assert all(np.any(g != 0) for v, g in by_name if v.name == "mask_logits")
 
 
 def test_unit_masks_are_drawn_once_per_task_and_redrawn_only_if_asked(episode):
-    weights = meta_step.find_task_weights(small_network())
-    once = meta_step.MaskSampler(weights, 3, SEED)
-    redrawn = meta_step.MaskSampler(weights, 3, SEED, redraw=True)
+    weights = find_task_weights(small_network())
+    once = MaskSampler(weights, 3, SEED)
+    redrawn = MaskSampler(weights, 3, SEED, redraw=True)
     np.testing.assert_array_equal(once(0)[0], once(1)[0])
     np.testing.assert_array_equal(once(0)[0], redrawn(0)[0])
     assert np.any(redrawn(0)[0] != redrawn(1)[0])
@@ -159,8 +162,8 @@ def test_unit_masks_are_drawn_once_per_task_and_redrawn_only_if_asked(episode):
 
 def test_most_probable_masks_are_the_sign_of_zeta():
     model = small_network()
-    weights = meta_step.find_task_weights(model)
-    masks = meta_step.MaskSampler(weights, 3, SEED, most_probable=True)(0)
+    weights = find_task_weights(model)
+    masks = MaskSampler(weights, 3, SEED, most_probable=True)(0)
     logits = weights[0].mask_logits.logits.numpy()
     np.testing.assert_array_equal(np.ravel(masks[0]), logits >= 0)
 
@@ -180,14 +183,14 @@ def test_regularisers_of_the_model_join_the_meta_loss(episode):
 def test_frozen_cells_do_not_adapt():
     model = small_network()
     model.layers[0].trainable = False
-    assert len(meta_step.find_task_weights(model)) == 8
+    assert len(find_task_weights(model)) == 8
 
 
 def test_model_without_built_cells_is_refused():
     with pytest.raises(ValueError, match="at least one built, trainable"):
-        meta_step.find_task_weights(keras.Sequential([layers.TWDense(3)]))
+        find_task_weights(keras.Sequential([layers.TWDense(3)]))
     with pytest.raises(ValueError, match="at least one built, trainable TWDense or TWConv2D"):
-        meta_step.find_task_weights(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+        find_task_weights(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
 
 
 def test_losses_are_reduced_within_each_task():

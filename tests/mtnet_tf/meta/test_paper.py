@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import meta_step, networks
+from mtnet_tf import networks
 from mtnet_tf.layers import TWDense
+from mtnet_tf.meta import meta_step
+from mtnet_tf.meta.mask_sampler import MaskSampler
 
 STEP = 0.05
 
@@ -32,7 +34,7 @@ def one_step(transform, kernel, mask, x, gradient_of_y):
         return tf.reduce_sum(y * gradient_of_y, -1) * len(x)  # the mean over examples undone
 
     support = (tf.constant(x)[None], tf.zeros([1, len(x), units], tf.float64))
-    sampler = meta_step.MaskSampler(model_weights, 1, tf.constant([1, 2]))
+    sampler = MaskSampler(model_weights, 1, tf.constant([1, 2]))
 
     def model(inputs, training):
         return cell(inputs)

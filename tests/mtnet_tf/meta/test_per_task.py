@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import MetaLearner, layers, meta_step
-from mtnet_tf.fast_weights import SetStatistics
-from mtnet_tf.task_weights import find_task_weights
+from mtnet_tf import MetaLearner, layers
+from mtnet_tf.layers.fast_weights import SetStatistics
+from mtnet_tf.layers.task_weights import find_task_weights
+from mtnet_tf.meta import meta_step
+from mtnet_tf.meta.mask_sampler import MaskSampler
 from mtnet_tf.tasks import Episode
 
 MSE = keras.losses.MeanSquaredError()
@@ -60,7 +62,7 @@ def randomize(model, rng):
 
 
 def meta_gradients(model, weights, episode, **options):
-    masks = meta_step.MaskSampler(weights, 3, SEED)
+    masks = MaskSampler(weights, 3, SEED)
     options = {"num_inner_steps": 1, "step_size": 0.1, "masks": masks, **options}
 
     @tf.function(autograph=False)

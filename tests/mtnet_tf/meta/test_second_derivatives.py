@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import layers, losses, meta_step, networks
+from mtnet_tf import layers, networks
+from mtnet_tf.layers.task_weights import find_task_weights
+from mtnet_tf.meta import losses, meta_step
+from mtnet_tf.meta.mask_sampler import MaskSampler
 
 SOFT = {"hard_mask": False}  # a straight-through gradient is no derivative, a soft mask's is
 LAYERS = {
@@ -19,8 +22,8 @@ LAYERS = {
     "TWConv1D": (lambda: layers.TWConv1D(3, 2, padding="causal", dtype="float64"), (5, 2)),
     "TWDepthwiseConv2D": (lambda: layers.TWDepthwiseConv2D(2, dtype="float64"), (3, 3, 2)),
     "TaskBatchNormalization": (lambda: layers.TaskBatchNormalization(dtype="float64"), (3, 3, 2)),
-    "ExampleLayerNormalization": (
-        lambda: layers.ExampleLayerNormalization(dtype="float64"),
+    "ExactLayerNormalization": (
+        lambda: layers.ExactLayerNormalization(dtype="float64"),
         (3, 3, 2),
     ),
     "TaskBatchNormalization frozen": (
@@ -31,12 +34,12 @@ LAYERS = {
         lambda: layers.TaskBatchNormalization(axis=1, scale=True, dtype="float64"),
         (2, 3),
     ),
-    "ExampleLayerNormalization of one axis": (
-        lambda: layers.ExampleLayerNormalization(axis=-1, epsilon=1e-3, dtype="float64"),
+    "ExactLayerNormalization of one axis": (
+        lambda: layers.ExactLayerNormalization(axis=-1, epsilon=1e-3, dtype="float64"),
         (3, 4),
     ),
-    "ExampleGroupNormalization": (
-        lambda: layers.ExampleGroupNormalization(2, dtype="float64"),
+    "ExactGroupNormalization": (
+        lambda: layers.ExactGroupNormalization(2, dtype="float64"),
         (3, 4),
     ),
     "BlockMaxPooling2D": (lambda: layers.BlockMaxPooling2D(dtype="float64"), (4, 4, 2)),
@@ -101,19 +104,19 @@ def test_meta_gradient_is_the_numerical_one(
             image_episode(image_shape=model.input_shape[1:]),
             losses.FewShotCrossentropy(1),
         )
-    weights = meta_step.find_task_weights(model)
+    weights = find_task_weights(model)
     seed = tf.constant([1, 2])
     parameters = model.trainable_variables
     options = {"num_inner_steps": num_inner_steps, "step_size": 0.1}
 
     @tf.function(autograph=False)
     def value():
-        masks = meta_step.MaskSampler(weights, episode.query_x.shape[0], seed)
+        masks = MaskSampler(weights, episode.query_x.shape[0], seed)
         return meta_step.meta_loss(model, weights, loss, episode, masks=masks, **options).value
 
     @tf.function(autograph=False)
     def gradient():
-        masks = meta_step.MaskSampler(weights, episode.query_x.shape[0], seed)
+        masks = MaskSampler(weights, episode.query_x.shape[0], seed)
         return meta_step.meta_gradients(
             model, weights, parameters, loss, episode, masks=masks, **options
         )[1]

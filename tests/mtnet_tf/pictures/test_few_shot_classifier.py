@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks, runs
-from mtnet_tf.adaptation import Adapter
-from mtnet_tf.few_shot_classifier import FewShotClassifier
-from mtnet_tf.prediction import find_support, predict_pictures
-from mtnet_tf.preparation import Preparation
+from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
+from mtnet_tf.adaptation.adapter import Adapter
+from mtnet_tf.experiments import run_folder as runs
+from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
+from mtnet_tf.pictures.image_preparation import Preparation
+from mtnet_tf.pictures.prediction import find_support, predict_pictures
 
 SHAPE, WAYS = (12, 12, 1), 4
 LABELS = ["column", "row", "stairs"]

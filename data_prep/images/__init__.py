@@ -1,0 +1,28 @@
+"""TODO data_prep.images."""
+
+from data_prep.images.decoding import MAX_BYTES, SUFFIXES, check_shape, decode, fit, load_picture
+from data_prep.images.drawings import (
+    DECODE_ERRORS,
+    RESAMPLINGS,
+    Resampling,
+    check_resampling,
+    decode_png,
+    ink,
+    resize,
+)
+
+__all__ = [
+    "DECODE_ERRORS",
+    "MAX_BYTES",
+    "RESAMPLINGS",
+    "SUFFIXES",
+    "Resampling",
+    "check_resampling",
+    "check_shape",
+    "decode",
+    "decode_png",
+    "fit",
+    "ink",
+    "load_picture",
+    "resize",
+]

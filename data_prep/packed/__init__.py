@@ -1,0 +1,28 @@
+"""TODO data_prep.packed."""
+
+from data_prep.packed.overlap import Overlap, find_overlap
+from data_prep.packed.reading import PackedImages, is_packed, load_packed
+from data_prep.packed.splits import (
+    SPLITS,
+    check_disjoint,
+    count,
+    fill_splits,
+    holds_splits,
+    listed,
+)
+from data_prep.packed.writing import write_packed
+
+__all__ = [
+    "SPLITS",
+    "Overlap",
+    "PackedImages",
+    "check_disjoint",
+    "count",
+    "fill_splits",
+    "find_overlap",
+    "holds_splits",
+    "is_packed",
+    "listed",
+    "load_packed",
+    "write_packed",
+]

@@ -1,0 +1,3 @@
+"""TODO maml_baselines.gradient."""
+
+__all__ = []

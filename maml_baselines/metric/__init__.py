@@ -1,0 +1,3 @@
+"""TODO maml_baselines.metric."""
+
+__all__ = []

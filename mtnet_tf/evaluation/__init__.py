@@ -1,0 +1,14 @@
+"""TODO mtnet_tf.evaluation."""
+
+from mtnet_tf.evaluation.calibration import calibration, confusion
+from mtnet_tf.evaluation.evaluate import Evaluation, evaluate
+from mtnet_tf.evaluation.intervals import bootstrap_interval, summarize
+
+__all__ = [
+    "Evaluation",
+    "bootstrap_interval",
+    "calibration",
+    "confusion",
+    "evaluate",
+    "summarize",
+]

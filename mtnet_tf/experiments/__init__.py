@@ -1,0 +1,58 @@
+"""TODO mtnet_tf.experiments."""
+
+from mtnet_tf.experiments.build import (
+    build_learner,
+    build_network,
+    compile_learner,
+    make_optimizer,
+    query_loss_unit,
+    support_loss_unit,
+)
+from mtnet_tf.experiments.checkpoint import load_learner
+from mtnet_tf.experiments.compare_runs import Result, align, compare, read_results
+from mtnet_tf.experiments.plots import plot_scores
+from mtnet_tf.experiments.recipes import DATA_SOURCES
+from mtnet_tf.experiments.reports import run_name, settings_table, task_name
+from mtnet_tf.experiments.run import evaluate_run, train_run
+from mtnet_tf.experiments.run_folder import Run
+from mtnet_tf.experiments.settings import (
+    ACTIONS,
+    AUTHORS,
+    DEFAULTS,
+    IMAGES,
+    OURS,
+    check_same_run,
+    help_of,
+)
+from mtnet_tf.experiments.terminal import exit_status, say
+
+__all__ = [
+    "ACTIONS",
+    "AUTHORS",
+    "DATA_SOURCES",
+    "DEFAULTS",
+    "IMAGES",
+    "OURS",
+    "Result",
+    "Run",
+    "align",
+    "build_learner",
+    "build_network",
+    "check_same_run",
+    "compare",
+    "compile_learner",
+    "evaluate_run",
+    "exit_status",
+    "help_of",
+    "load_learner",
+    "make_optimizer",
+    "plot_scores",
+    "query_loss_unit",
+    "read_results",
+    "run_name",
+    "say",
+    "settings_table",
+    "support_loss_unit",
+    "task_name",
+    "train_run",
+]

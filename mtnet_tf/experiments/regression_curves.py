@@ -1,0 +1,52 @@
+"""A few regression tasks before and after adaptation (Figure 4, appendix C)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mtnet_tf import seeds
+
+
+class RegressionCurves(NamedTuple):
+    """What a network predicts for B regression tasks at some inner steps.
+
+    Attributes:
+      steps: S numbers of inner steps.
+      support_x, support_y: [B, K].
+      x, y: [B, m], the tasks' functions, x ascending.
+      predictions: [S, B, m].
+    """
+
+    steps: tuple
+    support_x: np.ndarray
+    support_y: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    predictions: np.ndarray
+
+
+def regression_curves(learner, tasks, *, num_tasks=4, steps=(0, 1, 2, 5, 10), seed=0):
+    """Adapts a learner to a few tasks and follows its predictions (Figure 4, appendix C).
+
+    Args:
+      learner: compiled `MetaLearner`.
+      tasks: regression `TaskDistribution` with many query points, which draw the curves.
+      num_tasks: B.
+      steps: after which inner steps to look.
+      seed: of the tasks and the masks.
+
+    Returns:
+      `RegressionCurves`.
+    """
+    episode = tasks.sample(seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, 0), num_tasks)
+    mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)
+    support = (episode.support_x, episode.support_y)
+    predictors = learner.predictors(support, max(steps), mask_seed)
+    # The first input is x; an oracle sees the task's identity beside it.
+    x, y = episode.query_x.numpy()[..., 0], episode.query_y.numpy()[..., 0]
+    order = np.argsort(x, 1)
+    found = [predictors[step](episode.query_x) for step in steps]
+    found = np.reshape([f.numpy() for f in found], [len(steps), num_tasks, -1])
+    support = (episode.support_x.numpy()[..., 0], episode.support_y.numpy()[..., 0])
+    x, y = (np.take_along_axis(v, order, 1) for v in (x, y))
+    return RegressionCurves(steps, *support, x, y, np.take_along_axis(found, order[None], 2))

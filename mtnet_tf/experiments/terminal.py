@@ -1,0 +1,29 @@
+"""What a command prints, and its exit status."""
+
+import sys
+
+
+def say(text):
+    """Prints a line."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def exit_status(program, work):
+    """Runs a command line; a bad input is one sentence, never a traceback.
+
+    Args:
+      program: its name, before the sentence.
+      work: function without arguments -> exit status.
+
+    Returns:
+      That status, or 2 for a bad input, 130 for an interruption.
+    """
+    try:
+        return work()
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{program}: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
+        return 130

@@ -1,0 +1,67 @@
+"""The masks of a meta-step."""
+
+import tensorflow as tf
+
+from mtnet_tf import seeds
+
+
+class MaskSampler:
+    """The masks of a meta-step, aligned with the task weights.
+
+    One draw per `MaskLogits`: the weights and the bias of a unit share theirs.
+    """
+
+    def __init__(self, task_weights, num_tasks, seed, *, redraw=False, most_probable=False):
+        """Stores what to draw.
+
+        Args:
+          task_weights: list of `TaskWeight`.
+          num_tasks: B.
+          seed: stateless seed, int32 [2].
+          redraw: draws new masks at each inner step, as the authors' code does with weight
+            masks; default: once per task, as the paper says.
+          most_probable: no noise: 1 where zeta >= 0.
+        """
+        self._task_weights = task_weights
+        self._num_tasks = num_tasks
+        self._seed = seed
+        self._redraw = redraw
+        self._most_probable = most_probable
+        self._drawn = None
+
+    def __call__(self, step):
+        """Masks of one inner step: a list with a tensor or None for each task weight."""
+        if self._drawn is None or self._redraw:
+            self._drawn = self._draw(step)
+        return align_masks(self._task_weights, self._drawn)
+
+    def _draw(self, step):
+        layers = {id(w.mask_logits): w.mask_logits for w in self._task_weights if w.mask_logits}
+        drawn = {}
+        for i, (key, layer) in enumerate(layers.items()):
+            if self._most_probable:
+                drawn[key] = layer.most_probable()[None]
+            else:
+                seed = seeds.fold_in(self._seed, step * len(layers) + i)
+                drawn[key] = layer.sample(self._num_tasks, seed)
+        return drawn
+
+
+def align_masks(task_weights, drawn):
+    """Shapes masks to broadcast against the fast weights.
+
+    Args:
+      task_weights: list of `TaskWeight`.
+      drawn: dict from `id(mask_logits)` to a mask [B or 1, *shape].
+
+    Returns:
+      List with, for each weight, a mask of its rank plus one, or None.
+    """
+    aligned = []
+    for variable, mask_logits, _ in task_weights:
+        mask = drawn[id(mask_logits)] if mask_logits else None
+        if mask is not None and len(mask_logits.shape) < len(variable.shape):
+            ones = [1] * (len(variable.shape) - 1)
+            mask = tf.reshape(mask, [-1, *ones, mask.shape[-1]])  # one entry per output unit
+        aligned.append(mask)
+    return aligned

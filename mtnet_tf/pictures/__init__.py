@@ -1,0 +1,11 @@
+"""TODO mtnet_tf.pictures."""
+
+from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
+from mtnet_tf.pictures.image_preparation import Preparation
+from mtnet_tf.pictures.prediction import predict_pictures
+
+__all__ = [
+    "FewShotClassifier",
+    "Preparation",
+    "predict_pictures",
+]

@@ -1,0 +1,1 @@
+"""The authors' reference numbers against ours."""
