@@ -5,7 +5,7 @@
 For each architecture: the largest difference of the outputs before and after `to_mtnet` (and
 after `fold`) in float64 and float32, with random weights and moving statistics; which layers were
 converted; seconds per meta-step (2 tasks of 4 pictures, one inner step, all cells adapt, without
-XLA) with the tasks folded into the batch and taken one by one.
+XLA) with the tasks flattened into the batch and taken one by one.
 """
 
 import argparse

@@ -35,10 +35,10 @@ def stateless_seed(seed, purpose, iteration):
       int32 tensor [2].
     """
     base = tf.constant([seed & 0x7FFFFFFF, int(purpose)], tf.int32)
-    return fold_in(base, iteration)
+    return derive(base, iteration)
 
 
-def fold_in(seed, number):
+def derive(seed, number):
     """A new seed from a seed and a number.
 
     Args:

@@ -1,4 +1,7 @@
-"""TODO data_prep.folder."""
+"""A user's own folder of images.
+
+May import: `preparation`, `packed`, `images`, `io`, `errors`.
+"""
 
 from data_prep.folder.prepare import default_packed_dir, ensure_folder, prepare_folder
 

@@ -1,4 +1,7 @@
-"""TODO data_prep.images."""
+"""Decoding and resizing images.
+
+May import: `errors`.
+"""
 
 from data_prep.images.decoding import MAX_BYTES, SUFFIXES, check_shape, decode, fit, load_picture
 from data_prep.images.drawings import (

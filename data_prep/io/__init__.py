@@ -1,4 +1,7 @@
-"""TODO data_prep.io."""
+"""Reading sources and writing files: archives, downloads, atomic folders, parallel work.
+
+May import: `errors`.
+"""
 
 from data_prep.io.archives import open_source
 from data_prep.io.atomic import (

@@ -1,4 +1,7 @@
-"""TODO data_prep.miniimagenet."""
+"""MiniImagenet, and procedurally drawn textures in its place.
+
+May import: `preparation`, `packed`, `images`, `io`, `errors`.
+"""
 
 from data_prep.miniimagenet.prepare import (
     ensure_miniimagenet,

@@ -1,4 +1,7 @@
-"""TODO data_prep.omniglot."""
+"""Omniglot, and procedurally drawn characters in its place.
+
+May import: `preparation`, `packed`, `images`, `io`, `errors`.
+"""
 
 from data_prep.omniglot.prepare import (
     ensure_omniglot,

@@ -1,4 +1,7 @@
-"""TODO data_prep.packed."""
+"""Packed image arrays: reading, writing, splits, and what splits share.
+
+May import: `images`, `io`, `errors`.
+"""
 
 from data_prep.packed.overlap import Overlap, find_overlap
 from data_prep.packed.reading import PackedImages, is_packed, load_packed

@@ -1,3 +1,6 @@
-"""TODO maml_baselines.gradient."""
+"""Methods that adapt by gradients, one file per method.
+
+May import: `mtnet_tf`.
+"""
 
 __all__ = []

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from mtnet_tf import MetaLearner
 from mtnet_tf.experiments import build_learner
-from mtnet_tf.layers import fast_weights
-from mtnet_tf.meta import count_tasks, fold_tasks
+from mtnet_tf.layers import FastWeightScope
+from mtnet_tf.meta import count_tasks, flatten_tasks
 
 # Weight of the log-determinant, as cross-validated in section 5.2 for MiniImagenet, where the
 # unit of the loss is not said.
@@ -66,8 +66,8 @@ def curvature_factors(model, task_weights, weights, x, is_class):
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(weights)
         values = zip([w.variable for w in task_weights], weights, strict=True)
-        with fast_weights(values, num_tasks, cells=cells):
-            predictions = model(fold_tasks(x), training=True)
+        with FastWeightScope(values, num_tasks, cells=cells):
+            predictions = model(flatten_tasks(x), training=True)
         factor = tf.stop_gradient(output_factor(predictions, is_class))
         directions = [
             tf.reduce_sum(factor[:, :, c] * predictions) for c in range(predictions.shape[-1])
@@ -147,7 +147,7 @@ class LLAMA(MetaLearner):
         pairs = curvature_factors(
             self.model,
             self.task_weights,
-            result.adaptation.fast_weights,
+            result.trajectory.fast_weights,
             episode.query_x,
             episode.query_y.dtype.is_integer,
         )

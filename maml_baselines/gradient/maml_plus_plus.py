@@ -117,13 +117,13 @@ class MAMLPlusPlus(MetaLearner):
         progress = tf.minimum(done / self.multi_step_iterations, 1.0)
         importance = step_importance(self.num_inner_steps, progress)
         losses = [
-            self._loss_after(s, result.adaptation, episode) for s in range(1, self.num_inner_steps)
+            self._loss_after(s, result.trajectory, episode) for s in range(1, self.num_inner_steps)
         ]
         losses.append(result.value)
         return result._replace(value=tf.reduce_sum(importance * tf.stack(losses)))
 
-    def _loss_after(self, step, adaptation, episode):
-        early = adaptation._replace(trajectory=adaptation.trajectory[: step + 1])
+    def _loss_after(self, step, trajectory, episode):
+        early = trajectory._replace(weights=trajectory.weights[: step + 1])
         return query_loss(self.model, self.task_weights, self.task_loss, episode, early).value
 
     def get_config(self):

@@ -46,10 +46,10 @@ class Reptile(MetaLearner):
         masks = self.masks(count_tasks(episode.support_x), seed)
         options = {"num_inner_steps": self.num_inner_steps, "masks": masks, "training": True}
         support = functools.partial(minibatch, episode, seed)
-        adaptation = self.adapt_weights(support, **options)
-        losses = tf.stack(adaptation.support_losses)  # [S, B]
+        trajectory = self.adapt_weights(support, **options)
+        losses = tf.stack(trajectory.support_losses)  # [S, B]
         value = self.step_size * tf.reduce_sum(tf.reduce_mean(losses, 1))
-        args = self.model, self.task_weights, self.task_loss, episode, adaptation
+        args = self.model, self.task_weights, self.task_loss, episode, trajectory
         return query_loss(*args)._replace(value=value)
 
 

@@ -1,3 +1,6 @@
-"""TODO maml_baselines.metric."""
+"""Methods that compare embeddings, one file per method.
+
+May import: `mtnet_tf`.
+"""
 
 __all__ = []

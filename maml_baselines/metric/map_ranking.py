@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from maml_baselines.metric.matching import cosine_similarity
 from maml_baselines.metric.metric_learner import MetricLearner
-from mtnet_tf.meta import Adaptation, MetaLoss, fold_tasks
+from mtnet_tf.meta import InnerTrajectory, MetaLoss, flatten_tasks
 
 
 def ranking_values(positives, negatives, weight=1.0):
@@ -129,8 +129,8 @@ class MAPRanking(MetricLearner):
             tf.concat([support, query], 1), labels, self.num_train_ways, LOSSES[self.ranking_loss]
         )
         one_hot = tf.one_hot(episode.support_y, self.num_train_ways, dtype=support.dtype)
-        answers = fold_tasks(self.compare(support, one_hot, query))
-        return MetaLoss(tf.reduce_mean(losses), answers, losses, Adaptation([], []))
+        answers = flatten_tasks(self.compare(support, one_hot, query))
+        return MetaLoss(tf.reduce_mean(losses), answers, losses, InnerTrajectory([], []))
 
     def compare(self, support, labels, query):
         """The score of the ranking that puts a class first: its mean cosine less the others'."""

@@ -6,7 +6,14 @@ import functools
 import tensorflow as tf
 
 from mtnet_tf import EpisodicLearner
-from mtnet_tf.meta import Adaptation, MetaLoss, count_tasks, fold_tasks, predict, task_losses
+from mtnet_tf.meta import (
+    InnerTrajectory,
+    MetaLoss,
+    count_tasks,
+    flatten_tasks,
+    predict,
+    task_losses,
+)
 
 
 class MetricLearner(EpisodicLearner):
@@ -53,7 +60,7 @@ class MetricLearner(EpisodicLearner):
         support_x, support_y = support
         embedded = self.embed(support_x, training)
         labels = tf.one_hot(support_y, num_ways, dtype=embedded.dtype)
-        return fold_tasks(self.compare(embedded, labels, self.embed(x, training, statistics)))
+        return flatten_tasks(self.compare(embedded, labels, self.embed(x, training, statistics)))
 
     def meta_loss(self, episode, seed, *, training):
         """The loss of the answers to the query sets, a `MetaLoss`."""
@@ -61,8 +68,8 @@ class MetricLearner(EpisodicLearner):
         support = (episode.support_x, episode.support_y)
         answers = self.answer(support, ways, episode.query_x, training=training)
         num_tasks = count_tasks(episode.query_x)
-        losses = task_losses(self.task_loss, fold_tasks(episode.query_y), answers, num_tasks)
-        return MetaLoss(tf.reduce_mean(losses), answers, losses, Adaptation([], []))
+        losses = task_losses(self.task_loss, flatten_tasks(episode.query_y), answers, num_tasks)
+        return MetaLoss(tf.reduce_mean(losses), answers, losses, InnerTrajectory([], []))
 
     def predictors(self, support, num_inner_steps, seed):
         """Chance before the support set is seen, then the same answers after any step."""

@@ -11,8 +11,8 @@ import tensorflow as tf
 from maml_baselines.metric.matching import cosine_similarity
 from maml_baselines.metric.metric_learner import MetricLearner
 from mtnet_tf import MetaLearner
-from mtnet_tf.layers import fast_weights
-from mtnet_tf.meta import Adaptation, MetaLoss, count_tasks, fold_tasks
+from mtnet_tf.layers import FastWeightScope
+from mtnet_tf.meta import InnerTrajectory, MetaLoss, count_tasks, flatten_tasks
 
 
 def classification_loss(embed, classifier, classes, episode):
@@ -39,16 +39,17 @@ def classification_loss(embed, classifier, classes, episode):
     places = tf.searchsorted(tf.constant(classes), tf.reshape(episode.classes, [-1]))
     places = tf.reshape(places, tf.shape(episode.classes))  # [B, N], among the C
     numbers = [
-        fold_tasks(tf.gather(places, y, batch_dims=1)) for y in (episode.support_y, episode.query_y)
+        flatten_tasks(tf.gather(places, y, batch_dims=1))
+        for y in (episode.support_y, episode.query_y)
     ]
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
         tf.concat(numbers, 0), tf.concat(logits, 0)
     )
     num_tasks = count_tasks(episode.query_x)
     query = tf.reshape(logits[1], [num_tasks, -1, logits[1].shape[-1]])
-    answers = fold_tasks(tf.gather(query, places, axis=2, batch_dims=1))
+    answers = flatten_tasks(tf.gather(query, places, axis=2, batch_dims=1))
     value = tf.reduce_mean(losses)
-    return MetaLoss(value, answers, tf.fill([num_tasks], value), Adaptation([], []))
+    return MetaLoss(value, answers, tf.fill([num_tasks], value), InnerTrajectory([], []))
 
 
 def _classifier(classes, depth, seed, dtype):
@@ -86,8 +87,8 @@ class FineTune(MetaLearner):
 
     def features(self, x):
         """What the head of the initial network sees: [B, n, ...] -> [B*n, D]."""
-        outputs = fold_tasks(x)
-        with fast_weights([], count_tasks(x)):
+        outputs = flatten_tasks(x)
+        with FastWeightScope([], count_tasks(x)):
             for layer in self.model.layers[:-1]:
                 outputs = layer(outputs)
         return outputs
@@ -127,7 +128,7 @@ class NearestNeighbour(MetricLearner):
         if not training:
             return super().meta_loss(episode, seed, training=False)
         return classification_loss(
-            lambda x: fold_tasks(self.embed(x, training=True)),
+            lambda x: flatten_tasks(self.embed(x, training=True)),
             self.classifier,
             self.classes,
             episode,

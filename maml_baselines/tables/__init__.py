@@ -1,4 +1,7 @@
-"""TODO maml_baselines.tables."""
+"""The paper's tables as commands: rows, files, published numbers.
+
+May import: `methods`, `resolving`, `mtnet_tf`.
+"""
 
 from maml_baselines.tables.write import methods_of, settings_of, write_table
 

@@ -62,7 +62,7 @@ def write_table(given, methods, path, say, command):
     methods = sorted(dict.fromkeys(methods), key=lambda name: name != REFERENCE)
     planned = [(name, settings_of(given, name)) for name in methods]
     rows = {row.method: row for row in read_rows(path)}
-    _refuse_other_tasks(rows.values(), planned[0][1], path)
+    _check_same_tasks(rows.values(), planned[0][1], path)
     scores = {name: find_scores(row, planned[0][1]["logdir"]) for name, row in rows.items()}
     for number, (name, settings) in enumerate(planned, start=1):
         run = Run(Path(settings["logdir"]) / run_name(settings))
@@ -83,7 +83,7 @@ def write_table(given, methods, path, say, command):
     return [row for row in compared if row.method in methods]
 
 
-def _refuse_other_tasks(rows, settings, path):
+def _check_same_tasks(rows, settings, path):
     """Raises ValueError if an earlier command wrote rows of other tasks to the same table."""
     task = task_name(settings, settings["update_batch_size"])
     end = f"_seed{settings['seed']}"

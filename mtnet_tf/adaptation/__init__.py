@@ -1,4 +1,7 @@
-"""TODO mtnet_tf.adaptation."""
+"""Using a trained learner on a new task: `Adapter`, the adapted Keras model, the SavedModel.
+
+May import: `conversion`, `meta`, `layers`, `seeds`, `_keras`, `_files`, `_version`.
+"""
 
 from mtnet_tf.adaptation.adapted_model import adapted_model
 from mtnet_tf.adaptation.adapter import Adapter

@@ -4,13 +4,13 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.adaptation.adapter import Adapter
-from mtnet_tf.conversion import Replacement, new_layer, rebuild, refuse_unknown_structure
+from mtnet_tf.conversion import Replacement, check_rebuildable, new_layer, rebuild
 from mtnet_tf.layers import TaskBatchNormalization
 
 
 def adapted_model(learner, support_x, support_y, **options):
     """A Keras model adapted to one task; see `MetaLearner.adapt`."""
-    refuse_unknown_structure(learner.model)
+    check_rebuildable(learner.model)
     adapter = Adapter(learner, **options)
     x, y = as_support(learner.model, support_x, support_y, adapter.num_ways)
     adapted = adapter.adapt(x[None], y[None])

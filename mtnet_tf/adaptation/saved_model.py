@@ -45,7 +45,7 @@ def export(learner, path, *, classification=None, preparation=None, **options):
       ValueError: where `path` holds something else, or for options that make no sense.
     """
     path = Path(path)
-    refuse_foreign(path)
+    check_export_folder(path)
     adapter = Adapter(learner, **options)
     served = _ServedLearner(adapter, classification)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def read_metadata(path):
     return metadata
 
 
-def refuse_foreign(path):
+def check_export_folder(path):
     """Raises ValueError unless `path` is free, an empty folder, or an older export of ours."""
     if path.is_symlink() or path.is_file():
         raise ValueError(f"{path} must be a folder to write. Received: a file or a link.")

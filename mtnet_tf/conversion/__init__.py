@@ -1,13 +1,16 @@
-"""TODO mtnet_tf.conversion."""
+"""Keras models to MT-nets and back: `to_mtnet`, `fold`, and the rebuilding that both share.
+
+May import: `layers`, `_keras`.
+"""
 
 from mtnet_tf.conversion.convert import to_mtnet
 from mtnet_tf.conversion.fold import fold
 from mtnet_tf.conversion.rebuilding import (
     Replacement,
+    check_rebuildable,
     finalize_statistics,
     new_layer,
     rebuild,
-    refuse_unknown_structure,
 )
 
 __all__ = [
@@ -16,6 +19,6 @@ __all__ = [
     "fold",
     "new_layer",
     "rebuild",
-    "refuse_unknown_structure",
+    "check_rebuildable",
     "to_mtnet",
 ]

@@ -3,6 +3,7 @@
 import keras
 
 from mtnet_tf import layers as tw
+from mtnet_tf._keras import flatten_layers
 from mtnet_tf.conversion.rebuilding import Replacement, copy_of, rebuild
 from mtnet_tf.layers import find_layer
 
@@ -79,7 +80,7 @@ def to_mtnet(
             )
         if kind in _ADAPTABLE and adapts(layer):
             converted.add(id(layer))
-            _refuse_what_cells_cannot_do(layer)
+            _check_convertible(layer)
             return (_separable if kind not in CELLS else _cell)(layer, cell_options)
         return copy_of(layer)
 
@@ -152,7 +153,7 @@ def _pools_blocks(layer):
     return square and layer.padding == "valid" and layer.data_format == "channels_last"
 
 
-def _refuse_what_cells_cannot_do(layer):
+def _check_convertible(layer):
     config = layer.get_config()
     quantized = isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
     constraints = [k for k in config if k.endswith("_constraint") and config[k] is not None]
@@ -179,7 +180,7 @@ def _selector(model, layers):
         return lambda layer: True
     if callable(layers):
         return layers
-    named = [x for layer in layers for x in find_layer(model, layer)._flatten_layers()]
+    named = [x for layer in layers for x in flatten_layers(find_layer(model, layer))]
     chosen = {id(x) for x in named}
     return lambda layer: id(layer) in chosen
 
@@ -187,14 +188,14 @@ def _selector(model, layers):
 def _check_all_converted(model, layers, adapts, converted):
     """Raises ValueError if a layer that should adapt has not become a cell."""
     for layer in [] if layers is None or callable(layers) else layers:
-        inside = find_layer(model, layer)._flatten_layers()
+        inside = flatten_layers(find_layer(model, layer))
         if not converted & {id(x) for x in inside}:
             raise ValueError(
                 f"`layers` must name {', '.join(c.__name__ for c in _ADAPTABLE)} layers. Received: "
                 f"{inside[0].name} of class {type(inside[0]).__name__}; layers of any class adapt "
                 "with `MetaLearner(..., adapt_layers=...)`."
             )
-    has_cells = any(isinstance(x, tw.TWLayer) for x in model._flatten_layers())
+    has_cells = any(isinstance(x, tw.TWLayer) for x in flatten_layers(model))
     if layers is not None and not converted and not has_cells:
         raise ValueError(
             f"`layers` must choose at least one layer of {model.name} that can adapt. "

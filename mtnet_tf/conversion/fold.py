@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from mtnet_tf import layers as tw
+from mtnet_tf._keras import flatten_layers
 from mtnet_tf.conversion.convert import CELLS, NORMS, shared_config
 from mtnet_tf.conversion.rebuilding import Replacement, copy_of, rebuild
 
@@ -30,7 +31,7 @@ def fold(model):
         layer does in inference; or if a layer has no stock counterpart.
     """
     folded = rebuild(model, _stock)
-    for layer in folded._flatten_layers():
+    for layer in flatten_layers(folded):
         if type(layer).__module__.startswith("mtnet_tf"):
             raise ValueError(
                 "Every layer must have a stock counterpart. Received: "

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import keras
-from keras.src.models.functional import Functional
+
+from mtnet_tf._keras import Functional, flatten_layers
 
 
 class Replacement(NamedTuple):
@@ -40,7 +41,7 @@ def rebuild(model, replace):
     Raises:
       ValueError: if the model is not built, or is a subclass that can't be rebuilt.
     """
-    refuse_unknown_structure(model)
+    check_rebuildable(model)
     replacements = []
 
     def clone(layer):
@@ -62,12 +63,12 @@ def finalize_statistics(model):
 
     It takes them from its variables in `adapt` and in `load_weights` only.
     """
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
 
 
-def refuse_unknown_structure(model):
+def check_rebuildable(model):
     """Raises ValueError if the model is not built, or is a subclass that can't be rebuilt."""
     if not isinstance(model, keras.Sequential | Functional):
         raise ValueError(

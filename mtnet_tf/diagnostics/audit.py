@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.models.functional import Functional
 
+from mtnet_tf._keras import Functional, flatten_layers
 from mtnet_tf.diagnostics.audit_report import Audit, Finding
 from mtnet_tf.diagnostics.numerical_derivatives import (
     ATTEMPTS,
@@ -114,7 +114,7 @@ def _record_calls(model, x):
         layer.call = recorder
         return layer, call
 
-    parts = [x for x in model._flatten_layers() if not isinstance(x, keras.Model)]
+    parts = [x for x in flatten_layers(model) if not isinstance(x, keras.Model)]
     watched = [watch(part) for part in parts]
     model(x, training=True)
     for layer, call in watched:
@@ -151,11 +151,11 @@ def _audit_layer(layer, args, kwargs, random):
 
 
 def _audit_meta_gradient(model, episode, loss, step_size, random):
-    has_cells = any(isinstance(x, TWLayer) and x.trainable for x in model._flatten_layers())
+    has_cells = any(isinstance(x, TWLayer) and x.trainable for x in flatten_layers(model))
     weights = (
         find_task_weights(model)
         if has_cells
-        else [TaskWeight(v, None, folded=False) for v in model.trainable_variables]
+        else [TaskWeight(v, None, flattened=False) for v in model.trainable_variables]
     )
     options = {"num_inner_steps": 1, "step_size": step_size, "masks": None}
     parameters = model.trainable_variables

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mtnet_tf._keras import flatten_layers, graph_functions
 from mtnet_tf.conversion import finalize_statistics
 
 # Central differences in float64 are good to about 1e-8; errors of operations are per cents, of
@@ -20,7 +21,7 @@ def in_float64(model, x):
     Raises:
       ValueError: if Keras can't serialise the model.
     """
-    kinds = {type(layer) for layer in model._flatten_layers()}
+    kinds = {type(layer) for layer in flatten_layers(model)}
     custom = {keras.saving.get_registered_name(kind): kind for kind in kinds}
     try:
         config = _with_dtype(keras.saving.serialize_keras_object(model))
@@ -112,7 +113,7 @@ def suspects(outputs, values):
     specs = [tf.TensorSpec(v.shape, v.dtype) for v in values]
     trace = tf.function(lambda *v: outputs(list(v)), autograph=False)
     graph = trace.get_concrete_function(*specs).graph
-    graphs = [graph, *graph._functions.values()]
+    graphs = [graph, *graph_functions(graph)]
     names = [op.name for op in graphs[0].get_operations() if _changed(op)]
     return ", ".join(dict.fromkeys(names))
 

@@ -2,17 +2,19 @@
 
 import keras
 
+from mtnet_tf._keras import flatten_layers
+
 _WRONG_TO_SECOND_ORDER = (keras.layers.LayerNormalization, keras.layers.GroupNormalization)
 
 
-def refuse_stock_normalization(model, first_order):
+def check_stock_layers(model, first_order):
     """Raises ValueError if a model holds normalisation that can't be meta-learned through.
 
     Args:
       model: Keras model.
       first_order: whether second derivatives are left out anyway.
     """
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         mixes_tasks = isinstance(layer, keras.layers.BatchNormalization)
         if mixes_tasks or (isinstance(layer, _WRONG_TO_SECOND_ORDER) and not first_order):
             raise ValueError(

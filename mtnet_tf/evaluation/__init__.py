@@ -1,4 +1,7 @@
-"""TODO mtnet_tf.evaluation."""
+"""Scores over distinct episodes, their confidence intervals, and calibration.
+
+May import: `meta`, `tasks`, `layers`, `seeds`.
+"""
 
 from mtnet_tf.evaluation.calibration import calibration, confusion
 from mtnet_tf.evaluation.evaluate import Evaluation, evaluate

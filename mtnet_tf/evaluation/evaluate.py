@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf.layers import SetStatistics
-from mtnet_tf.meta import count_tasks, fold_tasks, probabilities, task_losses
+from mtnet_tf.meta import count_tasks, flatten_tasks, probabilities, task_losses
 
 # Episode e is task e % 20 of draw e // 20, whatever the number of episodes asked for.
 TASKS_PER_DRAW = 20
@@ -192,9 +192,9 @@ def _query_scores(learner, predictor, episode, statistics):
 def _scores(learner, predictor, x, y, statistics=None):
     num_tasks = count_tasks(x)
     predictions = predictor(x, statistics)
-    scores = {"loss": task_losses(learner.task_loss, fold_tasks(y), predictions, num_tasks)}
+    scores = {"loss": task_losses(learner.task_loss, flatten_tasks(y), predictions, num_tasks)}
     if y.dtype.is_integer:
-        hits = tf.argmax(predictions, -1, y.dtype) == fold_tasks(y)
+        hits = tf.argmax(predictions, -1, y.dtype) == flatten_tasks(y)
         hits = tf.reshape(tf.cast(hits, tf.float32), [num_tasks, -1])
         scores["accuracy"] = tf.reduce_mean(hits, 1)
         p = probabilities(learner.task_loss, predictions)

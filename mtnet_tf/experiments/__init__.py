@@ -1,4 +1,7 @@
-"""TODO mtnet_tf.experiments."""
+"""Command-line experiments: settings, data, training, run folders, reports and plots.
+
+May import everything else in `mtnet_tf` except `pictures`, and `data_prep`.
+"""
 
 from mtnet_tf.experiments.build import (
     build_learner,

@@ -139,7 +139,7 @@ class DataSource:
             "resampling": resampling,
         }
 
-    def refuse_others(self, config):
+    def check_same_images(self, config):
         """Raises ValueError if a run was trained on other pictures than those there now.
 
         The classes of a split follow from all classes, so that with one more of them a test class

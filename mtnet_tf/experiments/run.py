@@ -62,9 +62,9 @@ def _resumed(settings, run, data, say):
     latest = run.latest()
     if not latest:
         return None
-    data.refuse_others(run.config())
+    data.check_same_images(run.config())
     learner = load_learner(latest)
-    _refuse_other_length(learner, settings, run)
+    _check_planned_length(learner, settings, run)
     say(f"Resuming from {latest}")
     return compile_learner(learner, settings, learner.optimizer)
 
@@ -94,12 +94,12 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
     split = "test" if settings["test_set"] else "val"
     data = DataSource(settings)
-    data.refuse_others(run.config())
-    run.refuse_choosing(split, settings["test_iter"])
+    data.check_same_images(run.config())
+    run.check_single_test_checkpoint(split, settings["test_iter"])
     checkpoint = run.find(settings["test_iter"])
     learner = load_learner(checkpoint)
     iteration = int(learner.optimizer.iterations)
-    _refuse_idle_step_size(learner, settings, run)
+    _check_step_size_used(learner, settings, run)
     learner.step_size = settings["update_lr"]
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
@@ -131,7 +131,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     return evaluation
 
 
-def _refuse_other_length(learner, settings, run):
+def _check_planned_length(learner, settings, run):
     """Raises ValueError for a run that can't go on for longer than it was meant to."""
     asked, planned = (s["metatrain_iterations"] for s in (settings, run.config()["settings"]))
     if learner.has_planned_length and asked != planned:
@@ -143,7 +143,7 @@ def _refuse_other_length(learner, settings, run):
         )
 
 
-def _refuse_idle_step_size(learner, settings, run):
+def _check_step_size_used(learner, settings, run):
     """Raises ValueError for an --update_lr that would change nothing."""
     asked, trained = settings["update_lr"], run.config()["settings"]["update_lr"]
     if asked != trained and not learner.has_step_size:

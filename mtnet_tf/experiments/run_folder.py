@@ -108,7 +108,7 @@ class Run:
             )
         return path
 
-    def refuse_choosing(self, split, iteration):
+    def check_single_test_checkpoint(self, split, iteration):
         """Refuses a second checkpoint on the test split: the best of several is no fair estimate.
 
         Args:

@@ -1,10 +1,16 @@
-"""Keras layers: the cells of the paper, their mask logits, and exact normalisation and pooling."""
+"""Keras layers: the cells of the paper, their masks, exact normalisation and pooling.
+
+Contains everything that happens inside a model: `TWDense` and the `TWConv` family, mask logits and the
+mask functions, the fast-weight scope, and the choice of the weights that a task adapts.
+
+May import: `seeds`, `_keras`.
+"""
 
 from mtnet_tf.layers.block_max_pooling2d import BlockMaxPooling2D
 from mtnet_tf.layers.exact_group_normalization import ExactGroupNormalization
 from mtnet_tf.layers.exact_layer_normalization import ExactLayerNormalization
 from mtnet_tf.layers.exact_normalization import ExactNormalization
-from mtnet_tf.layers.fast_weights import SetStatistics, fast_weights
+from mtnet_tf.layers.fast_weights import FastWeightScope, SetStatistics
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.task_batch_normalization import TaskBatchNormalization
 from mtnet_tf.layers.task_weights import find_layer, find_task_weights
@@ -28,7 +34,7 @@ __all__ = [
     "TWLayer",
     "TaskBatchNormalization",
     "TaskWeight",
-    "fast_weights",
+    "FastWeightScope",
     "find_layer",
     "find_task_weights",
 ]

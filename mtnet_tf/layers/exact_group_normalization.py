@@ -69,3 +69,7 @@ class ExactGroupNormalization(ExactNormalization):
     def get_config(self):
         """Arguments to create the layer again."""
         return {**super().get_config(), "groups": self.groups, "axis": self.axis}
+
+
+# The name under which version 0.1.0 saved this layer.
+keras.saving.get_custom_objects()["mtnet_tf>ExampleGroupNormalization"] = ExactGroupNormalization

@@ -60,3 +60,7 @@ class ExactLayerNormalization(ExactNormalization):
     def get_config(self):
         """Arguments to create the layer again."""
         return {**super().get_config(), "axis": self.axis, "rms_scaling": self.rms_scaling}
+
+
+# The name under which version 0.1.0 saved this layer.
+keras.saving.get_custom_objects()["mtnet_tf>ExampleLayerNormalization"] = ExactLayerNormalization

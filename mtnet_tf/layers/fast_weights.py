@@ -5,7 +5,6 @@ Inside the scope, a layer that owns a task weight finds a tensor [B, *variable.s
 unfolds the batch; every layer that works example by example needs no change.
 """
 
-import contextlib
 import threading
 from typing import Any, NamedTuple
 
@@ -24,11 +23,23 @@ class CellPass(NamedTuple):
     outputs: Any
 
 
-class FastWeights:
-    """Per-task values of some variables, for `num_tasks` tasks folded into one batch."""
+class FastWeightScope:
+    """The scope: layers called inside it compute with per-task values of some variables.
+
+    Example:
+    >>> with FastWeightScope([(layer.kernel, kernels)], num_tasks=4):  # kernels [4, D, U]
+    ...     outputs = layer(inputs)  # [4*n, D] -> [4*n, U]
+    """
 
     def __init__(self, values, num_tasks, statistics=None, cells=None):
-        """Stores the values; see `fast_weights`."""
+        """Stores the values.
+
+        Args:
+          values: iterable of (variable, tensor [B, *variable.shape]).
+          num_tasks: B, int or int tensor.
+          statistics: `SetStatistics`; None: every set is normalised by its own.
+          cells: list to which every TW layer appends its `CellPass`, None for none.
+        """
         self._values = {id(variable): value for variable, value in values}
         self.num_tasks = num_tasks
         self.statistics = statistics
@@ -38,9 +49,20 @@ class FastWeights:
         """The per-task tensor of `variable`, or None where its tasks all share one value."""
         return self._values.get(id(variable))
 
+    def __enter__(self):
+        """Opens the scope in this thread."""
+        if not hasattr(_STATE, "stack"):
+            _STATE.stack = []
+        _STATE.stack.append(self)
+        return self
+
+    def __exit__(self, *exception):
+        """Closes the scope."""
+        _STATE.stack.pop()
+
 
 def active():
-    """The innermost open `FastWeights`, or None outside of any scope."""
+    """The innermost open `FastWeightScope`, or None outside of any scope."""
     stack = getattr(_STATE, "stack", ())
     return stack[-1] if stack else None
 
@@ -80,25 +102,3 @@ class SetStatistics:
         self.recorded.append(found)
         self.layers.append(layer)
         return found
-
-
-@contextlib.contextmanager
-def fast_weights(values, num_tasks, statistics=None, cells=None):
-    """Opens a scope: layers called inside compute with `values`.
-
-    Args:
-      values: iterable of (variable, tensor [B, *variable.shape]).
-      num_tasks: B, int or int tensor.
-      statistics: `SetStatistics`; None: every set is normalised by its own.
-      cells: list to which every TW layer appends its `CellPass`, None for none.
-
-    Yields:
-      The `FastWeights`.
-    """
-    if not hasattr(_STATE, "stack"):
-        _STATE.stack = []
-    _STATE.stack.append(FastWeights(values, num_tasks, statistics, cells))
-    try:
-        yield _STATE.stack[-1]
-    finally:
-        _STATE.stack.pop()

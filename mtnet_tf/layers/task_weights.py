@@ -1,6 +1,7 @@
 """Which variables of a model the inner loop adapts."""
 
-from mtnet_tf.layers import TaskWeight, TWLayer
+from mtnet_tf._keras import flatten_layers
+from mtnet_tf.layers.tw_layer import TaskWeight, TWLayer
 
 
 def find_task_weights(model, layers=None):
@@ -26,7 +27,7 @@ def find_task_weights(model, layers=None):
         raise ValueError(
             f"The layers to adapt must have trainable weights. Received: {list(layers)}."
         )
-    cells = [x for x in model._flatten_layers() if isinstance(x, TWLayer) and x.trainable]
+    cells = [x for x in flatten_layers(model) if isinstance(x, TWLayer) and x.trainable]
     task_weights = [weight for cell in cells if cell.built for weight in cell.task_weights()]
     if not task_weights:
         raise ValueError(
@@ -43,7 +44,7 @@ def find_layer(model, layer):
     Raises:
       ValueError: if there is none, or more than one.
     """
-    inside = list(model._flatten_layers(include_self=False))
+    inside = list(flatten_layers(model, include_self=False))
     found = [x for x in inside if x is layer or x.name == layer]
     if len(found) != 1:
         names = ", ".join(dict.fromkeys(x.name for x in inside if x.weights))
@@ -56,8 +57,8 @@ def find_layer(model, layer):
 
 
 def _weights_of(layer):
-    cells = [x for x in layer._flatten_layers() if isinstance(x, TWLayer) and x.trainable]
+    cells = [x for x in flatten_layers(layer) if isinstance(x, TWLayer) and x.trainable]
     in_cells = {id(variable) for cell in cells for variable in cell.variables}
     others = [v for v in layer.trainable_variables if id(v) not in in_cells]
     weights = [weight for cell in cells for weight in cell.task_weights()]
-    return weights + [TaskWeight(v, None, folded=False) for v in others]
+    return weights + [TaskWeight(v, None, flattened=False) for v in others]

@@ -20,13 +20,13 @@ class TaskWeight(NamedTuple):
     Attributes:
       variable: the Keras variable.
       mask_logits: of the mask of its gradient; None: no mask.
-      folded: its layer computes for all tasks at once inside a fast-weight scope. Where one layer
+      flattened: its layer computes for all tasks at once inside a fast-weight scope. Where one layer
         does not, the model is run task by task.
     """
 
     variable: keras.Variable
     mask_logits: MaskLogits | None
-    folded: bool = True
+    flattened: bool = True
 
 
 class TWLayer(keras.layers.Layer, abc.ABC):
@@ -141,10 +141,10 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         return weights
 
     def call(self, inputs):
-        """The cell, folded over tasks inside a fast-weight scope."""
+        """The cell, all tasks at once inside a fast-weight scope."""
         scope = active()
         return self.activation(
-            self._plain(inputs) if scope is None else self._folded(inputs, scope)
+            self._plain(inputs) if scope is None else self._flattened(inputs, scope)
         )
 
     def _plain(self, inputs):
@@ -156,7 +156,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
             outputs = attach(outputs, tf.convert_to_tensor(mask_logits.logits.value))
         return outputs if self.transform is None else outputs @ tf.convert_to_tensor(self.transform)
 
-    def _folded(self, inputs, scope):
+    def _flattened(self, inputs, scope):
         rows = self._rows(inputs)  # [B*n, ..., D]
         fan_in = math.prod(self.kernel.shape) // self.units  # D, if every input meets every unit
         kernel = self._task_value(self.kernel, scope, (fan_in, self.units))  # [B or 1, D, U]

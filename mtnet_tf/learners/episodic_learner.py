@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.meta import fold_tasks, value_and_gradients
+from mtnet_tf._keras import batch_counter, loss_tracker
+from mtnet_tf.meta import flatten_tasks, value_and_gradients
 from mtnet_tf.tasks import EpisodeStreams
 
 
@@ -64,7 +65,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
         Returns:
           List of S+1 functions (x [B, m, ...], statistics `SetStatistics` or None) -> predictions
-          [B*m, ...], folded. A method without steps repeats one function from place 1 on, and the
+          [B*m, ...], flattened. A method without steps repeats one function from place 1 on, and the
           evaluator calls it once.
         """
 
@@ -158,7 +159,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
     @property
     def _batches_seen(self):
         """The optimizer's counter of batches: `iterations`, unless it accumulates gradients."""
-        return getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations
+        return batch_counter(self.optimizer)
 
     def make_train_function(self, force=False):
         """Compiles the meta-step; several of them, sampling included, as ONE program.
@@ -183,9 +184,9 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return None
 
     def test_step(self, data):
-        """The query loss and metrics after adaptation, of one batch of episodes."""
+        """The query loss and metrics after trajectory, of one batch of episodes."""
         # Without numbers of its own, a batch is numbered by those already counted.
-        index = data if self._streams.samples_in_graph("test") else self._loss_tracker.count
+        index = data if self._streams.samples_in_graph("test") else loss_tracker(self).count
         episode = self._episode(data, "test", seeds.Purpose.VALIDATION_TASKS, index)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.VALIDATION_MASKS, index)
         return self._metrics_of(self.meta_loss(episode, seed, training=False), episode)
@@ -194,8 +195,8 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return self._streams.episode(data, role, seeds.stateless_seed(self.seed, purpose, number))
 
     def _metrics_of(self, result, episode):
-        self._loss_tracker.update_state(result.value)
-        labels = fold_tasks(episode.query_y)
+        loss_tracker(self).update_state(result.value)
+        labels = flatten_tasks(episode.query_y)
         return self.compute_metrics(None, labels, result.query_predictions)
 
     def fit(

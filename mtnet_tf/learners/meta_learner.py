@@ -5,16 +5,16 @@ import functools
 import keras
 
 from mtnet_tf.adaptation import adapted_model, export
-from mtnet_tf.diagnostics import active_fraction, refuse_stock_normalization
+from mtnet_tf.diagnostics import active_fraction, check_stock_layers
 from mtnet_tf.layers import find_layer, find_task_weights
 from mtnet_tf.learners.episodic_learner import EpisodicLearner
 from mtnet_tf.meta import (
     MaskSampler,
     adapt_to_support,
+    check_no_activity_regularizers,
     count_tasks,
     meta_loss,
     predict,
-    refuse_activity_regularizers,
 )
 
 
@@ -76,7 +76,7 @@ class MetaLearner(EpisodicLearner):
                 "`num_inner_steps` must not be negative. "
                 f"Received: num_inner_steps={num_inner_steps}."
             )
-        refuse_stock_normalization(model, first_order)
+        check_stock_layers(model, first_order)
         super().__init__(model, seed, **kwargs)
         self._support_loss = keras.metrics.Mean(name="support_loss")
         self.step_size = step_size
@@ -87,8 +87,8 @@ class MetaLearner(EpisodicLearner):
         if adapt_layers is not None:
             self.adapt_layers = [find_layer(model, layer).name for layer in adapt_layers]
         task_weights = find_task_weights(model, self.adapt_layers)
-        if not all(w.folded for w in task_weights):
-            refuse_activity_regularizers(model)
+        if not all(w.flattened for w in task_weights):
+            check_no_activity_regularizers(model)
         if update_rule is not None and not update_rule.built:
             update_rule.build([w.variable.shape for w in task_weights])
         self.update_rule = update_rule
@@ -115,7 +115,7 @@ class MetaLearner(EpisodicLearner):
     @property
     def compiles_with_xla(self):
         """False where tasks are taken one by one: XLA has no gradient of such a loop."""
-        return all(w.folded for w in self.task_weights)
+        return all(w.flattened for w in self.task_weights)
 
     def report(self):
         """The fraction of the task weights that a task may change."""
@@ -150,7 +150,7 @@ class MetaLearner(EpisodicLearner):
           training: passed to the model.
 
         Returns:
-          `Adaptation`.
+          `InnerTrajectory`.
         """
         return adapt_to_support(
             self.model,
@@ -183,12 +183,12 @@ class MetaLearner(EpisodicLearner):
     def predictors(self, support, num_inner_steps, seed):
         """The network before adaptation and after each step; see `EpisodicLearner`."""
         masks = self.masks(count_tasks(support[0]), seed)
-        adaptation = self.adapt_weights(support, num_inner_steps=num_inner_steps, masks=masks)
-        return [functools.partial(self.predict_with, w) for w in adaptation.trajectory]
+        trajectory = self.adapt_weights(support, num_inner_steps=num_inner_steps, masks=masks)
+        return [functools.partial(self.predict_with, w) for w in trajectory.weights]
 
     def _metrics_of(self, result, episode):
-        if result.adaptation.support_losses:
-            self._support_loss.update_state(result.adaptation.support_losses[0])
+        if result.trajectory.support_losses:
+            self._support_loss.update_state(result.trajectory.support_losses[0])
         return super()._metrics_of(result, episode)
 
     def adapt(self, support_x, support_y, **options):

@@ -1,6 +1,9 @@
-"""TODO mtnet_tf.meta."""
+"""The mathematics: inner loop, update rules, mask sampler, losses per task, meta-step.
 
-from mtnet_tf.meta.inner_loop import Adaptation, adapt, initial_fast_weights
+May import: `layers`, `tasks`, `seeds`, `_keras`.
+"""
+
+from mtnet_tf.meta.inner_loop import InnerTrajectory, adapt, initial_fast_weights
 from mtnet_tf.meta.losses import (
     FewShotCrossentropy,
     FirstLogits,
@@ -13,18 +16,18 @@ from mtnet_tf.meta.meta_step import (
     MetaLoss,
     adapt_to_support,
     count_tasks,
-    fold_tasks,
+    flatten_tasks,
     meta_gradients,
     meta_loss,
     predict,
     query_loss,
     value_and_gradients,
 )
-from mtnet_tf.meta.per_task import refuse_activity_regularizers
+from mtnet_tf.meta.per_task import check_no_activity_regularizers
 from mtnet_tf.meta.update_rules import UpdateRule
 
 __all__ = [
-    "Adaptation",
+    "InnerTrajectory",
     "FewShotCrossentropy",
     "FirstLogits",
     "MaskSampler",
@@ -33,7 +36,7 @@ __all__ = [
     "adapt",
     "adapt_to_support",
     "count_tasks",
-    "fold_tasks",
+    "flatten_tasks",
     "initial_fast_weights",
     "meta_gradients",
     "meta_loss",
@@ -41,7 +44,7 @@ __all__ = [
     "predict",
     "probabilities",
     "query_loss",
-    "refuse_activity_regularizers",
+    "check_no_activity_regularizers",
     "task_losses",
     "value_and_gradients",
 ]

@@ -9,21 +9,21 @@ from typing import NamedTuple
 import tensorflow as tf
 
 
-class Adaptation(NamedTuple):
+class InnerTrajectory(NamedTuple):
     """What an inner loop went through.
 
     Attributes:
-      trajectory: list of `num_inner_steps + 1` lists of fast weights, the initial ones first.
+      weights: list of `num_inner_steps + 1` lists of fast weights, the initial ones first.
       support_losses: list of [B] tensors, the support loss BEFORE each inner step.
     """
 
-    trajectory: list
+    weights: list
     support_losses: list
 
     @property
     def fast_weights(self):
         """The weights after the last inner step, tensors [B, *variable.shape]."""
-        return self.trajectory[-1]
+        return self.weights[-1]
 
 
 def initial_fast_weights(variables, num_tasks):
@@ -70,10 +70,10 @@ def adapt(
         A bool, or a scalar bool tensor where it changes in mid-training.
 
     Returns:
-      `Adaptation`.
+      `InnerTrajectory`.
     """
     weights = list(weights)
-    adaptation = Adaptation([weights], [])
+    trajectory = InnerTrajectory([weights], [])
     state = None
     for step in range(num_inner_steps):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -87,9 +87,9 @@ def adapt(
             weights = [w - step_size * g for w, g in zip(weights, masked, strict=True)]
         else:
             weights, state = update_rule.update(step, weights, masked, losses, state)
-        adaptation.trajectory.append(weights)
-        adaptation.support_losses.append(losses)
-    return adaptation
+        trajectory.weights.append(weights)
+        trajectory.support_losses.append(losses)
+    return trajectory
 
 
 def _constant_if(first_order, gradient):

@@ -56,8 +56,8 @@ def task_losses(loss, labels, predictions, num_tasks):
     Args:
       loss: a `keras.losses.Loss`, whose `reduction` ("sum", else the mean) is applied over the
         examples of a task; or a function (labels, predictions) -> per-example values, averaged.
-      labels: [B*n, ...], folded.
-      predictions: [B*n, ...], folded.
+      labels: [B*n, ...], flattened.
+      predictions: [B*n, ...], flattened.
       num_tasks: B.
 
     Returns:

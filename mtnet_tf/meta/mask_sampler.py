@@ -42,7 +42,7 @@ class MaskSampler:
             if self._most_probable:
                 drawn[key] = layer.most_probable()[None]
             else:
-                seed = seeds.fold_in(self._seed, step * len(layers) + i)
+                seed = seeds.derive(self._seed, step * len(layers) + i)
                 drawn[key] = layer.sample(self._num_tasks, seed)
         return drawn
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from mtnet_tf.layers import fast_weights
-from mtnet_tf.meta.inner_loop import Adaptation, adapt, initial_fast_weights
+from mtnet_tf.layers import FastWeightScope
+from mtnet_tf.meta.inner_loop import InnerTrajectory, adapt, initial_fast_weights
 from mtnet_tf.meta.losses import task_losses
-from mtnet_tf.meta.per_task import predict_mapped
+from mtnet_tf.meta.per_task import predict_per_task
 
 
 class MetaLoss(NamedTuple):
@@ -21,18 +21,18 @@ class MetaLoss(NamedTuple):
 
     Attributes:
       value: scalar, mean over tasks of the query loss after adaptation.
-      query_predictions: [B*m, ...], folded.
+      query_predictions: [B*m, ...], flattened.
       query_losses: [B].
-      adaptation: `Adaptation`.
+      trajectory: `InnerTrajectory`.
     """
 
     value: tf.Tensor
     query_predictions: tf.Tensor
     query_losses: tf.Tensor
-    adaptation: Adaptation
+    trajectory: InnerTrajectory
 
 
-def fold_tasks(x):
+def flatten_tasks(x):
     """[B, n, ...] -> [B*n, ...]."""
     return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
 
@@ -45,8 +45,8 @@ def count_tasks(x):
 def predict(model, task_weights, weights, x, training=True, statistics=None):
     """Predictions of each task's own network.
 
-    All tasks at once, folded into the batch, if every task weight sits in a TW layer; else one
-    task after another (`predict_mapped`), with the same numbers.
+    All tasks at once, flattened into the batch, if every task weight sits in a TW layer; else one
+    task after another (`predict_per_task`), with the same numbers.
 
     Args:
       model: Keras model, [n, ...] -> [n, ...].
@@ -57,14 +57,16 @@ def predict(model, task_weights, weights, x, training=True, statistics=None):
       statistics: `SetStatistics` to record or to use, None for the set's own.
 
     Returns:
-      Tensor [B*n, ...], folded.
+      Tensor [B*n, ...], flattened.
     """
-    if not all(w.folded for w in task_weights):
-        return fold_tasks(predict_mapped(model, task_weights, weights, x, training, statistics))
+    if not all(w.flattened for w in task_weights):
+        return flatten_tasks(
+            predict_per_task(model, task_weights, weights, x, training, statistics)
+        )
     num_tasks = count_tasks(x)
     values = zip([w.variable for w in task_weights], weights, strict=True)
-    with fast_weights(values, num_tasks, statistics):
-        return model(fold_tasks(x), training=training)
+    with FastWeightScope(values, num_tasks, statistics):
+        return model(flatten_tasks(x), training=training)
 
 
 def adapt_to_support(
@@ -84,7 +86,7 @@ def adapt_to_support(
       **options: `step_size`, `update_rule` and `first_order` of `adapt`.
 
     Returns:
-      `Adaptation`.
+      `InnerTrajectory`.
     """
     support_of = support if callable(support) else lambda step: support
     num_tasks = count_tasks(support_of(0)[0])
@@ -92,7 +94,7 @@ def adapt_to_support(
     def support_losses(weights, step):
         x, y = support_of(step)
         predictions = predict(model, task_weights, weights, x, training)
-        return task_losses(loss, fold_tasks(y), predictions, num_tasks)
+        return task_losses(loss, flatten_tasks(y), predictions, num_tasks)
 
     weights = initial_fast_weights([w.variable for w in task_weights], num_tasks)
     return adapt(support_losses, weights, num_inner_steps=num_inner_steps, masks=masks, **options)
@@ -116,11 +118,11 @@ def meta_loss(model, task_weights, loss, episode, *, training=True, **options):
     """
     support = (episode.support_x, episode.support_y)
     options["training"] = training
-    adaptation = adapt_to_support(model, task_weights, loss, support, **options)
-    return query_loss(model, task_weights, loss, episode, adaptation, training=training)
+    trajectory = adapt_to_support(model, task_weights, loss, support, **options)
+    return query_loss(model, task_weights, loss, episode, trajectory, training=training)
 
 
-def query_loss(model, task_weights, loss, episode, adaptation, *, training=True):
+def query_loss(model, task_weights, loss, episode, trajectory, *, training=True):
     """The loss on the query sets of networks that have been adapted, a `MetaLoss`.
 
     Args:
@@ -128,13 +130,13 @@ def query_loss(model, task_weights, loss, episode, adaptation, *, training=True)
       task_weights: list of `TaskWeight`.
       loss: see `task_losses`.
       episode: `Episode`, whose queries are asked.
-      adaptation: `Adaptation`.
+      trajectory: `InnerTrajectory`.
       training: passed to the model.
     """
-    predictions = predict(model, task_weights, adaptation.fast_weights, episode.query_x, training)
+    predictions = predict(model, task_weights, trajectory.fast_weights, episode.query_x, training)
     num_tasks = count_tasks(episode.query_x)
-    losses = task_losses(loss, fold_tasks(episode.query_y), predictions, num_tasks)
-    return MetaLoss(tf.reduce_mean(losses), predictions, losses, adaptation)
+    losses = task_losses(loss, flatten_tasks(episode.query_y), predictions, num_tasks)
+    return MetaLoss(tf.reduce_mean(losses), predictions, losses, trajectory)
 
 
 def meta_gradients(

@@ -1,17 +1,18 @@
 """One task after another: for models whose adapted weights sit in layers that know no tasks.
 
-An LSTM or somebody's own layer computes with one value of its weights. `predict_mapped` calls the
+An LSTM or somebody's own layer computes with one value of its weights. `predict_per_task` calls the
 model once per task, inside `keras.StatelessScope`, which lends it that task's values: slower than
-folding tasks into the batch, for the same numbers. The inner loop is the same.
+flattening tasks into the batch, for the same numbers. The inner loop is the same.
 """
 
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers import SetStatistics, fast_weights
+from mtnet_tf._keras import flatten_layers, seed_generators
+from mtnet_tf.layers import FastWeightScope, SetStatistics
 
 
-def predict_mapped(model, task_weights, weights, x, training=True, statistics=None):
+def predict_per_task(model, task_weights, weights, x, training=True, statistics=None):
     """Predictions of each task's own network, task by task.
 
     Args:
@@ -25,7 +26,7 @@ def predict_mapped(model, task_weights, weights, x, training=True, statistics=No
     Returns:
       Tensor [B, n, ...].
     """
-    generators = [g for layer in model._flatten_layers() for g in layer._seed_generators]
+    generators = [g for layer in flatten_layers(model) for g in seed_generators(layer)]
     lent = [w.variable for w in task_weights]
     values = list(weights)
     if training:
@@ -38,7 +39,7 @@ def predict_mapped(model, task_weights, weights, x, training=True, statistics=No
         own = SetStatistics(tf.nest.map_structure(lambda t: t[None], recorded) if replays else None)
         with (
             keras.StatelessScope(zip(lent, values, strict=True)),
-            fast_weights([], num_tasks=1, statistics=own),
+            FastWeightScope([], num_tasks=1, statistics=own),
         ):
             predictions = model(x, training=training)
         layers[:] = own.layers  # the same whenever this is traced
@@ -51,9 +52,9 @@ def predict_mapped(model, task_weights, weights, x, training=True, statistics=No
     return predictions
 
 
-def refuse_activity_regularizers(model):
+def check_no_activity_regularizers(model):
     """Raises ValueError if a layer has one: its loss would be lost, since tasks are apart."""
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if layer.activity_regularizer is not None:
             raise ValueError(
                 "`model` must not hold activity regularisers where `adapt_layers` names layers "

@@ -1,4 +1,7 @@
-"""TODO mtnet_tf.pictures."""
+"""Few-shot classification of a user's own images: `FewShotClassifier` and prediction on files.
+
+May import everything else in `mtnet_tf`, and `data_prep`.
+"""
 
 from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
 from mtnet_tf.pictures.image_preparation import Preparation

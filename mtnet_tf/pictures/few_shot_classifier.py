@@ -76,7 +76,7 @@ class FewShotClassifier:
             "statistics": statistics,
         }
         Adapter(self.learner, **self._options)  # says at once what makes no sense
-        _refuse_one_hot_labels(self.learner.task_loss)
+        _check_class_numbers(self.learner.task_loss)
         self._adapter = None
 
     def fit(self, pictures, labels):
@@ -177,7 +177,7 @@ def _as_labels(labels):
     return np.asarray(values.tolist())
 
 
-def _refuse_one_hot_labels(loss):
+def _check_class_numbers(loss):
     kind, has_class_numbers = output_kind(loss)
     if kind != "predictions" and not has_class_numbers:
         name = getattr(loss, "name", getattr(loss, "__name__", loss))

@@ -1,4 +1,7 @@
-"""Distributions of tasks, sampled in-graph: `sample(seed, num_tasks) -> Episode`."""
+"""Task distributions: `sample(seed, num_tasks) -> Episode`, episode streams and class splits.
+
+May import: `seeds`, `_keras`.
+"""
 
 from mtnet_tf.tasks.class_split import Split, split_classes
 from mtnet_tf.tasks.episode import Episode, TaskDistribution

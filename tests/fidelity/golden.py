@@ -195,9 +195,9 @@ def _forward(case, episode, options, results, jit):
 def _score(case, weights, x, y):
     """Losses [B], outputs [B, n, out], accuracies [B]."""
     predictions = meta_step.predict(case.model, case.task_weights, weights, x)
-    values = losses.task_losses(case.loss, meta_step.fold_tasks(y), predictions, x.shape[0])
+    values = losses.task_losses(case.loss, meta_step.flatten_tasks(y), predictions, x.shape[0])
     accuracies = tf.zeros([x.shape[0]])
     if case.is_image:
-        hits = tf.argmax(predictions, -1, tf.int32) == meta_step.fold_tasks(y)
+        hits = tf.argmax(predictions, -1, tf.int32) == meta_step.flatten_tasks(y)
         accuracies = tf.reduce_mean(tf.reshape(tf.cast(hits, tf.float64), [x.shape[0], -1]), 1)
     return values, tf.reshape(predictions, [*x.shape[:2], -1]), accuracies

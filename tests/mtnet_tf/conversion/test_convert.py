@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from mtnet_tf import MetaLearner, fold, layers, to_mtnet
+from mtnet_tf._keras import flatten_layers
 from mtnet_tf.conversion.rebuilding import finalize_statistics
-from mtnet_tf.layers.fast_weights import fast_weights
+from mtnet_tf.layers.fast_weights import FastWeightScope
 
 K = keras.layers
 
@@ -124,7 +125,7 @@ def trained(name, dtype, policy):
 def change_transforms(model, seed=2):
     """As if the transforms had been meta-trained."""
     random = np.random.default_rng(seed)
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if isinstance(layer, layers.TWLayer) and layer.transform is not None:
             noise = random.normal(size=layer.transform.shape) / layer.units
             layer.transform.assign(layer.transform + noise)
@@ -139,10 +140,10 @@ def test_converted_and_folded_model_give_the_same_outputs(name, dtype, tolerance
     assert np.std(expected) > 1e-3
     converted = to_mtnet(model)
     np.testing.assert_allclose(converted(x), expected, rtol=tolerance, atol=tolerance)
-    assert not any(isinstance(x, K.Dense | K.Conv2D) for x in converted._flatten_layers())
+    assert not any(isinstance(x, K.Dense | K.Conv2D) for x in flatten_layers(converted))
     folded = fold(converted)
     np.testing.assert_allclose(folded(x), expected, rtol=tolerance, atol=tolerance)
-    assert not any(type(x).__module__.startswith("mtnet_tf") for x in folded._flatten_layers())
+    assert not any(type(x).__module__.startswith("mtnet_tf") for x in flatten_layers(folded))
 
 
 @pytest.mark.parametrize("name", [*SMALL, pytest.param("MobileNetV2", marks=slow)])
@@ -217,7 +218,7 @@ def test_statistics_of_a_converted_batch_normalisation(rng):
     free, frozen = to_mtnet(model), to_mtnet(model, frozen_statistics=True)
     model.layers[0].trainable = False
     was_frozen = to_mtnet(model)
-    with fast_weights([], num_tasks=2):
+    with FastWeightScope([], num_tasks=2):
         for converted in (frozen, was_frozen):
             np.testing.assert_allclose(converted(x), expected, rtol=1e-5, atol=1e-5)
         assert np.max(np.abs(free(x) - expected)) > 0.1

@@ -12,7 +12,7 @@ from mtnet_tf import (
     networks,
     seeds,
 )
-from mtnet_tf.layers.fast_weights import SetStatistics, fast_weights
+from mtnet_tf.layers.fast_weights import FastWeightScope, SetStatistics
 
 
 def regression_learner(**options):
@@ -113,11 +113,11 @@ def test_inductive_scores_answer_each_query_by_itself(classifier):
     episode = tasks.sample(seeds.stateless_seed(0, seeds.Purpose.EVALUATION_TASKS, 0), 20)
     for task in range(3):
         statistics = SetStatistics()
-        with fast_weights([], 1, statistics):
+        with FastWeightScope([], 1, statistics):
             classifier.model(episode.support_x[task])
         answers = []
         for query in episode.query_x[task]:
-            with fast_weights([], 1, statistics.replay()):
+            with FastWeightScope([], 1, statistics.replay()):
                 answers.append(classifier.model(query[None])[0])
         loss = classifier.task_loss.call(episode.query_y[task], tf.stack(answers))
         np.testing.assert_allclose(result.inductive_loss[task, 0], np.sum(loss), rtol=1e-4)

@@ -118,6 +118,6 @@ def test_a_folder_is_walked_once(photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr("mtnet_tf.datasets.ensure_folder", counting)
     data = DataSource(folder_settings(photos, tmp_path))
-    data.refuse_others({"data": data.identity()})
+    data.check_same_images({"data": data.identity()})
     assert data.tasks("train").num_ways == data.tasks("val").num_ways == 2
     assert not data.find_leaks().classes and len(calls) == 1

@@ -197,12 +197,12 @@ def test_a_strange_config_is_one_sentence_that_names_the_file(run, text):
 
 
 def test_a_second_checkpoint_on_the_test_split_is_refused_whatever_came_between(run):
-    run.refuse_choosing("val", 5)
-    run.refuse_choosing("test", 9)
-    run.refuse_choosing("test", 9)
-    run.refuse_choosing("test", -1)
+    run.check_single_test_checkpoint("val", 5)
+    run.check_single_test_checkpoint("test", 9)
+    run.check_single_test_checkpoint("test", 9)
+    run.check_single_test_checkpoint("test", -1)
     with pytest.raises(ValueError, match="--test_iter=5 would be the second checkpoint"):
-        run.refuse_choosing("test", 5)
+        run.check_single_test_checkpoint("test", 5)
 
 
 def test_json_of_a_run_says_how_to_repeat_it(run):

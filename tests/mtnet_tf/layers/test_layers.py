@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from mtnet_tf import layers
-from mtnet_tf.layers.fast_weights import fast_weights
+from mtnet_tf.layers.fast_weights import FastWeightScope
 from support.layer_table import TABLE
 
 CELLS = [row for row in TABLE if issubclass(row[0], layers.TWLayer)]
@@ -94,7 +94,7 @@ def test_folded_cell_equals_one_call_per_task(cls, arguments, shape, rng):
     layer.set_weights([rng.normal(size=w.shape) for w in layer.weights])
     variables = [w.variable for w in layer.task_weights()]
     values = [tf.constant(rng.normal(size=(2, *v.shape))) for v in variables]
-    with fast_weights(zip(variables, values, strict=True), num_tasks=2):
+    with FastWeightScope(zip(variables, values, strict=True), num_tasks=2):
         folded = layer(x)
     for task in range(2):
         for variable, value in zip(variables, values, strict=True):
@@ -107,7 +107,7 @@ def test_folded_cell_without_fast_weights_uses_its_variables(cls, arguments, sha
     layer = cls(**arguments, dtype="float64")
     x = tf.constant(rng.normal(size=(8, *shape)))
     plain = layer(x)
-    with fast_weights([], num_tasks=2):
+    with FastWeightScope([], num_tasks=2):
         np.testing.assert_allclose(layer(x), plain, atol=1e-12)
 
 
@@ -126,7 +126,7 @@ def test_bias_alone_may_be_per_task(rng):
     x = tf.constant(rng.normal(size=(4, 2)))
     plain = layer(x)
     bias = tf.constant([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], tf.float64)
-    with fast_weights([(layer.bias, bias)], num_tasks=2):
+    with FastWeightScope([(layer.bias, bias)], num_tasks=2):
         np.testing.assert_allclose(layer(x) - plain, np.repeat(bias, 2, 0), atol=1e-12)
 
 
@@ -206,7 +206,7 @@ def test_batch_normalisation_uses_the_statistics_of_each_task(rng):
     x = tf.constant(rng.normal(size=(8, 3, 3, 2)) * np.arange(1, 9)[:, None, None, None])
     layer(x)
     layer.beta.assign([1.0, -1.0])
-    with fast_weights([], num_tasks=2):
+    with FastWeightScope([], num_tasks=2):
         y = layer(x).numpy() - [1.0, -1.0]
     for half in (slice(0, 4), slice(4, 8)):
         part = x.numpy()[half]
@@ -268,7 +268,7 @@ def test_frozen_statistics_hold_inside_the_meta_step_and_moving_ones_do_not(rng)
         layer.set_weights(values[:count])
     np.testing.assert_array_equal(frozen(x), moving(x))
     np.testing.assert_array_equal(moving(x, training=True), plain(x))
-    with fast_weights([], num_tasks=2):
+    with FastWeightScope([], num_tasks=2):
         np.testing.assert_array_equal(moving(x), plain(x))
         inside = frozen(x)
     np.testing.assert_array_equal(inside, frozen(x))
@@ -278,7 +278,7 @@ def test_batch_normalisation_along_another_axis_is_that_of_the_transposed_inputs
     first = layers.TaskBatchNormalization(axis=1, dtype="float64")
     last = layers.TaskBatchNormalization(dtype="float64")
     x = tf.constant(rng.normal(size=(4, 3, 5, 6)))
-    with fast_weights([], num_tasks=2):
+    with FastWeightScope([], num_tasks=2):
         expected = tf.transpose(last(tf.transpose(x, [0, 2, 3, 1])), [0, 3, 1, 2])
         np.testing.assert_array_equal(first(x), expected)
 

@@ -68,7 +68,7 @@ def test_empty_mask_changes_nothing(episode):
         {id(w.mask_logits): tf.zeros([1, *w.mask_logits.shape], tf.float64) for w in weights},
     )
     result, _ = gradients(model, episode, lambda step: empty)
-    for start, end in zip(*result.adaptation.trajectory[::2], strict=True):
+    for start, end in zip(*result.trajectory.trajectory[::2], strict=True):
         np.testing.assert_array_equal(start, end)
 
 
@@ -78,7 +78,7 @@ def test_masked_units_of_the_network_keep_their_weights(episode):
     masks = MaskSampler(weights, 3, SEED)
     result, _ = gradients(model, episode, masks)
     drawn = masks(0)
-    for start, end, mask in zip(*result.adaptation.trajectory[::2], drawn, strict=True):
+    for start, end, mask in zip(*result.trajectory.trajectory[::2], drawn, strict=True):
         frozen = np.broadcast_to(mask == 0, start.shape)
         assert frozen.any()
         np.testing.assert_array_equal(start.numpy()[frozen], end.numpy()[frozen])
@@ -130,11 +130,11 @@ def test_first_order_gradient_is_that_at_the_adapted_weights(episode):
     model = small_network(mask=None)
     one = Episode(*(x[:1] for x in episode[:4]))
     result, first = gradients(model, one, first_order=True)
-    adapted, weights = result.adaptation.fast_weights, find_task_weights(model)
+    adapted, weights = result.trajectory.fast_weights, find_task_weights(model)
     with tf.GradientTape() as tape:
         tape.watch(adapted)
         predictions = meta_step.predict(model, weights, adapted, one.query_x)
-        loss = task_losses(LOSS, meta_step.fold_tasks(one.query_y), predictions, 1)
+        loss = task_losses(LOSS, meta_step.flatten_tasks(one.query_y), predictions, 1)
     expected = {
         id(w.variable): g[0] for w, g in zip(weights, tape.gradient(loss, adapted), strict=True)
     }

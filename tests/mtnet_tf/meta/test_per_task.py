@@ -1,4 +1,4 @@
-"""Task by task = folded into the batch; and layers that can't be folded adapt too."""
+"""Task by task = flattened into the batch; and layers that can't be folded adapt too."""
 
 import keras
 import numpy as np
@@ -77,13 +77,13 @@ def meta_gradients(model, weights, episode, **options):
 def test_mapped_equals_folded(episode, rng):
     model = randomize(cells(), rng)
     folded = find_task_weights(model)
-    mapped = [w._replace(folded=False) for w in folded]
+    mapped = [w._replace(flattened=False) for w in folded]
     (result, gradients), (expected, expected_gradients) = (
         meta_gradients(model, weights, episode) for weights in (mapped, folded)
     )
     pairs = [(result.query_losses, expected.query_losses)]
     pairs += [(result.query_predictions, expected.query_predictions)]
-    pairs += zip(result.adaptation.fast_weights, expected.adaptation.fast_weights, strict=True)
+    pairs += zip(result.trajectory.fast_weights, expected.trajectory.fast_weights, strict=True)
     pairs += zip(gradients, expected_gradients, strict=True)
     for ours, theirs in pairs:
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
@@ -93,7 +93,7 @@ def test_statistics_are_recorded_and_replayed_task_by_task(episode, rng):
     model = randomize(cells(), rng)
     folded = find_task_weights(model)
     found = []
-    for weights in (folded, [w._replace(folded=False) for w in folded]):
+    for weights in (folded, [w._replace(flattened=False) for w in folded]):
         values = meta_step.initial_fast_weights([w.variable for w in weights], 3)
         record = SetStatistics()
         meta_step.predict(model, weights, values, episode.support_x, statistics=record)

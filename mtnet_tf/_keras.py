@@ -1,0 +1,50 @@
+"""Every private name of Keras and TensorFlow that this package uses, each in one function.
+
+Nothing else in the package may touch a private name of either (`test_keras_internals` checks it), so
+that a new version of Keras has one file to be checked against.
+"""
+
+from collections.abc import Iterable
+
+import keras
+import tensorflow as tf
+from keras.src.models.functional import Functional
+
+__all__ = [
+    "Functional",
+    "batch_counter",
+    "flatten_layers",
+    "graph_functions",
+    "loss_tracker",
+    "seed_generators",
+]
+
+
+def flatten_layers(
+    layer: keras.layers.Layer, include_self: bool = True
+) -> list[keras.layers.Layer]:
+    """A layer and all layers inside it, in Keras' order."""
+    return list(layer._flatten_layers(include_self=include_self))
+
+
+def seed_generators(layer: keras.layers.Layer) -> list[keras.random.SeedGenerator]:
+    """The seed generators of a layer itself, those of its sublayers left out."""
+    return layer._seed_generators
+
+
+def batch_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """The optimizer's counter of batches.
+
+    It equals `iterations` unless the optimizer accumulates gradients over several batches.
+    """
+    return getattr(optimizer, "inner_optimizer", optimizer)._iterations
+
+
+def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
+    """The metric in which a compiled model averages its loss."""
+    return model._loss_tracker
+
+
+def graph_functions(graph: tf.Graph) -> Iterable:
+    """The functions that a graph calls."""
+    return graph._functions.values()
