@@ -18,6 +18,9 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["mtnet_tf*", "data_prep*", "maml_baselines*"]),
+    package_data={name: ["py.typed"] for name in ("mtnet_tf", "data_prep", "maml_baselines")},
+    py_modules=["mtnet_tf_cli"],
+    entry_points={"console_scripts": ["mtnet-tf = mtnet_tf_cli:run_main"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",

@@ -11,15 +11,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from maml_baselines.methods import METHODS
 from maml_baselines.tables import methods_of, settings_of, write_table
-from mtnet_tf.experiments import DATA_SOURCES, DEFAULTS, exit_status, help_of, say, task_name
+from mtnet_tf.experiments import (
+    DATA_SOURCES,
+    FLAG_OF,
+    FLAGS,
+    default_of,
+    exit_status,
+    fields_of,
+    help_of,
+    say,
+    task_name,
+)
 
-# What tells systems apart, or has another default here.
+# Flags that tell systems apart, or have another default here.
 _NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
 _NOT_FOR_ALL += ("datasource", "train_update_lr", "train_update_batch_size")
-# What a table's name says anyway, or need not.
-_UNNAMED = ("datasource", "num_classes", "update_batch_size", "poly_order", "synthetic")
-_UNNAMED += ("data_dir", "image_size", "packed_dir", "logdir", "log", "debug", "jit_compile")
-_UNNAMED += ("resume", "metatrain_iterations", "validate_every")
+# Settings that a table's name contains already, or does not need.
+_UNNAMED = ("data_source", "num_ways", "num_shots", "polynomial_order", "synthetic", "data_dir")
+_UNNAMED += ("image_size", "packed_dir", "runs_dir", "write_summaries", "run_eagerly")
+_UNNAMED += ("jit_compile", "resume", "num_meta_iterations", "validation_interval")
 _DATA = {"table1": "sinusoid", "table3": "omniglot"}
 
 
@@ -40,8 +50,9 @@ def make_parser():
     parser.add_argument("--table_file", help="default: a name in --logdir")
     places = ", ".join(f"{source} for {table}" for table, source in _DATA.items())
     parser.add_argument("--datasource", help=f"one of {', '.join(DATA_SOURCES)}; default: {places}")
-    for name, default in DEFAULTS.items():
+    for name in FLAGS:
         if name not in _NOT_FOR_ALL:
+            default = default_of(name)
             kind = {"type": str if default is None else type(default)}
             if isinstance(default, bool):
                 kind = {"type": _boolean, "nargs": "?", "const": True}
@@ -57,21 +68,23 @@ def _boolean(text):
 
 
 def _file_stem(table, given, usual):
-    """A name that tells tables apart: by the tasks, and by what is not as usual in all rows."""
-    named = [f"{n}{v}" for n, v in given.items() if n not in _UNNAMED and v != usual[n]]
-    return "_".join([table, task_name(usual, usual["update_batch_size"]), *named])
+    """A name that tells tables apart: by the tasks, and by what is unusual in all rows."""
+    values = usual.as_dict()
+    unusual = [n for n, v in given.items() if n not in _UNNAMED and v != values[n]]
+    named = [f"{FLAG_OF[n]}{given[n]}" for n in unusual]
+    return "_".join([table, task_name(usual, usual.num_shots), *named])
 
 
 def run_command(arguments):
     """Does what the arguments say; returns the exit status, 1 where a row failed."""
-    given = {k: v for k, v in vars(make_parser().parse_args(arguments)).items() if v is not None}
-    table, methods = given.pop("table"), given.pop("methods", None)
-    given.setdefault("datasource", _DATA[table])
-    path = given.pop("table_file", None)
+    options = {k: v for k, v in vars(make_parser().parse_args(arguments)).items() if v is not None}
+    table, methods = options.pop("table"), options.pop("methods", None)
+    path = options.pop("table_file", None)
+    given = {"data_source": _DATA[table], **fields_of(options)}
     names = methods.split(",") if methods else methods_of(given)
     if path is None:
         usual = settings_of({n: v for n, v in given.items() if n in _UNNAMED}, names[0])
-        path = Path(usual["logdir"]) / _file_stem(table, given, usual)
+        path = Path(usual.runs_dir) / _file_stem(table, given, usual)
     elif Path(path).suffix in (".csv", ".md", ".png"):
         path = Path(path).with_suffix("")
     command = shlex.join(["python", "-m", "maml_baselines", *arguments])

@@ -16,11 +16,11 @@ from maml_baselines.gradient import (
 from maml_baselines.metric import builders
 from mtnet_tf.experiments import build_learner
 
-_NO_CELLS = {"use_T": False, "use_M": False}
+_NO_CELLS = {"use_transform": False, "use_mask": False}
 _MAML = {**_NO_CELLS, "baseline": None}
 # A system of its own is not trained jointly before, as its objective is another one.
-_OWN = {**_MAML, "pretrain_iterations": 0}
-_FIRST_ORDER = {**_OWN, "stop_grad": True}
+_OWN = {**_MAML, "num_pretrain_iterations": 0}
+_FIRST_ORDER = {**_OWN, "first_order": True}
 
 
 class Method(NamedTuple):
@@ -39,7 +39,7 @@ class Method(NamedTuple):
 
     paper: str
     settings: Mapping
-    recipe: Callable = lambda datasource, num_classes: {}
+    recipe: Callable = lambda data_source, num_ways: {}
     build: Callable = build_learner
     any_ways: bool = False
     by_flags: bool = False
@@ -50,13 +50,21 @@ def _by_flags(paper, **settings):
 
 
 METHODS = {
-    "mtnet": _by_flags("Lee & Choi 2018, eq. 8 and 13", use_T=True, use_M=True, share_M=True),
-    "mtnet-full": _by_flags("Lee & Choi 2018, table 1", use_T=True, use_M=True, share_M=False),
-    "tnet": _by_flags("Lee & Choi 2018, eq. 4 and 5", use_T=True, use_M=False),
-    "mnet": _by_flags("Lee & Choi 2018, table 1", use_T=False, use_M=True, share_M=True),
-    "mnet-full": _by_flags("Lee & Choi 2018, table 1", use_T=False, use_M=True, share_M=False),
-    "maml": _by_flags("Finn et al. 2017, algorithm 2", **_MAML, stop_grad=False),
-    "fomaml": _by_flags("Finn et al. 2017, section 5.2", **_MAML, stop_grad=True),
+    "mtnet": _by_flags(
+        "Lee & Choi 2018, eq. 8 and 13", use_transform=True, use_mask=True, unit_mask=True
+    ),
+    "mtnet-full": _by_flags(
+        "Lee & Choi 2018, table 1", use_transform=True, use_mask=True, unit_mask=False
+    ),
+    "tnet": _by_flags("Lee & Choi 2018, eq. 4 and 5", use_transform=True, use_mask=False),
+    "mnet": _by_flags(
+        "Lee & Choi 2018, table 1", use_transform=False, use_mask=True, unit_mask=True
+    ),
+    "mnet-full": _by_flags(
+        "Lee & Choi 2018, table 1", use_transform=False, use_mask=True, unit_mask=False
+    ),
+    "maml": _by_flags("Finn et al. 2017, algorithm 2", **_MAML, first_order=False),
+    "fomaml": _by_flags("Finn et al. 2017, section 5.2", **_MAML, first_order=True),
     "oracle": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="oracle"),
     "pretrained": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="pretrained"),
     "metasgd": Method(

@@ -1,71 +1,74 @@
 """From the name of a method to settings and a learner."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from maml_baselines.methods import METHODS
-from mtnet_tf.experiments import build as experiment
-from mtnet_tf.experiments import settings as mtnet_settings
+from mtnet_tf.experiments import DEFAULTS, IMAGES, Settings
+from mtnet_tf.experiments import build_learner as build_mtnet
+from mtnet_tf.experiments import resolve as resolve_settings
 
 
-def resolve(given):
-    """The value of every setting, `method` understood; see `mtnet_tf.settings.resolve`.
+def resolve(given: Mapping[str, Any]) -> Settings:
+    """The value of every setting, with `method` replaced by what it stands for.
 
     Args:
-      given: dict of the settings that the user gave.
+        given: values of some fields of `Settings`.
 
     Returns:
-      Dict with a value for every setting. `method` is None where other settings say it all, so
-      that a run is the same whichever way it was asked for.
+        `Settings`. Its `method` is None where other settings say everything, so that a run is the
+        same in whichever way it was requested.
 
     Raises:
-      ValueError: for an unknown method, one that other settings contradict, or a value that makes
-        no sense.
+        ValueError: for an unknown method, for settings that contradict it, or for a value that is
+            not allowed.
     """
     name = given.get("method")
     if name is None:
-        return _check_ways(mtnet_settings.resolve(given))
+        return _check_ways(resolve_settings(given))
     method = find_method(name)
-    mtnet_settings.check({**mtnet_settings.DEFAULTS, **given})
+    Settings(**given)  # checks the values
     for setting, meant in method.settings.items():
         if given.get(setting, meant) != meant:
             raise ValueError(
-                f"--method={name} must go with --{setting}={meant}, which it stands for. "
-                f"Received: --{setting}={given[setting]}. Leave one of the two out."
+                f"`method={name}` implies `{setting}={meant}`. "
+                f"Received: {setting}={given[setting]}. Leave one of the two out."
             )
-    source = given.get("datasource", mtnet_settings.DEFAULTS["datasource"])
-    if not fits(method, source) and source not in mtnet_settings.IMAGES:
+    source = given.get("data_source", DEFAULTS["data_source"])
+    if not fits(method, source) and source not in IMAGES:
         raise ValueError(
-            f"--method={name} classifies pictures. Received: --datasource={source}. Add "
-            "--datasource=omniglot."
+            f"`method={name}` classifies images. Received: data_source={source}. Add "
+            "`data_source=omniglot`."
         )
     published = {}
     if given.get("recipe", "authors") == "authors":
-        ways = given.get("num_classes", mtnet_settings.DEFAULTS["num_classes"])
-        published = method.recipe(source, ways)
+        published = method.recipe(source, given.get("num_ways", DEFAULTS["num_ways"]))
     asked = {**given, "method": None if method.by_flags else name}
-    return _check_ways(mtnet_settings.resolve({**published, **method.settings, **asked}))
+    return _check_ways(resolve_settings({**published, **method.settings, **asked}))
 
 
-def _check_ways(settings):
-    """The settings; ValueError for ways in training that the method can't learn from."""
-    ways, method = settings["num_train_ways"], settings["method"]
+def _check_ways(settings: Settings) -> Settings:
+    """The settings; ValueError for ways in training that the method cannot learn from."""
+    ways, method = settings.num_train_ways, settings.method
     if ways == 1:
         raise ValueError(
-            "--num_train_ways must be at least 2, or 0 for as many as in evaluation: one class "
-            "is no choice. Received: 1."
+            "`num_train_ways` must be at least 2, or 0 for as many as in evaluation. "
+            "Received: num_train_ways=1."
         )
-    if ways not in (0, settings["num_classes"]) and not (method and METHODS[method].any_ways):
+    if ways not in (0, settings.num_ways) and not (method and METHODS[method].any_ways):
         raise ValueError(
-            "--num_train_ways is for methods without an output for each class of a task. "
-            f"Received: {ways} with --method={method}. Leave it out."
+            "`num_train_ways` requires a method without one output per class of a task. "
+            f"Received: num_train_ways={ways} with `method={method}`. Leave it out."
         )
     return settings
 
 
-def fits(method, datasource):
+def fits(method, data_source):
     """Whether a method makes sense on a data source.
 
     Joint training does not on pictures, whose labels are numbered anew in each task.
     """
-    if datasource in mtnet_settings.IMAGES:
+    if data_source in IMAGES:
         return method.settings.get("baseline") is None
     return not method.any_ways
 
@@ -77,7 +80,9 @@ def find_method(name):
       ValueError: if there is none.
     """
     if name not in METHODS:
-        raise ValueError(f"--method must be one of {', '.join(METHODS)}. Received: {name!r}.")
+        raise ValueError(
+            f"`method` must be one of {', '.join(METHODS)}. Received: method={name!r}."
+        )
     return METHODS[name]
 
 
@@ -91,7 +96,7 @@ def build_learner(settings, tasks):
     Returns:
       `EpisodicLearner`.
     """
-    build = experiment.build_learner
-    if settings["method"]:
-        build = find_method(settings["method"]).build
+    build = build_mtnet
+    if settings.method:
+        build = find_method(settings.method).build
     return build(settings, tasks)

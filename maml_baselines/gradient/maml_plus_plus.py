@@ -137,13 +137,15 @@ class MAMLPlusPlus(MetaLearner):
 
 def build(settings, tasks):
     """The paper's network; Adam's learning rate falls along a cosine."""
-    total = settings["metatrain_iterations"]
+    total = settings.num_meta_iterations
     schedule = keras.optimizers.schedules.CosineDecay(
-        settings["meta_lr"], max(1, total), alpha=FINAL_META_LEARNING_RATE / settings["meta_lr"]
+        settings.meta_learning_rate,
+        max(1, total),
+        alpha=FINAL_META_LEARNING_RATE / settings.meta_learning_rate,
     )
     clip = LARGEST_GRADIENT * query_loss_unit(settings, tasks)
     unit = support_loss_unit(settings)
-    rule = PerStepRates(settings["update_lr"] * unit, max(1, settings["num_updates"]), unit)
+    rule = PerStepRates(settings.step_size * unit, max(1, settings.num_inner_steps), unit)
     return build_learner(
         settings,
         tasks,

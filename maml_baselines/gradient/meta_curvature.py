@@ -75,5 +75,5 @@ def _transform(gradient, matrices):
 
 def build(settings, tasks):
     """The paper's network with a matrix per axis of each weight, compiled."""
-    rule = MetaCurvatureRule(settings["update_lr"])
+    rule = MetaCurvatureRule(settings.step_size)
     return build_learner(settings, tasks, update_rule=rule)

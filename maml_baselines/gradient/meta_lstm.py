@@ -131,6 +131,8 @@ def build(settings, tasks):
     normalisation, which has no scale here, are meta-learned; the authors' LSTM adapts both.
     """
     clip = CLIP_NORM * query_loss_unit(settings, tasks)
-    optimizer = keras.optimizers.Adam(settings["meta_lr"], epsilon=1e-8, global_clipnorm=clip)
-    rule = LSTMRule(loss_unit=support_loss_unit(settings), seed=settings["seed"])
+    optimizer = keras.optimizers.Adam(
+        settings.meta_learning_rate, epsilon=1e-8, global_clipnorm=clip
+    )
+    rule = LSTMRule(loss_unit=support_loss_unit(settings), seed=settings.seed)
     return build_learner(settings, tasks, optimizer=optimizer, update_rule=rule)

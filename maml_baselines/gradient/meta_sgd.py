@@ -52,5 +52,5 @@ class MetaSGDRule(UpdateRule):
 def build(settings, tasks):
     """The paper's network with a rate per parameter, compiled."""
     unit = support_loss_unit(settings)
-    rule = MetaSGDRule(settings["update_lr"] * unit, unit)
+    rule = MetaSGDRule(settings.step_size * unit, unit)
     return build_learner(settings, tasks, update_rule=rule)

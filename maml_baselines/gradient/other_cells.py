@@ -22,11 +22,11 @@ def build_warp(settings, tasks):
     linear one over the channels of a pixel.
     """
     warps = []
-    seeds = iter(range(1000 * settings["seed"] + 1, 1000 * settings["seed"] + 1000))
+    seeds = iter(range(1000 * settings.seed + 1, 1000 * settings.seed + 1000))
 
     def warp(units):
         options = {"transform": False, "mask": None}
-        if isinstance(tasks, ImageClasses) and settings["conv"]:
+        if isinstance(tasks, ImageClasses) and settings.convolutional:
             glorot = keras.initializers.GlorotUniform(seed=next(seeds))
             warps.append(TWConv2D(units, 3, padding="same", kernel_initializer=glorot, **options))
         else:

@@ -31,7 +31,7 @@ class Reptile(MetaLearner):
         super().__init__(*args, **kwargs)
         if self.num_inner_steps < 1:
             raise ValueError(
-                "`num_inner_steps` (--num_updates) must be at least 1: Reptile learns from where "
+                "`num_inner_steps` must be at least 1: Reptile learns from where "
                 f"the steps lead. Received: num_inner_steps={self.num_inner_steps}."
             )
 
@@ -77,7 +77,7 @@ def minibatch(episode, seed, step):
 def build(settings, tasks):
     """The paper's network; the meta learning rate falls linearly to nothing."""
     schedule = keras.optimizers.schedules.PolynomialDecay(
-        settings["meta_lr"], max(1, settings["metatrain_iterations"]), end_learning_rate=0.0
+        settings.meta_learning_rate, max(1, settings.num_meta_iterations), end_learning_rate=0.0
     )
     optimizer = keras.optimizers.SGD(schedule)
     return build_learner(settings, tasks, kind=Reptile, optimizer=optimizer)

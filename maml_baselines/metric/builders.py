@@ -27,10 +27,10 @@ def build(kind, settings, tasks, *, decay=1.0, **options):
       The learner, compiled.
     """
     model = build_network(settings, tasks, head=False)
-    ways = settings["num_classes"], settings["num_train_ways"] or None
-    learner = kind(model, *ways, seed=settings["seed"], **options)
+    ways = settings.num_ways, settings.num_train_ways or None
+    learner = kind(model, *ways, seed=settings.seed, **options)
     schedule = keras.optimizers.schedules.ExponentialDecay(
-        settings["meta_lr"], LOWERED_EVERY, decay, staircase=True
+        settings.meta_learning_rate, LOWERED_EVERY, decay, staircase=True
     )
     optimizer = keras.optimizers.Adam(schedule, epsilon=1e-8)
     return compile_learner(learner, settings, optimizer)
@@ -62,7 +62,7 @@ def build_map_dlm(settings, tasks):
 
 
 def _build_map(settings, tasks, ranking_loss):
-    decay = 0.75 if settings["datasource"] == "miniimagenet" else 1.0
+    decay = 0.75 if settings.data_source == "miniimagenet" else 1.0
     return build(MAPRanking, settings, tasks, decay=decay, ranking_loss=ranking_loss)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mtnet_tf._files import write_text
-from mtnet_tf.experiments import IMAGES, plot_scores, reports
+from mtnet_tf.experiments import plot_scores, reports
 
 COLUMNS = (
     "method",
@@ -62,7 +62,7 @@ def read_rows(path):
     if tuple(header) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise ValueError(
             f"{file} must be a table of this program, to be gone on with. Received: columns "
-            f"{header}. Move it away, or name another with --table_file."
+            f"{header}. Move it away, or name another with `table_file`."
         )
     return [Row(*row) for row in rows]
 
@@ -73,7 +73,7 @@ def write_files(rows, path, settings):
     Args:
       rows: list of `Row`.
       path: without ".csv", ".md" and ".png".
-      settings: dict of any row, for what they have in common.
+      settings: `Settings` of any row, for what they have in common.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
@@ -88,7 +88,7 @@ def write_files(rows, path, settings):
         "MT-net paper": {row.method: _numbers(row.published)[0] for row in rows if row.published},
         "its own paper": {row.method: _numbers(row.own)[0] for row in rows if row.own},
     }
-    unit = "% of right answers" if settings["datasource"] in IMAGES else "mean squared error"
+    unit = "% of right answers" if settings.is_image else "mean squared error"
     plot_scores(scores, published, f"{path}.png", _title(rows, settings), unit)
 
 
@@ -101,10 +101,12 @@ def _markdown(rows, settings):
     head = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     body = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
     chosen = (
-        "" if settings["test_set"] else "These are the classes that the checkpoint was chosen on. "
+        ""
+        if settings.use_test_split
+        else "These are the classes that the checkpoint was chosen on. "
     )
     note = (
-        f"Seed {settings['seed']}; mean ± 95 % interval over distinct episodes; per cent of right "
+        f"Seed {settings.seed}; mean ± 95 % interval over distinct episodes; per cent of right "
         f"answers, or mean squared error. {chosen}Measured: the best checkpoint on validation, "
         "queries normalised together, as in the MT-net paper; inductive: normalised by the support "
         "set, each query by itself. Minus MT-net: paired over the same episodes."
@@ -113,8 +115,8 @@ def _markdown(rows, settings):
 
 
 def _title(rows, settings):
-    title = reports.title({**settings, "method": "all systems"})
-    title += "" if settings["test_set"] else ", validation split"
+    title = reports.title(settings.replace(method="all systems"))
+    title += "" if settings.use_test_split else ", validation split"
     lengths = [int(row.iterations) for row in rows if row.iterations]
     if not lengths:
         return title

@@ -8,7 +8,7 @@ import numpy as np
 from maml_baselines.tables.files import Row
 from maml_baselines.tables.published import OWN_PAPERS, PUBLISHED
 from mtnet_tf.evaluation import summarize
-from mtnet_tf.experiments import IMAGES, Result, align, read_results
+from mtnet_tf.experiments import Result, align, read_results, read_settings
 
 REFERENCE = "mtnet"
 
@@ -25,7 +25,7 @@ def row_of(name, settings, run, scores):
 
     Args:
       name: of the method.
-      settings: dict.
+      settings: `Settings`.
       run: `Run`.
       scores: `Scores`.
 
@@ -63,7 +63,7 @@ def find_scores(row, logdir):
         return None
     step = int(row.steps or 1)  # a method without steps scores the same after any
     for result in results:
-        is_long_enough = result.record["settings"]["num_test_updates"] >= step
+        is_long_enough = read_settings(result.record["settings"]).num_test_inner_steps >= step
         if is_long_enough and _measured(Scores(result, step)) == row.measured:
             return Scores(result, step)
     return None
@@ -113,15 +113,15 @@ def _interval(scores, metric, sign=""):
 
 def column_of(settings):
     """The column of the paper's tables that settings belong to: (data source, ways)."""
-    is_image = settings["datasource"] in IMAGES
-    return settings["datasource"], settings["num_classes"] if is_image else None
+    is_image = settings.is_image
+    return settings.data_source, settings.num_ways if is_image else None
 
 
 def published(name, settings):
     """What the MT-net paper prints and what the method's own paper does, for the same test."""
-    shots = 1 if settings["datasource"] in IMAGES else 10
-    same = settings["update_batch_size"] == shots and not settings["synthetic"]
-    same = same and settings["test_set"]
+    shots = 1 if settings.is_image else 10
+    same = settings.num_shots == shots and not settings.synthetic
+    same = same and settings.use_test_split
     column = column_of(settings) if same else None
     tables = {"published": PUBLISHED, "own": OWN_PAPERS}
     return {field: table.get(column, {}).get(name, "") for field, table in tables.items()}

@@ -23,6 +23,7 @@ from mtnet_tf.experiments import (
     check_same_run,
     evaluate_run,
     read_results,
+    read_settings,
     run_name,
     task_name,
     train_run,
@@ -30,14 +31,14 @@ from mtnet_tf.experiments import (
 
 # An evaluation with other values of these, or of fewer inner steps, is another one.
 _OF_AN_EVALUATION = (
-    *("update_lr", "update_batch_size", "num_queries", "seed"),
-    *("metatrain_iterations", "test_iter", "num_test_episodes"),
+    *("step_size", "num_shots", "num_queries", "seed"),
+    *("num_meta_iterations", "checkpoint_iteration", "num_test_episodes"),
 )
 
 
 def methods_of(given):
     """Names of the systems that fit a data source, the reference first."""
-    return [name for name, method in METHODS.items() if fits(method, given["datasource"])]
+    return [name for name, method in METHODS.items() if fits(method, given["data_source"])]
 
 
 def write_table(given, methods, path, say, command):
@@ -46,7 +47,7 @@ def write_table(given, methods, path, say, command):
     Rows that an earlier command wrote to the same table stay, until they are made again.
 
     Args:
-      given: dict of settings for all rows, `datasource` among them.
+      given: dict of settings for all rows, `data_source` among them.
       methods: names of the systems; the others are compared with MT-net, which comes first.
       path: of the table, without ".csv", ".md" and, of its picture, ".png".
       say: function that prints a line.
@@ -63,14 +64,14 @@ def write_table(given, methods, path, say, command):
     planned = [(name, settings_of(given, name)) for name in methods]
     rows = {row.method: row for row in read_rows(path)}
     _check_same_tasks(rows.values(), planned[0][1], path)
-    scores = {name: find_scores(row, planned[0][1]["logdir"]) for name, row in rows.items()}
+    scores = {name: find_scores(row, planned[0][1].runs_dir) for name, row in rows.items()}
     for number, (name, settings) in enumerate(planned, start=1):
-        run = Run(Path(settings["logdir"]) / run_name(settings))
+        run = Run(Path(settings.runs_dir) / run_name(settings))
         keras.utils.clear_session()
         scores[name] = None
         try:
             result = train_and_evaluate(settings, run, command)
-            scores[name] = Scores(result, settings["num_test_updates"])
+            scores[name] = Scores(result, settings.num_test_inner_steps)
             row = row_of(name, settings, run, scores[name])
         except (ValueError, tf.errors.OpError) as error:  # must not cost the other rows
             reason = f"failed: {str(error).splitlines()[0]}"
@@ -85,15 +86,15 @@ def write_table(given, methods, path, say, command):
 
 def _check_same_tasks(rows, settings, path):
     """Raises ValueError if an earlier command wrote rows of other tasks to the same table."""
-    task = task_name(settings, settings["update_batch_size"])
-    end = f"_seed{settings['seed']}"
+    task = task_name(settings, settings.num_shots)
+    end = f"_seed{settings.seed}"
     for row in rows:
         is_same = row.run.startswith(f"{task}_") and row.run.endswith(end)
         if row.run and not (is_same and row.split == _split(settings)):
             raise ValueError(
                 f"{path}.csv must hold rows of the {_split(settings)} split of {task}, seed "
-                f"{settings['seed']}, to be gone on with. Received: a row of the {row.split} split "
-                f"of {row.run}. Name another table with --table_file."
+                f"{settings.seed}, to be gone on with. Received: a row of the {row.split} split "
+                f"of {row.run}. Name another table with `table_file`."
             )
 
 
@@ -105,11 +106,11 @@ def settings_of(given, name):
     """
     settings = resolve({**given, "method": name})
     recipe = {}
-    if settings["recipe"] == "authors":
-        recipe = METHODS[name].recipe(settings["datasource"], settings["num_classes"])
-    if "num_test_updates" not in {**recipe, **given}:
-        default = settings["num_test_updates"]
-        settings["num_test_updates"] = EVALUATED_AFTER.get(column_of(settings), default)
+    if settings.recipe == "authors":
+        recipe = METHODS[name].recipe(settings.data_source, settings.num_ways)
+    if "num_test_inner_steps" not in {**recipe, **given}:
+        steps = EVALUATED_AFTER.get(column_of(settings), settings.num_test_inner_steps)
+        return settings.replace(num_test_inner_steps=steps)
     return settings
 
 
@@ -117,7 +118,7 @@ def train_and_evaluate(settings, run, command):
     """Does what is not done yet.
 
     Args:
-      settings: dict.
+      settings: `Settings`.
       run: `Run`.
       command: the command line, str.
 
@@ -129,8 +130,8 @@ def train_and_evaluate(settings, run, command):
         """Says nothing: a row of a table is one line."""
 
     options = {"say": quiet, "verbose": 0}
-    if settings["resume"] and run.latest():
-        check_same_run(settings, run.config()["settings"])
+    if settings.resume and run.latest():
+        check_same_run(settings, run.settings())
     train_run(settings, run, command, build_learner, **options)
     if _find_evaluation(settings, run) is None:
         evaluate_run(settings, run, **options)
@@ -143,15 +144,15 @@ def _find_evaluation(settings, run):
     if newest is None or not any(run.path.glob(f"{split}_*_episodes.csv")):
         return None
     for result in read_results(run.path, split):
-        done = result.record["settings"]
+        done = read_settings(result.record["settings"])
         if (
             result.file.stat().st_mtime > newest.stat().st_mtime
-            and done["num_test_updates"] >= settings["num_test_updates"]
-            and all(done[name] == settings[name] for name in _OF_AN_EVALUATION)
+            and done.num_test_inner_steps >= settings.num_test_inner_steps
+            and all(getattr(done, name) == getattr(settings, name) for name in _OF_AN_EVALUATION)
         ):
             return result
     return None
 
 
 def _split(settings):
-    return "test" if settings["test_set"] else "val"
+    return "test" if settings.use_test_split else "val"

@@ -13,31 +13,45 @@ from mtnet_tf.experiments.build import (
 )
 from mtnet_tf.experiments.checkpoint import load_learner
 from mtnet_tf.experiments.compare_runs import Result, align, compare, read_results
+from mtnet_tf.experiments.flags import (
+    ACTIONS,
+    FLAG_OF,
+    FLAGS,
+    as_flags,
+    default_of,
+    fields_of,
+    help_of,
+    read_settings,
+)
 from mtnet_tf.experiments.plots import plot_scores
 from mtnet_tf.experiments.recipes import DATA_SOURCES
 from mtnet_tf.experiments.reports import run_name, settings_table, task_name
 from mtnet_tf.experiments.run import evaluate_run, train_run
 from mtnet_tf.experiments.run_folder import Run
 from mtnet_tf.experiments.settings import (
-    ACTIONS,
-    AUTHORS,
     DEFAULTS,
     IMAGES,
-    OURS,
+    Settings,
     check_same_run,
-    help_of,
+    resolve,
 )
 from mtnet_tf.experiments.terminal import exit_status, say
 
 __all__ = [
     "ACTIONS",
-    "AUTHORS",
     "DATA_SOURCES",
     "DEFAULTS",
     "IMAGES",
-    "OURS",
+    "FLAGS",
+    "FLAG_OF",
     "Result",
     "Run",
+    "Settings",
+    "as_flags",
+    "default_of",
+    "fields_of",
+    "read_settings",
+    "resolve",
     "align",
     "build_learner",
     "build_network",

@@ -31,5 +31,5 @@ def load_learner(path):
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"{path} is not a readable checkpoint of this package ({reason}). Delete it to go on "
-            "from the one before, or train anew with --resume=False."
+            "from the one before, or train again from the start with `resume=False`."
         ) from error

@@ -45,7 +45,7 @@ def read_results(path, split="test"):
     if not files:
         raise ValueError(
             f"No evaluation on the {split} split in {path}: evaluate the run first, with "
-            f"`--run={path} --train=False`."
+            f"`run_dir={path}` and `train=False`."
         )
     return [_read(file) for file in reversed(files)]
 
@@ -102,8 +102,8 @@ def pair(path_a, path_b, split="test"):
             return found
     raise ValueError(
         f"{path_a} and {path_b} were not evaluated on the same episodes: data source, split, "
-        "ways, shots, queries and --seed must be the same. Evaluate one of them again with "
-        "the flags of the other."
+        "ways, shots, queries and `seed` must be the same. Evaluate one of them again with "
+        "the settings of the other."
     )
 
 

@@ -17,7 +17,6 @@ from data_prep import (
     find_overlap,
     load_packed,
 )
-from mtnet_tf.experiments.settings import IMAGES
 from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
 
 SPLITS = ("train", "val", "test")
@@ -49,7 +48,7 @@ class DataSource:
     def __init__(self, settings):
         """Stores the settings, a dict, see `settings.resolve`."""
         self._settings = settings
-        self._has_pictures = settings["datasource"] in IMAGES
+        self._has_pictures = settings.is_image
 
     def tasks(self, split, *, curves=False):
         """The task distribution of a split.
@@ -68,42 +67,43 @@ class DataSource:
 
     def _curve_tasks(self, curves):
         settings = self._settings
-        options = {"task_definition": settings["task_definition"]}
-        options["num_shots"] = settings["update_batch_size"]
-        options["num_queries"] = CURVE_POINTS if curves else settings["num_queries"] or 10
-        if settings["datasource"] == "polynomial":
-            return Polynomials(settings["poly_order"], **options)
-        return Sinusoids(oracle=settings["baseline"] == "oracle", **options)
+        options = {"task_definition": settings.task_definition}
+        options["num_shots"] = settings.num_shots
+        options["num_queries"] = CURVE_POINTS if curves else settings.num_queries or 10
+        if settings.data_source == "polynomial":
+            return Polynomials(settings.polynomial_order, **options)
+        return Sinusoids(oracle=settings.baseline == "oracle", **options)
 
     def _picture_tasks(self, split):
         settings = self._settings
         packed, classes = self.pictures(split)
-        has_own_ways = split == "train" and settings["num_train_ways"]
-        flag = "num_train_ways" if has_own_ways else "num_classes"
-        if len(classes) < settings[flag]:
+        has_own_ways = split == "train" and settings.num_train_ways
+        name = "num_train_ways" if has_own_ways else "num_ways"
+        num_ways = getattr(settings, name)
+        if len(classes) < num_ways:
             raise ValueError(
-                f"--{flag} must not exceed the {len(classes)} classes of the {split} split. "
-                f"Received: {settings[flag]}. Ask for fewer ways, or bring more classes."
+                f"`{name}` must not exceed the {len(classes)} classes of the {split} split. "
+                f"Received: {name}={num_ways}. Ask for fewer ways, or provide more classes."
             )
         return ImageClasses(
             packed.images,
             packed.counts,
             classes=classes,
-            num_ways=settings[flag],
-            num_shots=settings["update_batch_size"],
+            num_ways=num_ways,
+            num_shots=settings.num_shots,
             num_queries=_num_queries(settings, split, packed.counts[classes]),
-            rotations=settings["datasource"] == "omniglot",
+            rotations=settings.data_source == "omniglot",
             in_graph=True if _fits_on_a_gpu(packed, classes) else None,
         )
 
     def pictures(self, split):
         """The pictures of a split, a `PictureSplit`."""
-        kept = self._settings["num_train_classes"]
-        if self._settings["datasource"] == "omniglot":
+        kept = self._settings.num_train_classes
+        if self._settings.data_source == "omniglot":
             packed = load_packed(self._folder)
             splits = split_classes(
                 len(packed.counts),
-                class_split=self._settings["class_split"],
+                class_split=self._settings.class_split,
                 num_train_classes=kept,
             )
             return PictureSplit(packed, getattr(splits, split))
@@ -117,12 +117,12 @@ class DataSource:
     def _folder(self):
         """What holds the packed pictures; of Omniglot all, else a folder for each split."""
         settings = self._settings
-        if settings["datasource"] == "omniglot":
-            return ensure_omniglot(settings["data_dir"], settings["synthetic"])
-        if settings["datasource"] == "miniimagenet":
-            return ensure_miniimagenet(settings["data_dir"], settings["synthetic"])
-        options = {"packed_dir": settings["packed_dir"]}
-        return ensure_folder(settings["data_dir"], settings["image_size"], **options)
+        if settings.data_source == "omniglot":
+            return ensure_omniglot(settings.data_dir, settings.synthetic)
+        if settings.data_source == "miniimagenet":
+            return ensure_miniimagenet(settings.data_dir, settings.synthetic)
+        options = {"packed_dir": settings.packed_dir}
+        return ensure_folder(settings.data_dir, settings.image_size, **options)
 
     def identity(self):
         """What tells apart the pictures that a run is trained on; None for regression.
@@ -151,10 +151,10 @@ class DataSource:
         trained = config.get("data")
         if trained and trained["train"] != _hash(self.pictures("train")):
             raise ValueError(
-                "The pictures must be those that the run in this folder was trained on. Those of "
-                f"--data_dir={self._settings['data_dir']} are others, or have changed since: give "
-                "the old ones back, name another folder with --run or --logdir, or train anew "
-                "with --resume=False."
+                "The images must be those that the run in this folder was trained on. Those of "
+                f"`data_dir={self._settings.data_dir}` differ or have changed since: restore the "
+                "old ones, name another folder with `run_dir` or `runs_dir`, or train again from "
+                "the start with `resume=False`."
             )
 
     def find_leaks(self):
@@ -179,11 +179,11 @@ def _fits_on_a_gpu(packed, classes):
 
 def _num_queries(settings, split, counts):
     """Q: the authors' numbers, or what the user wants; no more than the smallest class has."""
-    num_shots = settings["update_batch_size"]
-    if split == "train" and settings["num_train_queries"]:
-        return settings["num_train_queries"]
-    if settings["num_queries"]:
-        return settings["num_queries"]
-    if settings["datasource"] == "omniglot" or split == "test":
+    num_shots = settings.num_shots
+    if split == "train" and settings.num_train_queries:
+        return settings.num_train_queries
+    if settings.num_queries:
+        return settings.num_queries
+    if settings.data_source == "omniglot" or split == "test":
         return num_shots
     return max(1, min(QUERIES_IN_TRAINING, int(counts.min()) - num_shots))

@@ -25,7 +25,7 @@ def write(run, evaluation, settings, split, iteration, *, class_names=None, extr
     Args:
       run: `Run`.
       evaluation: `Evaluation`.
-      settings: dict.
+      settings: `Settings`.
       split: "test" or "val".
       iteration: meta-iteration of the checkpoint that was evaluated.
       class_names: names of all classes of the data set, for `evaluation.classes`.
@@ -41,7 +41,7 @@ def write(run, evaluation, settings, split, iteration, *, class_names=None, extr
     record = {**_record(evaluation, settings, split, iteration), **(extras or {})}
     record["trained"] = run.config()
     if evaluation.probabilities is not None:
-        step = min(settings["num_updates"], evaluation.query.shape[1] - 1)
+        step = min(settings.num_inner_steps, evaluation.query.shape[1] - 1)
         found = calibration(evaluation.probabilities[:, step], evaluation.labels)
         record["expected_calibration_error"] = found.error
         confused, names = _confusion(evaluation, step, class_names)
@@ -55,10 +55,11 @@ def write(run, evaluation, settings, split, iteration, *, class_names=None, extr
 
 def file_stem(settings, split):
     """Name of the files: the authors', and what differs from the usual evaluation."""
-    stem = f"{split}_ubs{settings['update_batch_size']}_stepsize{settings['update_lr']}"
-    words = {"seed": "seed", "num_queries": "queries", "test_iter": "iter"}
-    words |= {"num_test_updates": "updates", "num_test_episodes": "episodes"}
-    rest = [f"{w}{settings[n]}" for n, w in words.items() if settings[n] != DEFAULTS[n]]
+    stem = f"{split}_ubs{settings.num_shots}_stepsize{settings.step_size}"
+    words = {"seed": "seed", "num_queries": "queries", "checkpoint_iteration": "iter"}
+    words |= {"num_test_inner_steps": "updates", "num_test_episodes": "episodes"}
+    values = settings.as_dict()
+    rest = [f"{w}{values[n]}" for n, w in words.items() if values[n] != DEFAULTS[n]]
     return "_".join([stem, *rest])
 
 
@@ -84,12 +85,12 @@ def _record(evaluation, settings, split, iteration):
     record = {
         "metric": evaluation.metric,
         "split": split,
-        "synthetic": settings["synthetic"],
+        "synthetic": settings.synthetic,
         "num_distinct_episodes": len(evaluation.fingerprints),
         "support_before": _statistics(evaluation.support),
         "query_after_step": _statistics(evaluation.query),
         "iteration": iteration,
-        "settings": settings,
+        "settings": settings.as_dict(),
         "versions": versions(),
     }
     if evaluation.inductive is not None:

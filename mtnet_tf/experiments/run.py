@@ -6,14 +6,14 @@ import sys
 import tensorflow as tf
 
 from mtnet_tf.evaluation import evaluate
-from mtnet_tf.experiments.build import build_learner, compile_learner
+from mtnet_tf.experiments.build import compile_learner
 from mtnet_tf.experiments.checkpoint import load_learner
 from mtnet_tf.experiments.data import DataSource
 from mtnet_tf.experiments.evaluation_report import write
 from mtnet_tf.experiments.plots import plot_regression
 from mtnet_tf.experiments.regression_curves import regression_curves
 from mtnet_tf.experiments.reports import title
-from mtnet_tf.experiments.settings import IMAGES, JOINT
+from mtnet_tf.experiments.settings import JOINT
 from mtnet_tf.experiments.terminal import say
 from mtnet_tf.experiments.train import default_interval, train
 from mtnet_tf.seeds import Purpose
@@ -21,7 +21,7 @@ from mtnet_tf.seeds import Purpose
 VALIDATION_EPISODES = 100
 
 
-def train_run(settings, run, command, build=build_learner, *, say=say, verbose=None):
+def train_run(settings, run, command, build, *, say=say, verbose=None):
     """Trains to the end, from the newest checkpoint where there is one.
 
     Args:
@@ -32,27 +32,27 @@ def train_run(settings, run, command, build=build_learner, *, say=say, verbose=N
       say: function that prints a line.
       verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
     """
-    tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
+    tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     data = DataSource(settings)
-    if settings["test_set"]:
+    if settings.use_test_split:
         data.tasks("test")  # too few pictures are said now, not after training
     tasks, validation_tasks = data.tasks("train"), data.tasks("val")
-    learner = _resumed(settings, run, data, say) if settings["resume"] else None
+    learner = _resumed(settings, run, data, say) if settings.resume else None
     if learner is None:
         run.clear()
         learner = build(settings, tasks)
-    total = settings["pretrain_iterations"] + settings["metatrain_iterations"]
+    total = settings.num_pretrain_iterations + settings.num_meta_iterations
     if int(learner.optimizer.iterations) >= total:
         return
     run.start(settings, command, data.identity())
     schedule = _schedule(settings, total)
     schedule["verbose"] = _default_verbosity() if verbose is None else verbose
-    compiling = "" if settings["debug"] else " The first step is compiled, which takes a while."
-    interval = schedule["validate_every"]
+    compiling = "" if settings.run_eagerly else " The first step is compiled, which takes a while."
+    interval = schedule["validation_interval"]
     say(f"Training to iteration {total}, with a checkpoint every {interval}.{compiling}")
     # Joint training is a meta-step without inner steps.
-    joint = total if settings["baseline"] in JOINT else settings["pretrain_iterations"]
-    for num_inner_steps, end in ((0, joint), (settings["num_updates"], total)):
+    joint = total if settings.baseline in JOINT else settings.num_pretrain_iterations
+    for num_inner_steps, end in ((0, joint), (settings.num_inner_steps, total)):
         learner.num_inner_steps = num_inner_steps
         train(learner, tasks, validation_tasks, run, num_iterations=end, **schedule)
 
@@ -71,15 +71,15 @@ def _resumed(settings, run, data, say):
 
 def _schedule(settings, total):
     """Options of `training.train` for so many iterations."""
-    batches = math.ceil(VALIDATION_EPISODES / settings["meta_batch_size"])
+    batches = math.ceil(VALIDATION_EPISODES / settings.meta_batch_size)
     return {
-        "meta_batch_size": settings["meta_batch_size"],
-        "validate_every": settings["validate_every"] or default_interval(total),
+        "meta_batch_size": settings.meta_batch_size,
+        "validation_interval": settings.validation_interval or default_interval(total),
         # The best of fifty checkpoints is chosen on these: enough to tell them apart.
         "num_validation_batches": max(5, batches),
-        "max_steps_per_execution": 1 if settings["datasource"] in IMAGES else 100,
+        "max_steps_per_execution": 1 if settings.is_image else 100,
         "title": title(settings),
-        "summaries": settings["log"],
+        "summaries": settings.write_summaries,
     }
 
 
@@ -91,25 +91,25 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     Returns:
       `Evaluation`.
     """
-    tf.config.experimental.enable_tensor_float_32_execution(settings["tf32"])
-    split = "test" if settings["test_set"] else "val"
+    tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
+    split = "test" if settings.use_test_split else "val"
     data = DataSource(settings)
     data.check_same_images(run.config())
-    run.check_single_test_checkpoint(split, settings["test_iter"])
-    checkpoint = run.find(settings["test_iter"])
+    run.check_single_test_checkpoint(split, settings.checkpoint_iteration)
+    checkpoint = run.find(settings.checkpoint_iteration)
     learner = load_learner(checkpoint)
     iteration = int(learner.optimizer.iterations)
     _check_step_size_used(learner, settings, run)
-    learner.step_size = settings["update_lr"]
+    learner.step_size = settings.step_size
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
     tasks = data.tasks(split)
     evaluation = evaluate(
         learner,
         tasks,
-        num_episodes=settings["num_test_episodes"],
-        num_inner_steps=settings["num_test_updates"],
-        seed=settings["seed"],
+        num_episodes=settings.num_test_episodes,
+        num_inner_steps=settings.num_test_inner_steps,
+        seed=settings.seed,
         purpose=Purpose.EVALUATION_TASKS if split == "test" else Purpose.SELECTION_TASKS,
         verbose=_default_verbosity() if verbose is None else verbose,
     )
@@ -118,7 +118,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     extras |= {"adapts_weights": learner.adapts_weights}
     extras |= {"num_shots": tasks.num_shots, "num_queries": tasks.num_queries}
     names = None
-    if settings["datasource"] in IMAGES:
+    if settings.is_image:
         names = data.pictures(split).packed.class_names
         extras["leaks"] = check_leaks(data, split, say)
     else:
@@ -133,24 +133,24 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
 
 def _check_planned_length(learner, settings, run):
     """Raises ValueError for a run that can't go on for longer than it was meant to."""
-    asked, planned = (s["metatrain_iterations"] for s in (settings, run.config()["settings"]))
+    asked, planned = settings.num_meta_iterations, run.settings().num_meta_iterations
     if learner.has_planned_length and asked != planned:
         raise ValueError(
-            f"--metatrain_iterations must be {planned}, as when this run began, since "
-            f"--method={settings['method']} goes by it from the start: its learning rate has "
-            f"fallen by then. Received: {asked}. Name another folder with --run or --logdir, "
-            "or train anew with --resume=False."
+            f"`num_meta_iterations` must be {planned}, as when this run began, because the "
+            f"learning rate of `method={settings.method}` depends on it and has fallen by then. Received: "
+            f"num_meta_iterations={asked}. Name another folder with `run_dir` or `runs_dir`, or "
+            "train again from the start with `resume=False`."
         )
 
 
 def _check_step_size_used(learner, settings, run):
-    """Raises ValueError for an --update_lr that would change nothing."""
-    asked, trained = settings["update_lr"], run.config()["settings"]["update_lr"]
+    """Raises ValueError for a step size that would have no effect."""
+    asked, trained = settings.step_size, run.settings().step_size
     if asked != trained and not learner.has_step_size:
         raise ValueError(
-            f"--update_lr must be {trained:g}, as in training, with "
-            f"--method={settings['method']}: its inner steps, if any, have sizes of their own, "
-            f"which no other value changes. Received: {asked:g}. Leave it out."
+            f"`step_size` must be {trained:g}, as in training, with `method={settings.method}`: "
+            "the sizes of its inner steps, if it takes any, do not depend on this value. "
+            f"Received: step_size={asked:g}. Leave it out."
         )
 
 

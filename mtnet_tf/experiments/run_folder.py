@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mtnet_tf._files import read_json, write_csv, write_json
 from mtnet_tf._version import versions
+from mtnet_tf.experiments.flags import read_settings
 
 KEPT_CHECKPOINTS = 3
 
@@ -35,7 +36,12 @@ class Run:
           data: what identifies the pictures trained on, see `DataSource.identity`.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        config = {"settings": settings, "command": command, "data": data, "versions": versions()}
+        config = {
+            "settings": settings.as_dict(),
+            "command": command,
+            "data": data,
+            "versions": versions(),
+        }
         write_json(self.path / "config.json", config)
 
     def clear(self):
@@ -55,13 +61,17 @@ class Run:
         path = self.path / "config.json"
         if not path.is_file():
             raise ValueError(
-                f"No trained run in {self.path}: train it first with the same flags and "
-                "--train=True, or name its folder with --run."
+                f"No trained run in {self.path}: train it first with the same settings and "
+                "`train=True`, or name its folder with `run_dir`."
             )
         config = read_json(path)
         if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
             raise ValueError(f"{path} must hold the settings of a run. It was not written by one.")
         return config
+
+    def settings(self):
+        """The `Settings` that the run was trained with; those of an older version are read, too."""
+        return read_settings(self.config()["settings"])
 
     def _numbered(self):
         return sorted(self.checkpoints.glob("iteration_*.keras"))
@@ -104,7 +114,7 @@ class Run:
             kept = [int(p.stem.split("_")[1]) for p in self._numbered()]
             raise ValueError(
                 f"No checkpoint of iteration {iteration} in {self.checkpoints}. Kept are "
-                f"iterations {kept or 'none'}; train, or name one of them with --test_iter."
+                f"iterations {kept or 'none'}; train, or name one of them with `checkpoint_iteration`."
             )
         return path
 
@@ -124,10 +134,10 @@ class Run:
         first = read_json(tested) if tested.is_file() else iteration
         if first != iteration:
             raise ValueError(
-                f"--test_iter={iteration} would be the second checkpoint of {self.path} on the "
-                f"test split, after {first}, and the better of two is no fair estimate. Choose on "
-                "the validation split (--test_set=False), or leave --test_iter out for the best "
-                "one on it."
+                f"`checkpoint_iteration={iteration}` would be the second checkpoint of {self.path} "
+                f"on the test split, after {first}, and the better of two is not a fair estimate. "
+                "Choose on the validation split (`use_test_split=False`), or leave "
+                "`checkpoint_iteration` out to get the best one on it."
             )
         write_json(tested, iteration)
 

@@ -2,6 +2,8 @@
 
 import sys
 
+from mtnet_tf.experiments.flags import as_flags
+
 
 def say(text):
     """Prints a line."""
@@ -22,8 +24,8 @@ def exit_status(program, work):
     try:
         return work()
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"{program}: {error}\n")
+        sys.stderr.write(f"{program}: {as_flags(str(error))}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
+        sys.stderr.write("\nInterrupted; the same command continues from here.\n")
         return 130

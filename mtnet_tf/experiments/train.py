@@ -88,7 +88,7 @@ def train(
     *,
     meta_batch_size,
     num_iterations,
-    validate_every,
+    validation_interval,
     num_validation_batches=5,
     max_steps_per_execution=1,
     title="",
@@ -104,7 +104,7 @@ def train(
       run: `Run`, started.
       meta_batch_size: tasks per meta-step.
       num_iterations: meta-iterations in all, those already done included.
-      validate_every: meta-iterations between validations (and checkpoints).
+      validation_interval: meta-iterations between validations (and checkpoints).
       num_validation_batches: of `meta_batch_size` episodes.
       max_steps_per_execution: meta-steps compiled into one call, at most.
       title: above the curve.
@@ -121,9 +121,9 @@ def train(
     # Whatever the learner had compiled may hold settings that have changed since.
     learner.train_function = learner.test_function = None
     try:
-        for num_epochs, steps in segments(start, num_iterations, validate_every):
+        for num_epochs, steps in segments(start, num_iterations, validation_interval):
             _set_steps_per_execution(learner, steps, max_steps_per_execution)
-            done = int(learner.optimizer.iterations) // validate_every
+            done = int(learner.optimizer.iterations) // validation_interval
             learner.fit(
                 tasks,
                 batch_size=meta_batch_size,

@@ -69,7 +69,7 @@ class FewShotClassifier:
             self.learner = load_learner(run.find(iteration))
             shape = self.learner.model.input_shape[1:]
             resampling = (config.get("data") or {}).get("resampling")
-            self.preparation = Preparation.of_run(config["settings"], shape, resampling)
+            self.preparation = Preparation.of_run(run.settings(), shape, resampling)
         self._options = {
             "num_inner_steps": num_inner_steps,
             "masks": masks,

@@ -52,10 +52,10 @@ class Preparation(NamedTuple):
         """
         if len(image_shape) != 3:
             raise ValueError(
-                "The run must have been trained on pictures. "
-                f"Received: a run with --datasource={settings['datasource']}."
+                "The run must have been trained on images. "
+                f"Received: a run with `data_source={settings.data_source}`."
             )
-        return cls.of_kind(image_shape, settings["datasource"] == "omniglot", resampling)
+        return cls.of_kind(image_shape, settings.data_source == "omniglot", resampling)
 
     def load(self, pictures, invert=False):
         """Reads pictures.

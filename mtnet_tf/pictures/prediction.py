@@ -66,20 +66,20 @@ def find_support(folder):
     Raises:
       ValueError: if it isn't one.
     """
-    folder = _existing(folder, "--support")
+    folder = _existing(folder, "`support`")
     labels = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
     if not labels:
         raise ValueError(
-            f"--support must be a folder that holds a folder of pictures for each label. "
+            f"`support` must be a folder that holds a folder of pictures for each label. "
             f"Received: {folder}, without any folder in it."
         )
     loose = [p.name for p in sorted(folder.iterdir()) if _is_picture(Path(p.name)) and p.is_file()]
     if loose:
         raise ValueError(
-            "--support must hold every picture in the folder of its label. "
+            "`support` must hold every picture in the folder of its label. "
             f"Received: {folder}, with {loose[0]} beside its folders."
         )
-    return [(label.name, path) for label in labels for path in _pictures(label, "--support")]
+    return [(label.name, path) for label in labels for path in _pictures(label, "`support`")]
 
 
 def find_queries(query):
@@ -93,9 +93,9 @@ def find_queries(query):
         return [query]
     if not query.exists():
         raise ValueError(
-            f"--query must be a picture or a folder of them. Received: {query}, where nothing is."
+            f"`query` must be a picture or a folder of them. Received: {query}, where nothing is."
         )
-    return _pictures(_existing(query, "--query"), "--query")
+    return _pictures(_existing(query, "`query`"), "`query`")
 
 
 def _existing(folder, flag):

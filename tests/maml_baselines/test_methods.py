@@ -6,7 +6,7 @@ from maml_baselines import METHODS, build_learner, resolve
 from mtnet_tf import Sinusoids
 from mtnet_tf.experiments import reports
 
-TINY = {"dim_hidden": 4, "num_updates": 1, "debug": True}
+TINY = {"hidden_units": 4, "num_inner_steps": 1, "run_eagerly": True}
 
 
 def methods_for(source):
@@ -18,13 +18,13 @@ def methods_for(source):
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
-        ("mtnet", {"use_T": True, "use_M": True}),
-        ("mtnet-full", {"use_T": True, "use_M": True, "share_M": False}),
-        ("tnet", {"use_T": True}),
-        ("mnet", {"use_M": True}),
-        ("mnet-full", {"use_M": True, "share_M": False}),
+        ("mtnet", {"use_transform": True, "use_mask": True}),
+        ("mtnet-full", {"use_transform": True, "use_mask": True, "unit_mask": False}),
+        ("tnet", {"use_transform": True}),
+        ("mnet", {"use_mask": True}),
+        ("mnet-full", {"use_mask": True, "unit_mask": False}),
         ("maml", {}),
-        ("fomaml", {"stop_grad": True}),
+        ("fomaml", {"first_order": True}),
         ("oracle", {"baseline": "oracle"}),
         ("pretrained", {"baseline": "pretrained"}),
     ],
@@ -38,7 +38,7 @@ def test_a_name_is_another_way_to_say_the_flags(name, flags):
 def test_every_method_has_a_run_folder_of_its_own():
     for source in ("sinusoid", "omniglot"):
         names = methods_for(source)
-        folders = {reports.run_name(resolve({"method": n, "datasource": source})) for n in names}
+        folders = {reports.run_name(resolve({"method": n, "data_source": source})) for n in names}
         assert len(folders) == len(names)
 
 
@@ -47,10 +47,10 @@ def test_every_method_has_a_run_folder_of_its_own():
     [
         ({"method": "mymethod"}, "--method must be one of mtnet, .* Received: 'mymethod'"),
         (
-            {"method": "tnet", "use_M": True},
+            {"method": "tnet", "use_mask": True},
             "--method=tnet must go with --use_M=False, .* Received: --use_M=True",
         ),
-        ({"method": "oracle", "datasource": "omniglot"}, "--baseline=oracle needs"),
+        ({"method": "oracle", "data_source": "omniglot"}, "`baseline=oracle` requires"),
     ],
 )
 def test_contradictions_are_one_sentence(given, message):
@@ -59,7 +59,7 @@ def test_contradictions_are_one_sentence(given, message):
 
 
 def test_what_the_user_gives_goes_before_the_recipe():
-    assert resolve({"method": "maml", "update_lr": 0.3})["update_lr"] == 0.3
+    assert resolve({"method": "maml", "step_size": 0.3}).step_size == 0.3
 
 
 @pytest.mark.parametrize("name", methods_for("sinusoid"))

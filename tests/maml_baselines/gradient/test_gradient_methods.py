@@ -209,16 +209,16 @@ def tiny_pictures():
 
 
 def picture_learner(name, **given):
-    given = {"datasource": "omniglot", "num_filters": 4, "jit_compile": False, **given}
+    given = {"data_source": "omniglot", "num_filters": 4, "jit_compile": False, **given}
     tasks = tiny_pictures()
-    found = build_learner(resolve({"method": name, "num_classes": 3, **given}), tasks)
+    found = build_learner(resolve({"method": name, "num_ways": 3, **given}), tasks)
     return found, tasks.sample(SEED, 2)
 
 
 @pytest.mark.parametrize("name", ["metasgd", "maml++"])
 def test_learned_rates_are_of_the_mean_loss_as_published(name):
     """Adam moves a rate by the same number, whatever its unit."""
-    found, _ = picture_learner(name, update_lr=0.1)
+    found, _ = picture_learner(name, step_size=0.1)
     for rates in found.update_rule.rates:
         np.testing.assert_allclose(rates, 0.3, rtol=1e-6)  # three ways
     assert found.update_rule.loss_unit == 3
@@ -228,7 +228,7 @@ def test_clipping_is_of_the_gradient_of_the_mean_query_loss():
     """The query loss of two pictures for each of three classes is six times the mean."""
     assert picture_learner("lstm")[0].optimizer.global_clipnorm == 0.25 * 6
     assert picture_learner("lstm")[0].update_rule.loss_unit == 3
-    plus = picture_learner("maml++", datasource="miniimagenet")[0]
+    plus = picture_learner("maml++", data_source="miniimagenet")[0]
     assert plus.optimizer.clipvalue == 10.0 * 6
 
 
@@ -236,7 +236,7 @@ def test_clipping_is_of_the_gradient_of_the_mean_query_loss():
     ("name", "rates"), [("reptile", [1, 0.5, 0]), ("maml++", [1e-3, 5.05e-4, 1e-5])]
 )
 def test_meta_learning_rates_fall_as_published(name, rates):
-    optimizer = picture_learner(name, metatrain_iterations=100)[0].optimizer
+    optimizer = picture_learner(name, num_meta_iterations=100)[0].optimizer
     for iteration, rate in zip((0, 50, 100), rates, strict=True):
         optimizer.iterations.assign(iteration)
         np.testing.assert_allclose(optimizer.learning_rate, rate, rtol=1e-5, atol=1e-9)
@@ -270,7 +270,9 @@ def test_warp_layers_learn_but_do_not_adapt():
 def test_a_meta_step_is_the_same_with_xla(name):
     values = []
     for jit_compile in (False, True):
-        found, _ = picture_learner(name, num_updates=2, num_train_ways=0, jit_compile=jit_compile)
+        found, _ = picture_learner(
+            name, num_inner_steps=2, num_train_ways=0, jit_compile=jit_compile
+        )
         history = found.fit(tiny_pictures(), batch_size=2, steps_per_epoch=2, verbose=0).history
         values.append(history["loss"])
     np.testing.assert_allclose(*values, rtol=1e-3)
@@ -282,7 +284,7 @@ def test_a_meta_step_is_the_same_with_xla(name):
 )
 def test_a_baseline_saved_in_mid_training_goes_on_with_the_same_bits(name, tmp_path):
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
-    given = {"conv": False, "metatrain_iterations": 4, "num_updates": 2}
+    given = {"convolutional": False, "num_meta_iterations": 4, "num_inner_steps": 2}
     (whole, _), tasks = picture_learner(name, **given), tiny_pictures()
     whole.fit(tasks, **options)
     whole.save(tmp_path / "half.keras")

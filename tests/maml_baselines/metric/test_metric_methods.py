@@ -92,8 +92,8 @@ def tiny_pictures(num_ways=3):
     return ImageClasses(images, [6] * 10, num_ways=num_ways, num_shots=1, num_queries=2)
 
 
-SMALL = {"datasource": "omniglot", "num_filters": 4, "num_classes": 3, "num_train_ways": 0}
-SMALL["debug"] = True
+SMALL = {"data_source": "omniglot", "num_filters": 4, "num_ways": 3, "num_train_ways": 0}
+SMALL["run_eagerly"] = True
 
 
 def learner(name, **given):
@@ -190,11 +190,11 @@ def test_what_adapts_no_weights_says_so_to_export_and_prediction():
     [
         ({"method": "prototypical"}, "--method=prototypical classifies pictures. Received: --data"),
         (
-            {"datasource": "omniglot", "num_train_ways": 9},
+            {"data_source": "omniglot", "num_train_ways": 9},
             "--num_train_ways is for methods without",
         ),
         (
-            {"method": "nearest", "datasource": "omniglot", "num_train_ways": 1},
+            {"method": "nearest", "data_source": "omniglot", "num_train_ways": 1},
             "--num_train_ways must be at least 2, or 0 for",
         ),
     ],
@@ -207,7 +207,7 @@ def test_what_metric_methods_can_not_do_is_one_sentence(given, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES_ONLY)
 def test_a_method_for_pictures_saved_in_mid_training_goes_on_with_the_same_bits(name, tmp_path):
-    whole, tasks = learner(name, conv=False), tiny_pictures()
+    whole, tasks = learner(name, convolutional=False), tiny_pictures()
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
     whole.fit(tasks, **options)
     whole.save(tmp_path / "half.keras")

@@ -16,8 +16,18 @@ from mtnet_tf.experiments.compare_runs import Result, pair
 
 TINY = ["--dim_hidden=4", "--num_test_episodes=20", "--num_test_updates=2", "--debug=True"]
 TINY += ["--log=False", "--num_updates=1", "--metatrain_iterations=2", "--validate_every=2"]
-TINY_GIVEN = {"dim_hidden": 4, "num_test_episodes": 20, "num_test_updates": 2, "debug": True}
-TINY_GIVEN |= {"log": False, "num_updates": 1, "metatrain_iterations": 2, "validate_every": 2}
+TINY_GIVEN = {
+    "hidden_units": 4,
+    "num_test_episodes": 20,
+    "num_test_inner_steps": 2,
+    "run_eagerly": True,
+}
+TINY_GIVEN |= {
+    "write_summaries": False,
+    "num_inner_steps": 1,
+    "num_meta_iterations": 2,
+    "validation_interval": 2,
+}
 
 
 def newest(folder):
@@ -51,10 +61,10 @@ def test_a_table_is_trained_compared_and_resumed(tmp_path, capsys):
 
 
 def test_rows_are_evaluated_after_the_steps_of_their_own_paper_or_the_users():
-    for given, expected in (({}, [3, 1, 12]), ({"num_test_updates": 7}, [7, 7, 7])):
-        given = {"datasource": "omniglot", **given}
+    for given, expected in (({}, [3, 1, 12]), ({"num_test_inner_steps": 7}, [7, 7, 7])):
+        given = {"data_source": "omniglot", **given}
         names = ("mtnet", "metasgd", "lstm")
-        assert [settings_of(given, n)["num_test_updates"] for n in names] == expected
+        assert [settings_of(given, n).num_test_inner_steps for n in names] == expected
 
 
 @pytest.mark.parametrize(("adapts", "steps"), [(True, "1"), (False, "")])
@@ -62,7 +72,7 @@ def test_steps_are_told_of_systems_that_take_some(adapts, steps, tmp_path):
     record = {"metric": "accuracy", "split": "test", "iteration": 5, "num_meta_parameters": 7}
     scores = {"episode": np.array([0.2, 0.5]), "another": np.array([0.2, 0.7])}
     result = Result({**record, "adapts_weights": adapts}, scores, None, tmp_path / "scores.csv")
-    settings = settings_of({"datasource": "omniglot", "num_test_updates": 1}, "matching")
+    settings = settings_of({"data_source": "omniglot", "num_test_inner_steps": 1}, "matching")
     row = row_of("matching", settings, run_folder.Run(tmp_path / "run"), Scores(result, 1))
     assert row.steps == steps and row.measured.startswith("60.00 ± ")
 
@@ -75,21 +85,33 @@ def test_a_longer_evaluation_is_not_taken_for_done(tmp_path):
 
 
 def test_an_update_lr_that_changes_nothing_is_refused(tmp_path):
-    given = {"dim_hidden": 4, "metatrain_iterations": 1, "num_test_episodes": 20, "debug": True}
-    settings = resolve({"method": "metasgd", "log": False, "logdir": str(tmp_path), **given})
+    given = {
+        "hidden_units": 4,
+        "num_meta_iterations": 1,
+        "num_test_episodes": 20,
+        "run_eagerly": True,
+    }
+    settings = resolve(
+        {"method": "metasgd", "write_summaries": False, "runs_dir": str(tmp_path), **given}
+    )
     run = run_folder.Run(tmp_path / "run")
     options = {"say": lambda text: None, "verbose": 0}
     run_experiment.train_run(settings, run, "command", build_learner, **options)
     with pytest.raises(ValueError, match="--update_lr must be 0.05, as in training, with --meth"):
-        run_experiment.evaluate_run({**settings, "update_lr": 0.1}, run, **options)
+        run_experiment.evaluate_run(settings.replace(step_size=0.1), run, **options)
 
 
 def test_an_evaluation_with_other_settings_is_not_the_rows(tmp_path):
     """As by `main.py --run=... --train=False --update_lr=...` in between."""
-    given = {"datasource": "sinusoid", "dim_hidden": 4, "num_test_episodes": 20, "debug": True}
-    given |= {"metatrain_iterations": 1, "log": False, "logdir": str(tmp_path)}
+    given = {
+        "data_source": "sinusoid",
+        "hidden_units": 4,
+        "num_test_episodes": 20,
+        "run_eagerly": True,
+    }
+    given |= {"num_meta_iterations": 1, "write_summaries": False, "runs_dir": str(tmp_path)}
     (row,) = write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command")
-    settings = {**settings_of(given, "maml"), "update_lr": 0.5}
+    settings = settings_of(given, "maml").replace(step_size=0.5)
     options = {"say": lambda text: None, "verbose": 0}
     run_experiment.evaluate_run(settings, run_folder.Run(tmp_path / row.run), **options)
     assert write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command") == [row]
@@ -119,7 +141,7 @@ def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_pat
     assert (kept[0], kept[2]) == (mtnet, maml)
     assert " ± " in kept[1]["minus MT-net"]
     # An evaluation by other settings is not what the table shows.
-    settings = {**settings_of(TINY_GIVEN, "mtnet"), "update_lr": 0.5, "logdir": str(tmp_path)}
+    settings = settings_of(TINY_GIVEN, "mtnet").replace(step_size=0.5, runs_dir=str(tmp_path))
     options = {"say": lambda text: None, "verbose": 0}
     run_experiment.evaluate_run(settings, run_folder.Run(tmp_path / mtnet["run"]), **options)
     assert main([*command, "--methods=tnet"]) == 0
@@ -233,7 +255,7 @@ def test_published_numbers_are_of_systems_that_exist():
 
 
 def test_every_system_of_a_table_fits_its_data_and_mtnet_comes_first():
-    pictures, curves = (methods_of({"datasource": s}) for s in ("omniglot", "sinusoid"))
+    pictures, curves = (methods_of({"data_source": s}) for s in ("omniglot", "sinusoid"))
     assert pictures[0] == curves[0] == "mtnet"
     assert set(pictures) | set(curves) == set(METHODS)
     assert not {"oracle", "pretrained"} & set(pictures) and "prototypical" not in curves

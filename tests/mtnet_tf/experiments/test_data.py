@@ -31,7 +31,7 @@ def photos(tmp_path_factory):
 
 
 def settings(datasource, data_dir, **given):
-    given = {"datasource": datasource, "data_dir": str(data_dir), "num_classes": 2, **given}
+    given = {"data_source": datasource, "data_dir": str(data_dir), "num_ways": 2, **given}
     return resolve({"synthetic": datasource != "folder", **given})
 
 
@@ -52,7 +52,7 @@ def folder_settings(photos, tmp_path, **given):
     ],
 )
 def test_query_pictures_per_class(data_dir, datasource, split, num_shots, expected):
-    data = DataSource(settings(datasource, data_dir, update_batch_size=num_shots))
+    data = DataSource(settings(datasource, data_dir, num_shots=num_shots))
     assert data.tasks(split).num_queries == expected
 
 
@@ -104,7 +104,7 @@ def test_a_picture_in_two_splits_is_found(photos, tmp_path):
 
 
 def test_too_many_ways_for_a_split_is_one_sentence(photos, tmp_path):
-    given = folder_settings(photos, tmp_path, num_classes=5)
+    given = folder_settings(photos, tmp_path, num_ways=5)
     with pytest.raises(ValueError, match="--num_classes must not exceed the 2 classes of the val"):
         DataSource(given).tasks("val")
 

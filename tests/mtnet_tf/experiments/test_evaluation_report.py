@@ -8,7 +8,7 @@ from mtnet_tf.evaluation.evaluate import Evaluation
 from mtnet_tf.experiments import evaluation_report, run_folder
 from mtnet_tf.experiments.settings import resolve
 
-SETTINGS = resolve({"datasource": "omniglot", "num_classes": 2, "update_batch_size": 1})
+SETTINGS = resolve({"data_source": "omniglot", "num_ways": 2, "num_shots": 1})
 
 
 @pytest.fixture
@@ -86,5 +86,10 @@ def test_flat_names_of_many_classes_are_not_grouped():
 def test_another_evaluation_gets_files_of_its_own():
     usual = evaluation_report.file_stem(SETTINGS, "test")
     assert usual == "test_ubs1_stepsize0.4"
-    for change in ({"seed": 3}, {"num_queries": 2}, {"test_iter": 9}, {"num_test_episodes": 40}):
+    for change in (
+        {"seed": 3},
+        {"num_queries": 2},
+        {"checkpoint_iteration": 9},
+        {"num_test_episodes": 40},
+    ):
         assert evaluation_report.file_stem({**SETTINGS, **change}, "test").startswith(usual + "_")

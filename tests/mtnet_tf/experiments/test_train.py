@@ -9,13 +9,14 @@ from mtnet_tf.diagnostics import analysis
 from mtnet_tf.experiments import recipes, reports, run_folder
 from mtnet_tf.experiments import train as training
 from mtnet_tf.experiments.checkpoint import load_learner
-from mtnet_tf.experiments.settings import AUTHORS, DEFAULTS, check_same_run, resolve
+from mtnet_tf.experiments.flags import AUTHORS, default_of
+from mtnet_tf.experiments.settings import Settings, check_same_run, resolve
 
 
 @pytest.fixture
 def run(tmp_path):
     run = run_folder.Run(tmp_path / "run")
-    run.start({"seed": 0}, "command")
+    run.start(Settings(), "command")
     return run
 
 
@@ -26,7 +27,7 @@ def new_learner():
 
 
 def train(learner, run, num_iterations, **options):
-    options = {"meta_batch_size": 4, "validate_every": 4, "verbose": 0, **options}
+    options = {"meta_batch_size": 4, "validation_interval": 4, "verbose": 0, **options}
     training.train(learner, Sinusoids(), Sinusoids(), run, num_iterations=num_iterations, **options)
 
 
@@ -64,7 +65,7 @@ def test_a_killed_run_resumes_to_the_same_bits(run, tmp_path):
     whole = new_learner()
     train(whole, run, 10)
     other = run_folder.Run(tmp_path / "killed")
-    other.start({}, "")
+    other.start(Settings(), "")
     train(new_learner(), other, 6)
     # Rows written after the newest checkpoint are of the killed run.
     other.write_rows([*other.rows(), {**other.rows()[-1], "iteration": 7.0}])
@@ -138,55 +139,58 @@ def test_validation_intervals_are_round(total, interval):
 
 def test_recipes_are_the_authors_scripts():
     five, twenty = recipes.recipe("omniglot", 5), recipes.recipe("omniglot", 20)
-    names = ("metatrain_iterations", "meta_batch_size", "update_batch_size", "update_lr")
+    names = ("num_meta_iterations", "meta_batch_size", "num_shots", "step_size")
     assert [five[n] for n in names] == [40000, 32, 1, 0.4]
     assert [twenty[n] for n in names] == [40000, 16, 1, 0.1]
     assert [recipes.recipe("sinusoid")[n] for n in names] == [60000, 4, 10, 0.01]
     assert [recipes.recipe("miniimagenet")[n] for n in names] == [60000, 4, 1, 0.01]
-    with pytest.raises(ValueError, match="`datasource` must be one of"):
+    with pytest.raises(ValueError, match="`data_source` must be one of"):
         recipes.recipe("cifar")
 
 
 def test_what_is_given_wins_over_the_recipe_and_that_over_the_bare_default():
-    settings = resolve({"datasource": "omniglot", "update_lr": 0.2})
-    assert (settings["update_lr"], settings["meta_batch_size"], settings["temp"]) == (0.2, 32, 1.0)
-    bare = resolve({"datasource": "omniglot", "recipe": "none"})
-    assert bare == {**DEFAULTS, "datasource": "omniglot", "recipe": "none"}
+    settings = resolve({"data_source": "omniglot", "step_size": 0.2})
+    assert (settings.step_size, settings.meta_batch_size, settings.temperature) == (0.2, 32, 1.0)
+    bare = resolve({"data_source": "omniglot", "recipe": "none"})
+    assert bare == Settings(data_source="omniglot", recipe="none")
 
 
 def test_bare_defaults_are_the_originals():
-    bare = {name: default for name, (default, _) in AUTHORS.items()}
+    bare = {name: default_of(name) for name in AUTHORS}
     assert len(bare) == 32
     expected = {"datasource": "sinusoid", "metatrain_iterations": 15000, "meta_batch_size": 25}
-    expected |= {"update_batch_size": 5, "update_lr": 0.001, "share_M": False, "norm": "batch_norm"}
+    expected |= {"update_batch_size": 5, "update_lr": 0.001, "share_M": False}
+    expected |= {"norm": "batch_norm"}
     assert {name: bare[name] for name in expected} == expected
 
 
 def test_run_names_tell_settings_apart():
-    base = resolve({"datasource": "omniglot"})
+    base = resolve({"data_source": "omniglot"})
     changes = [
-        {}, {"use_T": True}, {"use_M": True}, {"use_M": True, "share_M": False}, {"seed": 1},
-        {"synthetic": True}, {"update_lr": 0.1}, {"num_filters": 32}, {"norm": "layer_norm"},
-        {"class_split": "original"}, {"stop_grad": True}, {"soft_masks": True},
+        {}, {"use_transform": True}, {"use_mask": True}, {"use_mask": True, "unit_mask": False}, {"seed": 1},
+        {"synthetic": True}, {"step_size": 0.1}, {"num_filters": 32}, {"norm": "layer_norm"},
+        {"class_split": "original"}, {"first_order": True}, {"soft_masks": True},
     ]  # fmt: skip
-    names = [reports.run_name({**base, **change}) for change in changes]
+    names = [reports.run_name(base.replace(**change)) for change in changes]
     assert len(set(names)) == len(names)
-    oracles = [{"datasource": "sinusoid", "baseline": "oracle", "use_T": t} for t in (True, False)]
+    oracles = [
+        {"data_source": "sinusoid", "baseline": "oracle", "use_transform": t} for t in (True, False)
+    ]
     assert len({reports.run_name(resolve(oracle)) for oracle in oracles}) == 2
-    tested = {**base, "update_lr": 0.01, "train_update_lr": 0.4}
+    tested = base.replace(train=False, step_size=0.01, trained_step_size=0.4)
     assert reports.run_name(tested) == names[0]
 
 
 def test_a_run_is_not_resumed_with_other_settings():
     trained = resolve({})
-    check_same_run(resolve({"metatrain_iterations": 7, "debug": True}), trained)
-    for change in ({"use_T": True}, {"update_lr": 0.5}, {"num_updates": 3}):
+    check_same_run(resolve({"num_meta_iterations": 7, "run_eagerly": True}), trained)
+    for change in ({"use_transform": True}, {"step_size": 0.5}, {"num_inner_steps": 3}):
         (name,) = change
-        with pytest.raises(ValueError, match=f"--{name} must be .*, as the run in this folder"):
+        with pytest.raises(ValueError, match=f"`{name}` must be .*, as the run in this folder"):
             check_same_run(resolve(change), trained)
-    check_same_run(resolve({"update_lr": 0.5, "train": False}), trained, evaluates=True)
-    with pytest.raises(ValueError, match="--use_T must be"):
-        check_same_run(resolve({"use_T": True, "train": False}), trained, evaluates=True)
+    check_same_run(resolve({"step_size": 0.5, "train": False}), trained, evaluates=True)
+    with pytest.raises(ValueError, match="`use_transform` must be"):
+        check_same_run(resolve({"use_transform": True, "train": False}), trained, evaluates=True)
 
 
 @pytest.mark.parametrize("text", ["{}", "{", '{"settings": 3}'])
@@ -201,7 +205,7 @@ def test_a_second_checkpoint_on_the_test_split_is_refused_whatever_came_between(
     run.check_single_test_checkpoint("test", 9)
     run.check_single_test_checkpoint("test", 9)
     run.check_single_test_checkpoint("test", -1)
-    with pytest.raises(ValueError, match="--test_iter=5 would be the second checkpoint"):
+    with pytest.raises(ValueError, match="`checkpoint_iteration=5` would be the second checkpoint"):
         run.check_single_test_checkpoint("test", 5)
 
 

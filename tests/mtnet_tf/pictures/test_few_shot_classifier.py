@@ -8,6 +8,7 @@ from PIL import Image
 
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
 from mtnet_tf.adaptation.adapter import Adapter
+from mtnet_tf.experiments import Settings
 from mtnet_tf.experiments import run_folder as runs
 from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
 from mtnet_tf.pictures.image_preparation import Preparation
@@ -46,7 +47,7 @@ def learner_with_softmax(loss="sparse_categorical_crossentropy"):
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     run = runs.Run(tmp_path_factory.mktemp("runs") / "run")
-    run.start({"datasource": "omniglot"}, "main.py")
+    run.start(Settings(data_source="omniglot"), "main.py")
     run.save(new_learner())
     return run.path
 
@@ -181,7 +182,7 @@ def test_other_bad_arguments_are_one_sentence(run_folder, fitted, tmp_path):
         (lambda: fitted.predict([]), "at least one path or array"),
         (lambda: fitted.predict("query.png"), "must be a list"),
         (lambda: fitted.score([draw("row")], ["circle"]), "unknown among them: .'circle'"),
-        (lambda: Preparation.of_run({"datasource": "sinusoid"}, (1,)), "trained on pictures"),
+        (lambda: Preparation.of_run(Settings(), (1,)), "trained on images"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
