@@ -1,40 +1,226 @@
-"""The order of folders: lower never imports higher."""
+"""The structure of the three packages, computed from their imports.
+
+An import of a unit means: `from package.unit import name`. A unit is a folder or a file directly
+inside a package. Lower never imports higher, and nothing lies outside the structure.
+"""
 
 import ast
+import itertools
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-ORDER = ["data_prep", "mtnet_tf", "maml_baselines", "main"]
-ALLOWED = {
+ROOT = Path(__file__).resolve().parents[1]
+# The units of each package in layers, the lowest first. A unit imports only from layers below.
+LAYERS = {
+    "data_prep": [
+        {"errors"},
+        {"io", "images"},
+        {"packed"},
+        {"preparation"},
+        {"omniglot", "miniimagenet", "folder"},
+        {"cli", "__init__"},
+        {"__main__"},
+    ],
+    "mtnet_tf": [
+        {"seeds", "_keras", "_files", "_version"},
+        {"layers", "tasks"},
+        {"meta", "networks"},
+        {"conversion", "evaluation"},
+        {"diagnostics"},
+        {"adaptation"},
+        {"learners"},
+        {"experiments"},
+        {"pictures"},
+        {"__init__"},
+    ],
+    "maml_baselines": [
+        {"published_recipes", "gradient", "metric"},
+        {"methods"},
+        {"resolving"},
+        {"tables"},
+        {"__init__", "__main__"},
+    ],
+}
+# The package of each name that may be imported by a package of the project.
+MAY_IMPORT = {
     "data_prep": set(),
     "mtnet_tf": {"data_prep"},
     "maml_baselines": {"data_prep", "mtnet_tf"},
+    "mtnet_tf_cli": {"data_prep", "mtnet_tf", "maml_baselines"},
+    "main": {"mtnet_tf_cli"},
+}
+# Largest number of units, layers and edges between units.
+LARGEST = {"data_prep": (11, 8, 40), "mtnet_tf": (16, 8, 50), "maml_baselines": (8, 8, 20)}
+# Files in which flags may be named.
+COMMAND_LINES = {
+    "main.py",
+    "mtnet_tf_cli.py",
+    "mtnet_tf/experiments/flags.py",
+    "data_prep/cli.py",
+    "maml_baselines/__main__.py",
 }
 
 
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def files_of(package):
+    path = ROOT / package
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+
+
+def name_of(path):
+    """The dotted name of a module: mtnet_tf.meta.losses."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imports(path):
+    """(module, name or None) of every import in a file, those inside functions included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module.split(".")[0]
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield from ((node.module, alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize("folder", ALLOWED)
-def test_lower_never_imports_higher(folder):
-    others = set(ORDER) - {folder} - ALLOWED[folder]
-    for path in (ROOT / folder).rglob("*.py"):
-        assert not others & set(imported(path)), path
+def unit_of(package, module, name=None):
+    """The unit that an import or a file of the package belongs to."""
+    parts = module.split(".")[1:]
+    if parts:
+        return parts[0]
+    units = set().union(*LAYERS[package])
+    return name if name in units else "__init__"
+
+
+def edges(package):
+    """Pairs (importing unit, imported unit)."""
+    found = set()
+    for path in files_of(package):
+        here = unit_of(package, name_of(path))
+        for module, name in imports(path):
+            if module.split(".")[0] == package:
+                found.add((here, unit_of(package, module, name)))
+    return {(a, b) for a, b in found if a != b}
+
+
+def depth(graph, unit):
+    """Number of units on the longest way down from a unit."""
+    return 1 + max((depth(graph, b) for a, b in graph if a == unit), default=0)
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_packages_import_only_what_lies_below(package):
+    for path in files_of(package):
+        for module, _ in imports(path):
+            top = module.split(".")[0]
+            assert top not in MAY_IMPORT or top in MAY_IMPORT[package] | {package}, path
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_no_unit_lies_outside_the_structure(package):
+    known = set().union(*LAYERS[package])
+    assert {unit_of(package, name_of(path)) for path in files_of(package)} == known
+    assert len(known) <= LARGEST[package][0]
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_units_import_only_from_layers_below(package):
+    layer = {unit: i for i, units in enumerate(LAYERS[package]) for unit in units}
+    graph = edges(package)
+    upward = {(a, b) for a, b in graph if layer[a] <= layer[b]}
+    assert not upward
+    _, most_layers, most_edges = LARGEST[package]
+    assert max(depth(graph, unit) for unit in layer) <= most_layers
+    assert len(graph) <= most_edges
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_other_units_are_imported_through_their_public_names(package):
+    for path in files_of(package):
+        for module, _ in imports(path):
+            parts = module.split(".")
+            is_deep = len(parts) > 2 and parts[0] in LAYERS
+            assert not is_deep or name_of(path).startswith(".".join(parts[:2])), (path, module)
+
+
+def test_files_of_a_package_import_each_other_without_a_cycle():
+    graph = {}
+    for package in LAYERS:
+        for path in files_of(package):
+            here = name_of(path)
+            targets = {m if n is None else f"{m}.{n}" for m, n in imports(path)}
+            targets |= {m for m, _ in imports(path)}
+            # An `__init__` imports its own files, and they do not import it.
+            graph[here] = {t for t in targets if t.split(".")[0] == package} - {here}
+    modules, done = set(graph), set()
+
+    def visit(module, trail):
+        assert module not in trail, " -> ".join([*trail[trail.index(module) :], module])
+        if module not in done:
+            for target in graph[module] & modules:
+                visit(target, [*trail, module])
+            done.add(module)
+
+    for module in modules:
+        visit(module, [])
+
+
+def test_each_subpackage_says_what_it_contains_and_may_import():
+    for package in LAYERS:
+        for init in (ROOT / package).glob("*/__init__.py"):
+            text = ast.get_docstring(ast.parse(init.read_text()))
+            assert text and "May import" in text, init
+
+
+def test_no_file_name_occurs_in_two_packages():
+    names = {p: {f.name for f in files_of(p)} - {"__init__.py", "__main__.py"} for p in LAYERS}
+    for a, b in itertools.combinations(names.values(), 2):
+        assert not a & b
 
 
 def test_data_preparation_needs_no_tensorflow():
-    for path in (ROOT / "data_prep").rglob("*.py"):
-        assert not {"tensorflow", "keras"} & set(imported(path)), path
+    for path in files_of("data_prep"):
+        assert not {"tensorflow", "keras"} & {m.split(".")[0] for m, _ in imports(path)}, path
 
 
-def test_only_the_command_line_knows_flags():
-    for folder in ALLOWED:
-        for path in (ROOT / folder).rglob("*.py"):
-            assert "absl" not in imported(path), path
+def strings(tree):
+    """Every string constant except docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in docstrings:
+            yield node.value
+
+
+def names_flags(tree):
+    """Whether a string of the code names a flag: two dashes and a letter."""
+    return any(
+        text[i : i + 2] == "--" and text[i + 2 : i + 3].isalpha()
+        for text in strings(tree)
+        for i in range(len(text))
+        if text[i - 1 : i] != "-"
+    )
+
+
+def test_only_the_command_lines_name_flags():
+    for package in MAY_IMPORT:
+        for path in files_of(package):
+            known = path.relative_to(ROOT).as_posix() in COMMAND_LINES
+            assert known or not names_flags(ast.parse(path.read_text())), path
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('raise ValueError("--seed must be positive")', True),
+        ('f"add {x} with --run={y}"', True),
+        ('"| --- | ---- |"', False),
+        ('def f():\n    "Like --seed."', False),
+    ],
+)
+def test_a_flag_in_a_message_is_noticed(code, found):
+    assert names_flags(ast.parse(code)) == found
