@@ -152,7 +152,7 @@ class LLAMA(MetaLearner):
             episode.query_y.dtype.is_integer,
         )
         term = tf.reduce_mean(log_determinant(pairs, self.damping))
-        return result._replace(value=result.value + self.eta * term)
+        return result.with_value(result.value + self.eta * term)
 
     def get_config(self):
         """Arguments to create the learner again."""
