@@ -15,6 +15,7 @@ Some numbers are compared at one precision only:
 """
 
 import argparse
+import dataclasses
 import logging
 import os
 import sys
@@ -65,9 +66,7 @@ def compare(path: str | Path, dtype: str, jit: bool = False) -> dict[str, tuple[
         ValueError: if the file contains no float64 reference, or an unknown array.
     """
     reference = ReferenceFile.read(path)
-    unknown = [n for n in reference.names() if _group(n) is None]
-    if unknown:
-        raise ValueError(f"{path} contains an array that this script does not know: {unknown[0]}.")
+    _check_names(reference, [n for n in reference.names() if _group(n) is None])
     judged = reference.judged(dtype)
     if not judged:
         if dtype == "float64":
@@ -75,13 +74,20 @@ def compare(path: str | Path, dtype: str, jit: bool = False) -> dict[str, tuple[
         return {}
     results = _compute(reference, dtype, jit)
     worst: dict[str, tuple[float, str]] = {}
+    _check_names(reference, [n for n in judged if n not in results])
     for name in judged:
-        if name not in results:
-            raise ValueError(f"{path} contains an array that this script does not know: {name}.")
         ours, expected = _comparable(reference, name, results[name], dtype)
         group = _group(name)
         worst[group] = max(worst.get(group, (-1.0, "")), (relative_error(ours, expected), name))
     return worst
+
+
+def _check_names(reference: ReferenceFile, unknown: list[str]) -> None:
+    """Raises a ValueError if the file contains unknown arrays."""
+    if unknown:
+        raise ValueError(
+            f"{reference.path} contains an array that this script does not know: f64/{unknown[0]}."
+        )
 
 
 def _group(name: str) -> str | None:
@@ -120,6 +126,40 @@ def _comparable(
     return ours, expected
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One row of the table.
+
+    Attributes:
+        path: the file.
+        dtype: the precision of our computation.
+        worst: what `compare` returns; empty if nothing was compared.
+        problem: why the file does not agree, None if it does.
+    """
+
+    path: Path
+    dtype: str
+    worst: dict[str, tuple[float, str]]
+    problem: str | None = None
+
+    def row(self) -> str:
+        """The row: file, precision, and the largest error of each kind of number."""
+        title = f"{self.path.stem:36}{self.dtype:8}"
+        if self.worst:
+            return title + _cells({group: error for group, (error, _) in self.worst.items()})
+        return f"{title} {'cannot be compared' if self.problem else 'float64 only'}"
+
+
+def _outcome(path: Path, dtype: str, jit: bool) -> Outcome:
+    try:
+        worst = compare(path, dtype, jit)
+    except (ValueError, OSError, KeyError) as error:
+        return Outcome(path=path, dtype=dtype, worst={}, problem=f"cannot be compared: {error}")
+    bad = [f"{name} {e:.1e}" for e, name in worst.values() if e > TOLERANCE[dtype]]
+    problem = f"above tolerance: {', '.join(bad)}" if bad else None
+    return Outcome(path=path, dtype=dtype, worst=worst, problem=problem)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the table.
 
@@ -130,35 +170,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 if all files agree, 1 otherwise.
     """
     options = _parser().parse_args(arguments)
-    files = options.files or default_files()
     # Every file is a different network, so TensorFlow's warning about retracing is expected.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _write(f"{'file':36}{'dtype':8}" + "".join(f"{group:>11}" for group in GROUPS))
-    rows: list[tuple[str, dict[str, tuple[float, str]]]] = []
-    problems: dict[Path, list[str]] = {}
-    float64_only = 0
-    for path in files:
-        for dtype, tolerance in TOLERANCE.items():
-            title = f"{path.stem:36}{dtype:8}"
-            try:
-                worst = compare(path, dtype, options.jit)
-            except (ValueError, OSError, KeyError) as error:
-                problems.setdefault(path, []).append(f"{title} cannot be compared: {error}")
-                continue
-            if not worst:
-                float64_only += 1
-                _write(f"{title} float64 only")
-                continue
-            rows.append((dtype, worst))
-            _write(title + _cells({group: error for group, (error, _) in worst.items()}))
-            bad = [f"{name} {error:.1e}" for error, name in worst.values() if error > tolerance]
-            if bad:
-                problems.setdefault(path, []).append(f"{title} above tolerance: {', '.join(bad)}")
-    _write_summary(rows)
-    for line in [line for lines in problems.values() for line in lines]:
-        _write(f"FAILED {line}")
-    _write(_conclusion(len(set(files)), len(problems), float64_only))
-    return 1 if problems else 0
+    outcomes = []
+    for path in dict.fromkeys(options.files or default_files()):
+        for dtype in TOLERANCE:
+            outcomes.append(_outcome(path, dtype, options.jit))
+            _write(outcomes[-1].row())
+    for dtype in TOLERANCE:
+        _write(f"{'largest error':36}{dtype:8}" + _cells(_largest(outcomes, dtype)))
+    failed = [o for o in outcomes if o.problem]
+    for outcome in failed:
+        _write(f"FAILED {outcome.path.stem} {outcome.dtype} {outcome.problem}")
+    _write(_conclusion(outcomes))
+    return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -184,17 +210,20 @@ def _cells(errors: dict[str, float]) -> str:
     return "".join(f"{errors[g]:11.1e}" if g in errors else f"{'-':>11}" for g in GROUPS)
 
 
-def _write_summary(rows: list[tuple[str, dict[str, tuple[float, str]]]]) -> None:
-    """Writes the largest error of each kind of number over all files."""
-    for dtype in TOLERANCE:
-        errors: dict[str, float] = {}
-        for group, (error, _) in (x for d, worst in rows if d == dtype for x in worst.items()):
+def _largest(outcomes: list[Outcome], dtype: str) -> dict[str, float]:
+    """The largest error of each kind of number over all files."""
+    errors: dict[str, float] = {}
+    for outcome in (o for o in outcomes if o.dtype == dtype):
+        for group, (error, _) in outcome.worst.items():
             errors[group] = max(errors.get(group, 0.0), error)
-        _write(f"{'largest error':36}{dtype:8}" + _cells(errors))
+    return errors
 
 
-def _conclusion(num_files: int, num_failed: int, num_float64_only: int) -> str:
-    """The closing line."""
+def _conclusion(outcomes: list[Outcome]) -> str:
+    """The closing line: how many files agree."""
+    num_files = len({o.path for o in outcomes})
+    num_failed = len({o.path for o in outcomes if o.problem})
+    num_float64_only = sum(not o.worst and not o.problem for o in outcomes)
     count = f"{num_files - num_failed} of {num_files}" if num_failed else str(num_files)
     noun = "file agrees" if num_files == 1 else "files agree"
     bounds = [

@@ -218,9 +218,7 @@ def _meta_steps(case: Case, run: Callable, num_adam_steps: int) -> dict[str, np.
     return results
 
 
-def _gradients(
-    case: Case, parameters: list[keras.Variable], episode: Episode
-) -> list[tf.Tensor]:
+def _gradients(case: Case, parameters: list[keras.Variable], episode: Episode) -> list[tf.Tensor]:
     _, gradients = meta_gradients(
         case.model, case.task_weights, parameters, case.loss, episode, **case.inner_loop_options()
     )
