@@ -1,7 +1,7 @@
 """The command line of this project: `mtnet-tf --datasource=omniglot --use_T --use_M`.
 
-Combines the methods of `maml_baselines` with the experiments of `mtnet_tf`, and therefore lies above
-both packages. The installed command `mtnet-tf` and `python main.py` both run it.
+Combines the methods of `maml_baselines` with the experiments of `mtnet_tf`, and therefore lies
+above both packages. The installed command `mtnet-tf` and `python main.py` both run it.
 """
 
 import os

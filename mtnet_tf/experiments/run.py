@@ -136,9 +136,9 @@ def _check_planned_length(learner, settings, run):
     if learner.has_planned_length and asked != planned:
         raise ValueError(
             f"`num_meta_iterations` must be {planned}, as when this run began, because the "
-            f"learning rate of `method={settings.method}` depends on it and has fallen by then. Received: "
-            f"num_meta_iterations={asked}. Name another folder with `run_dir` or `runs_dir`, or "
-            "train again from the start with `resume=False`."
+            f"learning rate of `method={settings.method}` depends on it and has fallen by then. "
+            f"Received: num_meta_iterations={asked}. Name another folder with `run_dir` or "
+            "`runs_dir`, or train again from the start with `resume=False`."
         )
 
 

@@ -114,7 +114,7 @@ class Run:
             kept = [int(p.stem.split("_")[1]) for p in self._numbered()]
             raise ValueError(
                 f"No checkpoint of iteration {iteration} in {self.checkpoints}. Kept are "
-                f"iterations {kept or 'none'}; train, or name one of them with `checkpoint_iteration`."
+                f"iterations {kept or 'none'}; train, or name one with `checkpoint_iteration`."
             )
         return path
 

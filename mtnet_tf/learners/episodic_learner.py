@@ -190,7 +190,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return self._metrics_of(result, episode)
 
     def make_train_function(self, force: bool = False) -> None:
-        """Compiles the meta-step; with `steps_per_execution` above 1, a loop of several as ONE program.
+        """Compiles the meta-step; with `steps_per_execution` above 1, a loop as ONE program.
 
         The loop includes sampling, which removes most of the overhead of small networks.
         """

@@ -353,7 +353,8 @@ class MetaLearner(EpisodicLearner):
     ) -> Self:
         """Creates a learner from `get_config`.
 
-        Version 0.1.0 stored a step size in addition to the rule, which was used without a rule only.
+        Version 0.1.0 stored a step size in addition to the rule, which was used without a rule
+        only.
         """
         rule = keras.saving.deserialize_keras_object(config.get("update_rule"), custom_objects)
         config = {**config, "update_rule": rule}

@@ -126,8 +126,8 @@ def choose_rule(
     """
     if (step_size is None) == (update_rule is None):
         raise ValueError(
-            "Exactly one of `step_size` and `update_rule` must be given, because a rule has its own "
-            f"step sizes. Received: step_size={step_size}, update_rule={update_rule}."
+            "Exactly one of `step_size` and `update_rule` must be given, because a rule has its "
+            f"own step sizes. Received: step_size={step_size}, update_rule={update_rule}."
         )
     return GradientDescent(step_size) if update_rule is None else update_rule
 

@@ -39,7 +39,8 @@ class FewShotCrossentropy(keras.losses.Loss):
         Args:
             num_shots: K, labelled examples per class; or a tensor [n], the K of each example.
             name: name of the loss.
-            reduction: always "sum", over the examples of a task; an argument because Keras stores it.
+            reduction: always "sum", over the examples of a task; an argument because Keras stores
+            it.
             dtype: dtype or policy of the computation.
         """
         super().__init__(name=name, reduction="sum", dtype=dtype)

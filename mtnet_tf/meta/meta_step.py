@@ -72,8 +72,8 @@ def predict(
 ) -> tf.Tensor:
     """Predictions of the network of each task.
 
-    All tasks at once, flattened into the batch, if every task weight is in a TW layer. Otherwise one
-    task after the other (`predict_per_task`), with the same numbers.
+    All tasks at once, flattened into the batch, if every task weight is in a TW layer. Otherwise
+    one task after the other (`predict_per_task`), with the same numbers.
 
     Args:
         model: Keras model, [n, ...] -> [n, ...].

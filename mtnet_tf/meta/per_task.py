@@ -1,8 +1,8 @@
 """Prediction task by task, for models whose adapted weights are in layers without a task axis.
 
 An LSTM or a user's own layer computes with one value of its weights. `predict_per_task` calls the
-model once per task in `keras.StatelessScope`, which provides the values of that task. This is slower
-than flattening tasks into the batch and gives the same numbers. The inner loop is the same.
+model once per task in `keras.StatelessScope`, which provides the values of that task. This is
+slower than flattening tasks into the batch and gives the same numbers. The inner loop is the same.
 """
 
 from collections.abc import Callable, Sequence

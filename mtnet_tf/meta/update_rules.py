@@ -68,10 +68,10 @@ class GradientDescent(UpdateRule):
         """Creates the rule.
 
         Args:
-            step_size: alpha, at least 0, in units of weight^2 per unit of the support loss. A number;
-                a `tf.Variable` or Keras variable, read at each step; a Keras learning rate schedule,
-                called with the number of the inner step; or a sequence of these, one for each task
-                weight.
+            step_size: alpha, at least 0, in units of weight^2 per unit of the support loss. A
+                number; a `tf.Variable` or Keras variable, read at each step; a Keras learning rate
+                schedule, called with the number of the inner step; or a sequence of these, one for
+                each task weight.
             **kwargs: Keras' `name`, `dtype`.
 
         Raises:
@@ -90,7 +90,8 @@ class GradientDescent(UpdateRule):
     def step_size(self, step_size: StepSize | Sequence[StepSize]) -> None:
         self._is_shared = not isinstance(step_size, list | tuple)
         given = [step_size] if self._is_shared else list(step_size)
-        self._step_sizes = tuple(_checked(size) for size in given)
+        # Without Keras' tracking, which would make a variable a parameter of the rule.
+        object.__setattr__(self, "_step_sizes", tuple(_checked(size) for size in given))
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Checks that there is one step size, or one for each task weight."""
