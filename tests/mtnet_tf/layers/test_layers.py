@@ -11,18 +11,16 @@ from mtnet_tf import layers
 from mtnet_tf.layers.fast_weights import FastWeightScope
 from support.layer_table import TABLE
 
+ABSTRACT = {"TWLayer", "ExactNormalization"}
 CELLS = [row for row in TABLE if issubclass(row[0], layers.TWLayer)]
 each_layer = pytest.mark.parametrize(("cls", "arguments", "shape"), TABLE)
 each_cell = pytest.mark.parametrize(("cls", "arguments", "shape"), CELLS)
 
 
 def test_every_public_layer_is_in_the_table():
-    public = {
-        getattr(layers, name)
-        for name in layers.__all__
-        if issubclass(getattr(layers, name), keras.layers.Layer)
-        and not inspect.isabstract(getattr(layers, name))
-    }
+    public = [getattr(layers, name) for name in layers.__all__]
+    public = {x for x in public if inspect.isclass(x) and issubclass(x, keras.layers.Layer)}
+    public = {cls for cls in public if cls.__name__ not in ABSTRACT}
     assert public == {cls for cls, _, _ in TABLE}
 
 
