@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mtnet_tf.experiments import Settings
 
-# TensorFlow's C++ side greets every process with notes on devices it doesn't find.
+# TensorFlow's C++ code logs notes on missing devices in every process.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
@@ -41,19 +41,26 @@ from mtnet_tf.pictures import Preparation, predict_pictures
 VALUES = flags.FLAGS
 
 
+def program() -> str:
+    """The name under which the program was started: mtnet-tf or main.py."""
+    return Path(sys.argv[0]).name
+
+
 def define_flags() -> None:
-    """Defines a flag for every setting. What is not given (None) comes from the recipe."""
+    """Defines a flag for every setting; one that is not given (None) depends on the recipe."""
     kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
     for name in (*FLAGS, *ACTIONS):
         text = help_of(name) + (f": {', '.join(METHODS)}" if name == "method" else "")
-        kinds.get(type(default_of(name)), flags.DEFINE_string)(name, None, text)
+        define = kinds.get(type(default_of(name)), flags.DEFINE_string)
+        # As flags of the main module, which `--help` lists.
+        define(name, None, text, module_name=sys.argv[0])
 
 
 def read_action() -> str | None:
-    """What to do instead of training and evaluating, a name of `ACTIONS`; None for those.
+    """The requested action, a name of `ACTIONS`; None for training and evaluation.
 
     Raises:
-        ValueError: for flags that don't go together.
+        ValueError: for flags that exclude each other.
     """
     given = [name for name in ACTIONS if VALUES[name].value not in (None, False)]
     actions = [name for name in given if name in ("compare", "export_dir", "predict")]
@@ -63,14 +70,14 @@ def read_action() -> str | None:
         if not VALUES[name].value:
             raise ValueError(f"--{name} must not be empty.")
         if name in ("support", "query", "invert") and actions != ["predict"]:
-            raise ValueError(f"--{name} goes with --predict, which is not given.")
+            raise ValueError(f"--{name} requires --predict.")
     return actions[0] if actions else None
 
 
 def read_settings(uses_run: bool) -> tuple[Settings, Run]:
-    """Every setting, checked, and the run folder. Raises ValueError with one clear sentence.
+    """Every setting, checked, and the run folder.
 
-    Without training, what is not given is what the run was trained with.
+    Without training, settings that are not given are those of the trained run.
 
     Args:
         uses_run: whether a trained run is used as it is, neither trained nor evaluated.
@@ -92,17 +99,17 @@ def read_settings(uses_run: bool) -> tuple[Settings, Run]:
 def compare_runs(paths: Sequence[str]) -> str:
     """The paired difference of two run folders, as a table."""
     if len(paths) != 2:
-        raise ValueError(f"--compare needs two run folders. Received: {paths}.")
+        raise ValueError(f"--compare requires two run folders. Received: {paths}.")
     return compare(*paths, split="val" if VALUES["test_set"].value is False else "test")
 
 
 def predict(settings: Settings, run: Run) -> str:
-    """Learns a user's own labels and predicts with them; the text to print."""
+    """Learns a user's labels and predicts; returns the text to print."""
     inversion = {None: "auto", "auto": "auto", "true": True, "false": False}
     if VALUES.support is None or VALUES.query is None:
         raise ValueError(
-            "--predict needs --support (a folder of pictures for each label) and --query (a "
-            f"picture or a folder). Received: --support={VALUES.support}, --query={VALUES.query}."
+            "--predict requires --support (a folder of images for each label) and --query (an "
+            f"image or a folder). Received: --support={VALUES.support}, --query={VALUES.query}."
         )
     if VALUES.invert not in inversion:
         raise ValueError(f"--invert must be auto, true or false. Received: {VALUES.invert}.")
@@ -111,8 +118,8 @@ def predict(settings: Settings, run: Run) -> str:
 
 
 def export(settings: Settings, run: Run) -> Path:
-    """Exports the best checkpoint, or that of --test_iter; the path."""
-    # TensorFlow tells of every name that it changes.
+    """Exports the best checkpoint, or that of --test_iter; returns the path."""
+    # TensorFlow logs every name that it changes.
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("WARNING")
     learner = load_learner(run.find(settings.checkpoint_iteration))
@@ -125,7 +132,7 @@ def export(settings: Settings, run: Run) -> Path:
 
 
 def run_command(argv: Sequence[str]) -> int:
-    """Does what the flags say; returns the exit status."""
+    """Runs the requested action; returns the exit status."""
     action = read_action()
     if action == "compare":
         say(compare_runs([VALUES.compare, *argv[1:]]))
@@ -141,7 +148,7 @@ def run_command(argv: Sequence[str]) -> int:
         return 0
     say(settings_table(settings, run.path))
     if settings.train:
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        command = shlex.join([program(), *sys.argv[1:]])
         train_run(settings, run, command, build_learner)
     evaluate_run(settings, run)
     return 0
@@ -149,19 +156,21 @@ def run_command(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns the exit status."""
-    return exit_status("main.py", lambda: run_command(argv))
+    return exit_status(program(), lambda: run_command(argv))
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """Parses flags; a wrong one is one sentence and exit status 2."""
+    """Parses flags; an invalid one gives one sentence and exit status 2."""
     try:
         return VALUES(argv)
     except flags.Error as error:
-        sys.stderr.write(f"main.py: {error} `python main.py --help` lists the flags.\n")
+        sys.stderr.write(f"{program()}: {error} `{program()} --help` lists the flags.\n")
         sys.exit(2)
 
 
 def run_main() -> None:
-    """Entry point: parses the flags of the process and does what they say."""
+    """Entry point of `mtnet-tf` and `main.py`."""
+    main_module = sys.modules["__main__"]
+    main_module.__doc__ = main_module.__doc__ or __doc__  # absl prints it for --help
     define_flags()
     app.run(main, flags_parser=parse)

@@ -120,7 +120,7 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_pa
         "--meta_batch_size=2", "--num_classes=3", "--jit_compile=False",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "SYNTHETIC pictures, not the real ones" in result.stdout
+    assert "SYNTHETIC images, not the real ones" in result.stdout
     (run,) = (tmp_path / "runs").iterdir()
     assert "omniglot_synthetic_3way" in run.name
     assert (
@@ -129,7 +129,7 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_pa
         ]
         is True
     )
-    # The trained run answers for a user's own pictures, and goes to a server.
+    # The trained run answers for a user's own images, and goes to a server.
     for label in ("ka", "ga"):
         (tmp_path / "own" / label).mkdir(parents=True)
         drawing = Image.new("L", (50, 40), 255)
@@ -157,7 +157,7 @@ def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_pat
         "--num_test_episodes=20", "--num_test_updates=1", "--jit_compile=False",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "Checked: no class and no picture of the test split" in result.stdout
+    assert "Checked: no class and no image of the test split" in result.stdout
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.startswith("folder_photos8_2way_1shot_tnet")
     # With one more class the split is another, and a test class may be one trained on.

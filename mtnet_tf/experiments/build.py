@@ -12,7 +12,7 @@ from mtnet_tf.networks import convolutional_network, dense_image_network, regres
 from mtnet_tf.tasks import ImageClasses, TaskDistribution
 
 L = TypeVar("L", bound=EpisodicLearner)
-# Four halvings by 2x2 pooling leave nothing of smaller pictures.
+# Smaller images would vanish after four poolings of 2x2.
 SMALLEST_POOLED = 16
 
 
@@ -26,9 +26,9 @@ def build_network(
     """The paper's network for these tasks.
 
     Args:
-        settings: dict, see `settings.resolve`.
+        settings: `Settings`.
         tasks: `TaskDistribution`.
-        head: False leaves the last cell out, for pictures: the outputs are features.
+        head: False omits the last cell for images: the outputs are features.
         after_block: see `convolutional_network`.
 
     Returns:
@@ -61,12 +61,12 @@ def build_network(
 
 
 def support_loss_unit(settings: Settings) -> float:
-    """How many times the mean over a support set the loss is: N on pictures, else 1."""
+    """The support loss as a multiple of its mean over examples: N for images, else 1."""
     return float(settings.num_ways) if settings.is_image else 1.0
 
 
 def query_loss_unit(settings: Settings, tasks: TaskDistribution) -> float:
-    """How many times the mean over a query set the loss is: N Q / K on pictures, else 1."""
+    """The query loss as a multiple of its mean over examples: N Q / K for images, else 1."""
     return support_loss_unit(settings) * (
         tasks.num_queries / tasks.num_shots if settings.is_image else 1.0
     )
@@ -80,10 +80,10 @@ def make_optimizer(
     """The authors' optimizer of the meta-step.
 
     Args:
-        settings: dict, see `settings.resolve`.
-        learning_rate: number or schedule, None for that of the settings.
-        clip: largest entry of a gradient, on photographs; the authors' in the unit of the query
-            loss.
+        settings: `Settings`.
+        learning_rate: number or schedule; None for that of the settings.
+        clip: largest entry of a gradient, for photographs; the default is that of the authors, in
+            the unit of the query loss.
     """
     is_photograph = settings.data_source in ("miniimagenet", "folder")
     learning_rate = settings.meta_learning_rate if learning_rate is None else learning_rate
@@ -94,7 +94,7 @@ def make_optimizer(
 def compile_learner(
     learner: L, settings: Settings, optimizer: keras.optimizers.Optimizer | None = None
 ) -> L:
-    """(Re)compiles with the authors' optimizer, or a given one, and losses in their unit."""
+    """Compiles with the authors' optimizer, or a given one, and losses in their unit."""
     is_image = settings.is_image
     learner.compile(
         optimizer or make_optimizer(settings),
@@ -120,21 +120,24 @@ def build_learner(
     """A new learner, compiled.
 
     Args:
-        settings: dict, see `settings.resolve`.
+        settings: `Settings`.
         tasks: `TaskDistribution` to train on.
-        model: Keras model, None for the paper's network.
+        model: Keras model; None for the paper's network.
         kind: `MetaLearner` or a subclass.
-        optimizer: of the meta-step, None for the authors'.
+        optimizer: optimizer of the meta-step; None for that of the authors.
+        update_rule: `UpdateRule`; None for gradient descent with the settings' step size.
+        adapt_layers: see `MetaLearner`.
         **options: further arguments of `kind`.
 
     Returns:
         `MetaLearner`.
     """
-    if options.get("update_rule") is None:
-        options["step_size"] = settings.step_size
     learner = kind(
         model or build_network(settings, tasks),
-        num_inner_steps=settings.num_inner_steps,
+        settings.step_size if update_rule is None else None,
+        settings.num_inner_steps,
+        update_rule=update_rule,
+        adapt_layers=adapt_layers,
         first_order=settings.first_order,
         redraw_masks=settings.redraw_masks,
         seed=settings.seed,

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-# What a damaged .keras file, a zip of JSON and HDF5, has been seen to raise.
+# Errors that damaged .keras files (a zip of JSON and HDF5) were observed to raise.
 _UNREADABLE = (
     OSError,
     KeyError,
@@ -25,13 +25,13 @@ def load_learner(path: str | Path) -> Any:
     """Loads a checkpoint, optimizer state included.
 
     Raises:
-        ValueError: if the file can't be read as one.
+        ValueError: if the file is not a readable checkpoint.
     """
     try:
         return keras.saving.load_model(path)
     except _UNREADABLE as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f"{path} is not a readable checkpoint of this package ({reason}). Delete it to go on "
-            "from the one before, or train again from the start with `resume=False`."
+            f"{path} is not a readable checkpoint of this package ({reason}). Delete it to resume "
+            "from the previous one, or train again from the start with `resume=False`."
         ) from error

@@ -1,4 +1,4 @@
-"""Two runs on the same episodes: the difference of each, not the difference of two means."""
+"""Two runs on the same episodes: the paired difference, episode by episode."""
 
 import csv
 import itertools
@@ -19,8 +19,8 @@ class Result(NamedTuple):
     Attributes:
         record: the JSON file, a dict.
         scores: dict from fingerprint to [S+1] query scores.
-        inductive: likewise, normalised by the support set; None where that is the same.
-        file: of the scores, a Path.
+        inductive: the same, normalised by the support set; None if there is no difference.
+        file: path of the scores.
     """
 
     record: dict
@@ -33,14 +33,14 @@ def read_results(path: str | Path, split: str = "test") -> list[Result]:
     """Reads every evaluation of a run, the newest first.
 
     Args:
-        path: of the run folder.
+        path: path of the run folder.
         split: "test" or "val".
 
     Returns:
         List of `Result`.
 
     Raises:
-        ValueError: if the run holds no evaluation of that split.
+        ValueError: if the run contains no evaluation on this split.
     """
     files = sorted(Run(path).path.glob(f"{split}_*_episodes.csv"), key=lambda f: f.stat().st_mtime)
     if not files:
@@ -72,7 +72,7 @@ class Pairs(NamedTuple):
     Attributes:
         a, b: `Result`.
         scores_a, scores_b: [E, S+1], each with its own number of inner steps.
-        inductive_a, inductive_b: likewise; None unless both have them.
+        inductive_a, inductive_b: the same for inductive scores; None unless both have them.
     """
 
     a: Result
@@ -87,8 +87,8 @@ def pair(path_a: str | Path, path_b: str | Path, split: str = "test") -> Pairs:
     """Pairs the newest evaluations of two runs that share episodes.
 
     Args:
-        path_a: of a run folder.
-        path_b: of another, evaluated on the same episodes.
+        path_a: path of a run folder.
+        path_b: path of another one, evaluated on the same episodes.
         split: "test" or "val".
 
     Returns:
@@ -109,7 +109,7 @@ def pair(path_a: str | Path, path_b: str | Path, split: str = "test") -> Pairs:
 
 
 def align(a: Result, b: Result) -> Pairs | None:
-    """Pairs two evaluations, each a `Result`; None where they share no episodes."""
+    """Pairs two evaluations; None if they share no episodes."""
     common = [key for key in a.scores if key in b.scores]
     if len(common) < 2 or a.record["metric"] != b.record["metric"]:
         return None
@@ -129,10 +129,16 @@ def _stack(
 def compare(path_a: str | Path, path_b: str | Path, split: str = "test") -> str:
     """The paired difference of two runs, episode by episode.
 
-    Args and raises: as of `pair`.
+    Args:
+        path_a: path of a run folder.
+        path_b: path of another one, evaluated on the same episodes.
+        split: "test" or "val".
 
     Returns:
-        The table to print, str.
+        The table to print.
+
+    Raises:
+        ValueError: if an evaluation is missing, or the two share no episodes.
     """
     pairs = pair(path_a, path_b, split)
     a, b, metric, num_common = pairs.a, pairs.b, pairs.a.record["metric"], len(pairs.scores_a)
@@ -140,12 +146,12 @@ def compare(path_a: str | Path, path_b: str | Path, split: str = "test") -> str:
     lines += [f"B: {path_b} (iteration {b.record['iteration']})"]
     lines.append(f"{split} split, {metric}, {num_common} distinct episodes in common")
     if num_common < max(len(a.scores), len(b.scores)):
-        lines.append(f"(A has {len(a.scores)}, B has {len(b.scores)}; the others are left out)")
+        lines.append(f"(A has {len(a.scores)}, B has {len(b.scores)}; the others are ignored)")
     if pairs.inductive_a is None:
         return "\n".join([*lines, *_table(pairs.scores_a, pairs.scores_b, metric)])
     lines += ["", "Transductive, as in the paper: normalised by all queries together"]
     lines += _table(pairs.scores_a, pairs.scores_b, metric)
-    lines += ["", "Inductive: normalised by the support set, each query by itself"]
+    lines += ["", "Inductive: normalised by the support set, each query independently"]
     return "\n".join([*lines, *_table(pairs.inductive_a, pairs.inductive_b, metric)])
 
 

@@ -24,18 +24,18 @@ from mtnet_tf.experiments.settings import Settings
 from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, TaskDistribution, split_classes
 
 SPLITS = ("train", "val", "test")
-# Query pictures per class in training, for pictures other than characters (authors' code).
+# Query images per class in training, except for characters (authors' code).
 QUERIES_IN_TRAINING = 15
 CURVE_POINTS = 200
-LARGEST_ON_GPU = 2**31  # bytes of pictures
+LARGEST_ON_GPU = 2**31  # bytes of images
 
 
 class ImageSplit(NamedTuple):
-    """The pictures of one split.
+    """The images of one split.
 
     Attributes:
         packed: `PackedImages`.
-        classes: numbers of the split's classes among those of `packed`.
+        classes: numbers of the split's classes in `packed`.
     """
 
     packed: PackedImages
@@ -43,31 +43,31 @@ class ImageSplit(NamedTuple):
 
 
 class DataSource:
-    """The tasks and pictures that the settings of a command name, by split.
+    """The tasks and images of the settings, by split.
 
-    Pictures are looked for once, when first asked for, and prepared where they are not yet: a
-    large folder takes seconds to walk.
+    Images are located once, at the first use, and prepared if necessary, because listing a large
+    folder takes seconds.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Stores the settings, a dict, see `settings.resolve`."""
         self._settings = settings
-        self._has_pictures = settings.is_image
+        self._has_images = settings.is_image
 
     def tasks(self, split: str, *, curves: bool = False) -> TaskDistribution:
         """The task distribution of a split.
 
         Args:
             split: "train", "val" or "test".
-            curves: many query points, to draw regression tasks with.
+            curves: many query points, for plots of regression tasks.
 
         Returns:
             `TaskDistribution`.
 
         Raises:
-            ValueError: where the data is missing or does not suffice.
+            ValueError: if the data is missing or not sufficient.
         """
-        return self._picture_tasks(split) if self._has_pictures else self._curve_tasks(curves)
+        return self._image_tasks(split) if self._has_images else self._curve_tasks(curves)
 
     def _curve_tasks(self, curves: bool) -> TaskDistribution:
         settings = self._settings
@@ -78,7 +78,7 @@ class DataSource:
             return Polynomials(settings.polynomial_order, **options)
         return Sinusoids(oracle=settings.baseline == "oracle", **options)
 
-    def _picture_tasks(self, split: str) -> ImageClasses:
+    def _image_tasks(self, split: str) -> ImageClasses:
         settings = self._settings
         packed, classes = self.pictures(split)
         has_own_ways = split == "train" and settings.num_train_ways
@@ -101,7 +101,7 @@ class DataSource:
         )
 
     def pictures(self, split: str) -> ImageSplit:
-        """The pictures of a split, a `ImageSplit`."""
+        """The images of a split."""
         kept = self._settings.num_train_classes
         if self._settings.data_source == "omniglot":
             packed = load_packed(self._folder)
@@ -119,7 +119,7 @@ class DataSource:
 
     @functools.cached_property
     def _folder(self) -> Path:
-        """What holds the packed pictures; of Omniglot all, else a folder for each split."""
+        """The folder of the packed images: all of Omniglot, otherwise a folder per split."""
         settings = self._settings
         if settings.data_source == "omniglot":
             return ensure_omniglot(settings.data_dir, settings.synthetic)
@@ -129,12 +129,12 @@ class DataSource:
         return ensure_folder(settings.data_dir, settings.image_size, **options)
 
     def identity(self) -> dict[str, str | None] | None:
-        """What tells apart the pictures that a run is trained on; None for regression.
+        """Hashes that identify the images of a run; None for regression.
 
         Returns:
-            Dict: for each split a hash of its pictures and class names, and how they were resampled.
+            For each split a hash of its images and class names, and how they were resampled.
         """
-        if not self._has_pictures:
+        if not self._has_images:
             return None
         splits = {split: self.pictures(split) for split in SPLITS}
         resampling = splits["train"].packed.details.get("resampling")
@@ -144,10 +144,10 @@ class DataSource:
         }
 
     def check_same_images(self, config: Mapping[str, Any]) -> None:
-        """Raises ValueError if a run was trained on other pictures than those there now.
+        """Raises ValueError if a run was trained on images other than the present ones.
 
-        The classes of a split follow from all classes, so that with one more of them a test class
-        may be one that the run was trained on.
+        The split depends on all classes. After adding a class, a test class may be one that the run
+        was trained on.
 
         Args:
             config: of the run, see `Run.config`.
@@ -162,7 +162,7 @@ class DataSource:
             )
 
     def find_leaks(self) -> Overlap:
-        """What the splits share that they must not: classes, and pictures of the same pixels.
+        """The classes and the images with equal pixels that occur in more than one split.
 
         Returns:
             `data_prep.Overlap`.
@@ -176,13 +176,13 @@ def _hash(images: ImageSplit) -> str:
 
 
 def _fits_on_a_gpu(packed: PackedImages, classes: np.ndarray) -> bool:
-    """Next to the network there, which no stream of pictures keeps up with."""
+    """Whether the images can be kept on a GPU, where a stream of images would be too slow."""
     size = int(packed.counts[classes].sum()) * math.prod(packed.images.shape[1:])
     return bool(tf.config.list_physical_devices("GPU")) and size <= LARGEST_ON_GPU
 
 
 def _num_queries(settings: Settings, split: str, counts: np.ndarray) -> int:
-    """Q: the authors' numbers, or what the user wants; no more than the smallest class has."""
+    """Q: the user's or the authors' number, at most what the smallest class contains."""
     num_shots = settings.num_shots
     if split == "train" and settings.num_train_queries:
         return settings.num_train_queries

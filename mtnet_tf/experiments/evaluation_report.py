@@ -1,4 +1,4 @@
-"""The files and the table of an evaluation."""
+"""The files and the printed table of an evaluation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from mtnet_tf.experiments.reports import title
 from mtnet_tf.experiments.run_folder import Run
 from mtnet_tf.experiments.settings import DEFAULTS, Settings
 
-# More classes than a heat map can name are grouped by their folder (Omniglot's alphabets), if any.
+# More classes than this are grouped by folder (the alphabets of Omniglot) in the confusion plot.
 MOST_NAMED_CLASSES = 50
 INDUCTIVE_NOTE = """\
-* normalised by the support set alone: each query is answered by itself. The other columns are
-  transductive, as in the paper: normalised by all queries together."""
+* inductive: normalised by the support set, so that each query is predicted independently. The other
+  columns are transductive, as in the paper: normalised by all queries together."""
 
 
 def write(
@@ -33,7 +33,7 @@ def write(
     """Writes the files of an evaluation.
 
     The authors' CSV (`update0` is the support score before adaptation), a JSON with everything
-    needed to repeat it, the scores of every episode, and plots.
+    that is needed to repeat it, the scores of every episode, and plots.
 
     Args:
         run: `Run`.
@@ -61,13 +61,13 @@ def write(
         text = f"{heading}, after {step} step{'s' * (step != 1)}"
         plot_answers(found, confused, names, f"{path}_answers.png", text)
     write_json(f"{path}.json", record)
-    # Last, since that is what `comparison.pair` looks for.
+    # Last, because `compare_runs` looks for this file.
     write_csv(f"{path}_episodes.csv", _episode_rows(evaluation))
     return _table(evaluation, heading) + f"\nWritten to {path}*"
 
 
 def file_stem(settings: Settings, split: str) -> str:
-    """Name of the files: the authors', and what differs from the usual evaluation."""
+    """Name of the files: that of the authors, with the settings that are not the default."""
     stem = f"{split}_ubs{settings.num_shots}_stepsize{settings.step_size}"
     words = {"seed": "seed", "num_queries": "queries", "checkpoint_iteration": "iter"}
     words |= {"num_test_inner_steps": "updates", "num_test_episodes": "episodes"}
@@ -122,7 +122,7 @@ def _statistics(scores: np.ndarray) -> dict[str, list[float]]:
 def _confusion(
     evaluation: Evaluation, step: int, class_names: Sequence[str] | None
 ) -> tuple[np.ndarray, list[str]]:
-    """Rates of confusion and the names of their rows; by label where classes are unknown."""
+    """Rates of confusion and the names of their rows; by label if classes are unknown."""
     probabilities, labels = evaluation.probabilities[:, step], evaluation.labels
     num_ways = probabilities.shape[-1]
     classes, names = np.tile(np.arange(num_ways), (len(labels), 1)), range(num_ways)
@@ -135,7 +135,7 @@ def _confusion(
     names, rows = np.unique(groups, return_inverse=True)
     classes = rows[np.searchsorted(present, evaluation.classes)]
     rates = confusion(probabilities, labels, classes, len(names))
-    # Where there are too many to name, those that are mistaken most.
+    # If there are too many to name, those that are confused most often.
     shown = np.sort(np.argsort(np.diag(rates), kind="stable")[:MOST_NAMED_CLASSES])
     return rates[np.ix_(shown, shown)], list(names[shown])
 

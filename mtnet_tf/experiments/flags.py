@@ -17,7 +17,7 @@ class Flag(NamedTuple):
 
     Attributes:
         field: of `Settings`.
-        help: what `--help` says, without the default.
+        help: the text of `--help`, without the default.
     """
 
     field: str
@@ -46,41 +46,43 @@ AUTHORS = {
     ),
     "num_updates": Flag("num_inner_steps", "inner steps in training"),
     "poly_order": Flag("polynomial_order", "order of the polynomials"),
-    "use_T": Flag("use_transform", "cells T W instead of W"),
-    "use_M": Flag("use_mask", "masks restrict the inner loop"),
+    "use_T": Flag("use_transform", "cells with a transformation T"),
+    "use_M": Flag("use_mask", "masks that restrict the inner loop"),
     "share_M": Flag("unit_mask", "one mask entry per unit instead of one per weight"),
     "temp": Flag("temperature", "temperature of the Gumbel-Softmax"),
     "logit_init": Flag("initial_mask_logits", "initial mask logits of unit masks"),
     "norm": Flag("norm", "batch_norm, layer_norm or None"),
     "dim_hidden": Flag("hidden_units", "hidden units of the regression network"),
     "num_filters": Flag("num_filters", "filters of each convolution"),
-    "conv": Flag("convolutional", "convolutional network; else a dense one"),
+    "conv": Flag("convolutional", "convolutional network; otherwise a dense one"),
     "max_pool": Flag("max_pooling", "max pooling instead of strides"),
-    "stop_grad": Flag("first_order", "first order: no second derivatives"),
+    "stop_grad": Flag("first_order", "omit second derivatives (first order)"),
     "log": Flag("write_summaries", "write TensorBoard summaries"),
-    "logdir": Flag("runs_dir", "folder that holds the run folders"),
-    "debug": Flag("run_eagerly", "run without compiling, to step through"),
+    "logdir": Flag("runs_dir", "folder that contains the run folders"),
+    "debug": Flag("run_eagerly", "run without compilation, to step through the code"),
     "resume": Flag("resume", "continue from the newest checkpoint"),
-    "train": Flag("train", "train; else only evaluate"),
+    "train": Flag("train", "train; otherwise only evaluate"),
     "test_iter": Flag(
         "checkpoint_iteration", "meta-iteration to evaluate, -1 for the best on validation"
     ),
-    "test_set": Flag("use_test_split", "evaluate on the test split; else on the validation split"),
+    "test_set": Flag(
+        "use_test_split", "evaluate on the test split; otherwise on the validation split"
+    ),
     "train_update_batch_size": Flag(
-        "trained_num_shots", "K in training, where it differs in evaluation"
+        "trained_num_shots", "K in training, if it differs in evaluation"
     ),
     "train_update_lr": Flag(
-        "trained_step_size", "step size in training, where it differs in evaluation"
+        "trained_step_size", "step size in training, if it differs in evaluation"
     ),
 }
 OURS = {
     "method": Flag(
         "method",
-        "a system of the paper's tables by its name, with its own published defaults, instead of "
+        "a method of the paper's tables by its name, with its published defaults, instead of "
         "--use_T, --use_M, ...",
     ),
     "recipe": Flag("recipe", "'authors': their experiment scripts; 'none': their bare defaults"),
-    "seed": Flag("seed", "of initial values, tasks and masks"),
+    "seed": Flag("seed", "seed of initial values, tasks and masks"),
     "data_dir": Flag(
         "data_dir", "folder of the data sets; with --datasource=folder, of the images"
     ),
@@ -106,7 +108,8 @@ OURS = {
         "num_queries", "query examples per class, 0 for as many as in the original"
     ),
     "num_train_ways": Flag(
-        "num_train_ways", "ways in training, 0 for as many as in evaluation; of metric methods"
+        "num_train_ways",
+        "ways in training, 0 for as many as in evaluation; for metric methods only",
     ),
     "num_train_queries": Flag(
         "num_train_queries", "query images per class in training, 0 for the original's number"
@@ -115,21 +118,24 @@ OURS = {
     "num_test_updates": Flag("num_test_inner_steps", "inner steps to evaluate"),
     "jit_compile": Flag("jit_compile", "compile the meta-step with XLA"),
     "tf32": Flag(
-        "allow_tf32", "let an NVIDIA GPU round products to TF32; meta-gradients are off by percents"
+        "allow_tf32",
+        "allow TF32 products on NVIDIA GPUs, which change meta-gradients by several percent",
     ),
-    "run": Flag("run_dir", "run folder; default: a name in --logdir that says the settings"),
+    "run": Flag(
+        "run_dir", "run folder; default: a folder in --logdir whose name contains the settings"
+    ),
 }
 FLAGS = {**AUTHORS, **OURS}
 FLAG_OF = {flag.field: name for name, flag in FLAGS.items()}
 
-# What to do instead of training and evaluating, not part of a run's settings: default, help.
+# Actions instead of training and evaluation, which are not settings of a run: default, help.
 ACTIONS: dict[str, tuple[Any, str]] = {
     "compare": (None, "RUN_A RUN_B: paired difference of two evaluated run folders"),
-    "export_dir": (None, "write the trained learner there, a SavedModel that learns"),
+    "export_dir": (None, "folder for a SavedModel of the trained learner, which can learn"),
     "predict": (False, "learn the labels of --support and predict those of --query"),
     "support": (None, "folder with a folder of images for each label"),
     "query": (None, "image, or folder of images, to predict"),
-    "invert": ("auto", "with --predict, exchange light and dark: auto, true or false"),
+    "invert": ("auto", "with --predict, invert the images, light to dark: auto, true or false"),
 }
 
 
@@ -139,7 +145,7 @@ def default_of(name: str) -> Any:
 
 
 def help_of(name: str) -> str:
-    """What `--help` says of a flag or an action: its text and its defaults."""
+    """The `--help` text of a flag or an action: its explanation and its defaults."""
     if name in ACTIONS:
         return ACTIONS[name][1]
     field, text = FLAGS[name]
@@ -166,8 +172,7 @@ def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
 def read_settings(config: Mapping[str, Any]) -> Settings:
     """The settings in a run's config.json or an evaluation's JSON file.
 
-    Version 0.1.0 wrote them under the names of the flags. What a later version no longer knows is
-    left out.
+    Version 0.1.0 wrote them under the names of the flags. Unknown names are ignored.
     """
     known = fields_of(config)
     return Settings(**{name: value for name, value in known.items() if name in DEFAULTS})

@@ -1,4 +1,4 @@
-"""Pictures of a run, written as PNG. Needs no display."""
+"""Plots of a run, written as PNG files without a display."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -35,17 +35,17 @@ def _write(figure: Figure, path: str | Path) -> None:
 
 
 def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: str) -> None:
-    """Draws losses, and accuracy where there is one, against the meta-iteration.
+    """Plots losses, and the accuracy if there is one, over meta-iterations.
 
     Args:
         rows: dicts with "iteration" and the metrics of `MetaLearner.fit`.
-        path: of the PNG.
-        title: text above.
+        path: path of the PNG file.
+        title: title of the plot.
     """
     has_accuracy = "accuracy" in rows[-1]
     figure, axes = _figure(title, 2 if has_accuracy else 1)
     x = [row["iteration"] for row in rows]
-    marker = "o" if len(rows) < 10 else None  # one point makes no line
+    marker = "o" if len(rows) < 10 else None  # a single point would be invisible
     labels = {
         "support_loss": "support, before adaptation",
         "loss": "training",
@@ -53,7 +53,7 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: 
     }
     for name, label in labels.items():
         if name not in rows[-1]:
-            continue  # nothing adapts
+            continue  # the method does not adapt
         axes[0].plot(x, [row[name] for row in rows], label=label, marker=marker)
     axes[0].set(xlabel="meta-iteration", ylabel="loss per task")
     if has_accuracy:
@@ -68,17 +68,17 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: 
 
 
 def plot_adaptation(evaluation: Evaluation, path: str | Path, title: str) -> None:
-    """Draws the mean query score after each inner step with its 95 % interval.
+    """Plots the mean query score after each inner step with its 95 % interval.
 
     Args:
         evaluation: `Evaluation`.
-        path: of the PNG.
-        title: text above.
+        path: path of the PNG file.
+        title: title of the plot.
     """
     figure, (axis,) = _figure(title)
     curves = {"transductive, as in the paper": evaluation.query}
     if evaluation.inductive is not None:
-        curves["inductive: each query by itself"] = evaluation.inductive
+        curves["inductive: each query independently"] = evaluation.inductive
     for label, scores in curves.items():
         summary = summarize(scores)
         steps = range(len(summary.mean))
@@ -96,14 +96,14 @@ def plot_answers(
     path: str | Path,
     title: str,
 ) -> None:
-    """Draws confidence against accuracy, and which classes are taken for which.
+    """Plots accuracy against confidence, and which classes are confused.
 
     Args:
         calibration: `Calibration`.
-        confusion: [C, C], rates; NaN where unknown.
-        names: of the C rows.
-        path: of the PNG.
-        title: text above.
+        confusion: [C, C], rates; NaN if unknown.
+        names: names of the C rows.
+        path: path of the PNG file.
+        title: title of the plot.
     """
     figure, (left, right) = _figure(title, 2, height=6)
     centres = (calibration.edges[1:] + calibration.edges[:-1]) / 2
@@ -113,9 +113,11 @@ def plot_answers(
     for x, accuracy, count in zip(centres, calibration.accuracy, calibration.count, strict=True):
         if count:
             left.text(x, accuracy + 0.01, f"{count:,}", ha="center", fontsize=7)
-    left.set(xlabel="probability of the answer", ylabel="fraction right", xlim=(0, 1))
+    left.set(xlabel="probability of the prediction", ylabel="fraction correct", xlim=(0, 1))
     left.set_ylim(0, 1.05)
-    left.set_title(f"calibration error {calibration.error:.3f} (answers above bars)", fontsize=9)
+    left.set_title(
+        f"calibration error {calibration.error:.3f} (number of predictions above bars)", fontsize=9
+    )
     _draw_confusion(figure, right, confusion, names)
     _write(figure, path)
 
@@ -123,18 +125,18 @@ def plot_answers(
 def _draw_confusion(
     figure: Figure, axis: Axes, confusion: np.ndarray, names: Sequence[str]
 ) -> None:
-    # Beside what is right nearly always, mistakes would be too pale to see.
+    # On the scale of the correct predictions, mistakes would be too pale to see.
     mistakes = np.where(np.eye(len(names), dtype=bool), np.nan, confusion)
     highest = np.nanmax(mistakes, initial=0.01)
-    picture = axis.imshow(mistakes, vmin=0, vmax=highest, cmap="Blues")
+    image = axis.imshow(mistakes, vmin=0, vmax=highest, cmap="Blues")
     axis.grid(False)
     names = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 2]}.." for n in names]
     size = max(5, min(9, 200 // len(names)))
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axis.set_yticks(range(len(names)), names, fontsize=size)
-    axis.set(xlabel="answer", ylabel="class")
-    axis.set_title("taken for another, as a rate of the episodes that held both", fontsize=9)
-    figure.colorbar(picture, ax=axis, shrink=0.8)
+    axis.set(xlabel="prediction", ylabel="class")
+    axis.set_title("confused, as a fraction of the episodes that contain both", fontsize=9)
+    figure.colorbar(image, ax=axis, shrink=0.8)
 
 
 def plot_scores(
@@ -144,14 +146,14 @@ def plot_scores(
     title: str,
     xlabel: str,
 ) -> None:
-    """Draws one line a system: its score with its interval, and published ones as open marks.
+    """Plots one line per method: its score with its interval, and published scores as open marks.
 
     Args:
         scores: dict from name to (mean, half of the 95 % interval).
         published: dict from label to a dict from name to number.
-        path: of the PNG.
-        title: text above.
-        xlabel: what a score is.
+        path: path of the PNG file.
+        title: title of the plot.
+        xlabel: unit of the scores.
     """
     figure, (axis,) = _figure(title, height=1.5 + 0.28 * len(scores))
     names = list(scores)[::-1]
@@ -168,12 +170,12 @@ def plot_scores(
 
 
 def plot_regression(curves: RegressionCurves, path: str | Path, title: str) -> None:
-    """Draws what a network predicts before and after some inner steps (Figure 4, appendix C).
+    """Plots predictions before and after some inner steps (Figure 4, appendix C).
 
     Args:
         curves: `RegressionCurves`.
-        path: of the PNG.
-        title: text above.
+        path: path of the PNG file.
+        title: title of the plot.
     """
     figure, axes = _figure(title, len(curves.x), width=4.2, sharey=True)
     shades = np.linspace(0.75, 0.0, len(curves.steps))

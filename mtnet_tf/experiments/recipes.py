@@ -1,12 +1,12 @@
-"""The hyperparameters of the paper's experiments, under the names of the authors' flags.
+"""The hyperparameters of the paper's experiments.
 
-A recipe is what the authors' experiment scripts set, for one data source, on top of the bare
-defaults of their command line (`Settings`).
+A recipe contains the values that the authors' experiment scripts set for one data source, on top of
+the bare defaults of their command line (`Settings`).
 """
 
 from typing import Any
 
-# Unit masks, folders that last and a final look at held-out classes, whatever the data source.
+# For every data source: unit masks, permanent run folders, and an evaluation on the test split.
 _ALL = {"unit_mask": True, "runs_dir": "runs", "use_test_split": True}
 
 _REGRESSION = {
@@ -33,14 +33,14 @@ DATA_SOURCES = ("sinusoid", "polynomial", "omniglot", "miniimagenet", "folder")
 
 
 def recipe(data_source: str, num_ways: int = 5) -> dict[str, Any]:
-    """What the authors' scripts set for a data source.
+    """The values that the authors' scripts set for a data source.
 
     Args:
         data_source: one of `DATA_SOURCES`.
         num_ways: N, for Omniglot, whose 20-way runs differ.
 
     Returns:
-        Dict from flag name to value.
+        Dict from the field of `Settings` to its value.
 
     Raises:
         ValueError: for an unknown data source.
@@ -52,6 +52,6 @@ def recipe(data_source: str, num_ways: int = 5) -> dict[str, Any]:
     omniglot = {**_OMNIGLOT, "meta_batch_size": 32, "step_size": 0.4}
     if num_ways > 5:
         omniglot = {**_OMNIGLOT, "meta_batch_size": 16, "step_size": 0.1}
-    pictures = {"omniglot": omniglot, "miniimagenet": _MINIIMAGENET}
-    pictures["folder"] = _MINIIMAGENET  # the authors' choice for photographs
-    return {**_ALL, **pictures.get(data_source, _REGRESSION)}
+    images = {"omniglot": omniglot, "miniimagenet": _MINIIMAGENET}
+    images["folder"] = _MINIIMAGENET  # the authors' choice for photographs
+    return {**_ALL, **images.get(data_source, _REGRESSION)}

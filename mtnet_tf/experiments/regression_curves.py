@@ -11,12 +11,12 @@ from mtnet_tf.tasks import TaskDistribution
 
 
 class RegressionCurves(NamedTuple):
-    """What a network predicts for B regression tasks at some inner steps.
+    """Predictions of a network for B regression tasks after some inner steps.
 
     Attributes:
         steps: S numbers of inner steps.
         support_x, support_y: [B, K].
-        x, y: [B, m], the tasks' functions, x ascending.
+        x, y: [B, m], the functions of the tasks, with x ascending.
         predictions: [S, B, m].
     """
 
@@ -36,14 +36,14 @@ def regression_curves(
     steps: Sequence[int] = (0, 1, 2, 5, 10),
     seed: int = 0,
 ) -> RegressionCurves:
-    """Adapts a learner to a few tasks and follows its predictions (Figure 4, appendix C).
+    """Predictions of a learner while it adapts to a few tasks (Figure 4, appendix C).
 
     Args:
         learner: compiled `MetaLearner`.
-        tasks: regression `TaskDistribution` with many query points, which draw the curves.
+        tasks: regression `TaskDistribution` with many query points, from which curves are drawn.
         num_tasks: B.
-        steps: after which inner steps to look.
-        seed: of the tasks and the masks.
+        steps: numbers of inner steps.
+        seed: seed of the tasks and the masks.
 
     Returns:
         `RegressionCurves`.
@@ -52,7 +52,7 @@ def regression_curves(
     mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)
     support = (episode.support_x, episode.support_y)
     predictors = learner.predictors(support, max(steps), mask_seed)
-    # The first input is x; an oracle sees the task's identity beside it.
+    # The first input is x; an oracle also gets the identity of the task.
     x, y = episode.query_x.numpy()[..., 0], episode.query_y.numpy()[..., 0]
     order = np.argsort(x, 1)
     found = [predictors[step](episode.query_x) for step in steps]

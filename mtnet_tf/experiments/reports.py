@@ -1,11 +1,11 @@
-"""What a person reads before a run: its name and its settings."""
+"""The name, the title and the settings of a run as text."""
 
 from pathlib import Path
 
 from mtnet_tf.experiments.flags import FLAG_OF
 from mtnet_tf.experiments.settings import DEFAULTS, Settings
 
-# Settings that a run's name contains only where they are not the default, in this order.
+# Settings that a run's name contains only if they are not the default, in this order.
 _RARELY_CHANGED = (
     *("norm", "temperature", "initial_mask_logits", "hidden_units", "num_filters"),
     *("convolutional", "max_pooling", "first_order", "num_train_classes"),
@@ -32,7 +32,7 @@ def method_name(settings: Settings) -> str:
 
 
 def task_name(settings: Settings, num_shots: int) -> str:
-    """The part of a file's name that says what the tasks are."""
+    """The part of a file name that describes the tasks."""
     source = settings.data_source + ("_synthetic" if settings.synthetic else "")
     if settings.data_source == "folder":
         source += f"_{Path(settings.data_dir).resolve().name}{settings.image_size}"
@@ -44,8 +44,8 @@ def task_name(settings: Settings, num_shots: int) -> str:
 
 
 def run_name(settings: Settings) -> str:
-    """Folder name that says what tells runs apart."""
-    # As trained, where evaluation differs.
+    """Name of a run's folder, which contains the settings that distinguish runs."""
+    # As in training, if evaluation differs.
     num_shots, step_size = (
         getattr(settings, f"trained_{name}")
         if getattr(settings, f"trained_{name}") > 0
@@ -67,7 +67,7 @@ def run_name(settings: Settings) -> str:
 
 
 def title(settings: Settings) -> str:
-    """One line above a picture."""
+    """Title of a plot."""
     source = settings.data_source
     if settings.is_image:
         source = f"{source} {settings.num_ways}-way"
@@ -79,11 +79,9 @@ def title(settings: Settings) -> str:
 
 
 def settings_table(settings: Settings, path: str | Path) -> str:
-    """Every resolved setting, and where the run goes."""
+    """Every setting, and the run folder."""
     lines = [f"  {FLAG_OF[name]:<24}{value}" for name, value in settings.as_dict().items()]
     head = [f"Method: {title(settings)}", f"Run folder: {path}", "Settings:"]
     if settings.synthetic:
-        head.insert(
-            1, "Data: SYNTHETIC pictures, not the real ones; compare with nothing published."
-        )
+        head.insert(1, "Data: SYNTHETIC images; the scores cannot be compared with published ones.")
     return "\n".join([*head, *lines])

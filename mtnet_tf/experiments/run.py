@@ -1,4 +1,4 @@
-"""What a run does from its settings: trains from the newest checkpoint, evaluates the best one."""
+"""A run: training from the newest checkpoint, and evaluation of the best one."""
 
 import math
 import sys
@@ -37,20 +37,20 @@ def train_run(
     say: Say = say,
     verbose: str | int | None = None,
 ) -> None:
-    """Trains to the end, from the newest checkpoint where there is one.
+    """Trains to the end, from the newest checkpoint if there is one.
 
     Args:
-        settings: dict, see `settings.resolve`.
+        settings: `Settings`.
         run: `Run`.
-        command: the command line, str.
-        build: function (settings, tasks) -> new compiled `EpisodicLearner`.
+        command: the command line.
+        build: function (settings, tasks) that returns a new compiled `EpisodicLearner`.
         say: function that prints a line.
-        verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
+        verbose: as for `keras.Model.fit`; None: a progress bar in a terminal, otherwise lines.
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     data = DataSource(settings)
     if settings.use_test_split:
-        data.tasks("test")  # too few pictures are said now, not after training
+        data.tasks("test")  # reports missing images before training
     tasks, validation_tasks = data.tasks("train"), data.tasks("val")
     learner = _resumed(settings, run, data, say) if settings.resume else None
     if learner is None:
@@ -62,7 +62,7 @@ def train_run(
     run.start(settings, command, data.identity())
     schedule = _schedule(settings, total)
     schedule["verbose"] = _default_verbosity() if verbose is None else verbose
-    compiling = "" if settings.run_eagerly else " The first step is compiled, which takes a while."
+    compiling = "" if settings.run_eagerly else " Compiling the first step takes a while."
     interval = schedule["validation_interval"]
     say(f"Training to iteration {total}, with a checkpoint every {interval}.{compiling}")
     # Joint training is a meta-step without inner steps.
@@ -73,7 +73,7 @@ def train_run(
 
 
 def _resumed(settings: Settings, run: Run, data: DataSource, say: Say) -> EpisodicLearner | None:
-    """The learner of the newest checkpoint, compiled; None where there is none."""
+    """The learner of the newest checkpoint, compiled; None if there is none."""
     latest = run.latest()
     if not latest:
         return None
@@ -85,12 +85,12 @@ def _resumed(settings: Settings, run: Run, data: DataSource, say: Say) -> Episod
 
 
 def _schedule(settings: Settings, total: int) -> dict[str, Any]:
-    """Options of `training.train` for so many iterations."""
+    """Options of `train` for this number of iterations."""
     batches = math.ceil(VALIDATION_EPISODES / settings.meta_batch_size)
     return {
         "meta_batch_size": settings.meta_batch_size,
         "validation_interval": settings.validation_interval or default_interval(total),
-        # The best of fifty checkpoints is chosen on these: enough to tell them apart.
+        # The best of fifty checkpoints is chosen on these episodes.
         "num_validation_batches": max(5, batches),
         "max_steps_per_execution": 1 if settings.is_image else 100,
         "title": title(settings),
@@ -103,7 +103,11 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluates a checkpoint, prints and writes the report.
 
-    Args: as of `train_run`.
+    Args:
+        settings: `Settings`.
+        run: `Run`, trained.
+        say: function that prints a line.
+        verbose: None: a progress bar in a terminal, otherwise none.
 
     Returns:
         `Evaluation`.
@@ -148,7 +152,7 @@ def evaluate_run(
 
 
 def _check_planned_length(learner: EpisodicLearner, settings: Settings, run: Run) -> None:
-    """Raises ValueError for a run that can't go on for longer than it was meant to."""
+    """Raises ValueError if a run cannot be continued beyond its planned length."""
     asked, planned = settings.num_meta_iterations, run.settings().num_meta_iterations
     if learner.has_planned_length and asked != planned:
         raise ValueError(
@@ -179,7 +183,7 @@ def _use_step_size(learner: EpisodicLearner, settings: Settings, run: Run) -> No
 
 
 def _active(report: Mapping[str, Any]) -> list[str]:
-    """What to say of a learner's masks, a list of at most one clause."""
+    """A clause about the learner's masks, if it has any."""
     if "active_fraction" not in report:
         return []
     return [f"a task may change {report['active_fraction']:.1%} of W and b"]
@@ -190,17 +194,17 @@ def _default_verbosity() -> int:
 
 
 def check_leaks(data: DataSource, split: str, say: Say = say) -> list[str]:
-    """Says what the splits of a `DataSource` share; returns it, a list of sentences."""
+    """Prints the classes and images that splits share, and returns these sentences."""
     overlap = data.find_leaks()
     shared = [name for name, *splits in overlap.classes if split in splits]
     shared += [
         twins for twins in overlap.across if split in (twins.first_split, twins.second_split)
     ]
-    verdict = f"Checked: no class and no picture of the {split} split is in another split."
+    verdict = f"Checked: no class and no image of the {split} split is in another split."
     if shared:
         verdict = (
-            f"WARNING: {len(shared)} classes or pictures of the {split} split are in another split "
-            "too; what a network has seen in training it need not learn from a few examples."
+            f"WARNING: {len(shared)} classes or images of the {split} split are also in another "
+            "split, so that scores may be too high."
         )
     say("\n".join([verdict, *overlap.lines()]))
     return [verdict, *overlap.lines()]

@@ -1,4 +1,4 @@
-"""The run folder: settings, checkpoints, metrics, curve, results. Nothing in it is half-written.
+"""The run folder: settings, checkpoints, metrics, curve, results. No file in it is half-written.
 
 config.json            settings, command, versions
 checkpoints/           iteration_00001000.keras (the last three), best.keras
@@ -27,19 +27,19 @@ class Run:
     """One run folder."""
 
     def __init__(self, path: str | Path) -> None:
-        """Points to a folder; nothing is written yet."""
+        """Stores the path; nothing is written."""
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
 
     def start(
         self, settings: Settings, command: str, data: Mapping[str, Any] | None = None
     ) -> None:
-        """Makes the folder and writes config.json.
+        """Creates the folder and writes config.json.
 
         Args:
-            settings: dict, every resolved setting.
-            command: the command line, str.
-            data: what identifies the pictures trained on, see `DataSource.identity`.
+            settings: `Settings`.
+            command: the command line.
+            data: hashes of the training images, see `DataSource.identity`.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         config = {
@@ -51,7 +51,7 @@ class Run:
         write_json(self.path / "config.json", config)
 
     def clear(self) -> None:
-        """Sets an older run with these settings aside, so that the new one starts afresh."""
+        """Renames the folder of an older run with these settings, so that a new one can start."""
         if self._numbered():
             number = 1
             while (aside := self.path.with_name(f"{self.path.name}.old{number}")).exists():
@@ -59,10 +59,10 @@ class Run:
             self.path.rename(aside)
 
     def config(self) -> dict[str, Any]:
-        """What config.json says: settings, command, versions.
+        """The content of config.json: settings, command, versions.
 
         Raises:
-            ValueError: if there is no run here.
+            ValueError: if there is no run in this folder.
         """
         path = self.path / "config.json"
         if not path.is_file():
@@ -72,22 +72,24 @@ class Run:
             )
         config = read_json(path)
         if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
-            raise ValueError(f"{path} must hold the settings of a run. It was not written by one.")
+            raise ValueError(
+                f"{path} must contain the settings of a run. It was not written by this package."
+            )
         return config
 
     def settings(self) -> Settings:
-        """The `Settings` that the run was trained with; those of an older version are read, too."""
+        """The `Settings` that the run was trained with; those of older versions can be read."""
         return read_settings(self.config()["settings"])
 
     def _numbered(self) -> list[Path]:
         return sorted(self.checkpoints.glob("iteration_*.keras"))
 
     def save(self, learner: EpisodicLearner, is_best: bool = False) -> None:
-        """Writes a checkpoint, optimizer state included, and drops all but the last three.
+        """Writes a checkpoint, optimizer state included, and deletes all but the last three.
 
         Args:
             learner: compiled `EpisodicLearner`.
-            is_best: keeps a copy as the best one, too.
+            is_best: also stores it as the best one.
         """
         iteration = int(learner.optimizer.iterations)
         partial, copy = self.checkpoints / "partial.keras", self.checkpoints / "partial_best.keras"
@@ -100,7 +102,7 @@ class Run:
             old.unlink()
 
     def latest(self) -> Path | None:
-        """Path of the newest checkpoint, None where there is none."""
+        """Path of the newest checkpoint, None if there is none."""
         return next(iter(reversed(self._numbered())), None)
 
     def find(self, iteration: int = -1) -> Path:
@@ -110,7 +112,7 @@ class Run:
             iteration: a meta-iteration that was kept; -1 for the best on validation.
 
         Raises:
-            ValueError: if it isn't there.
+            ValueError: if it does not exist.
         """
         path = self.checkpoints / f"iteration_{iteration:08d}.keras"
         if iteration < 0:
@@ -119,17 +121,17 @@ class Run:
         if path is None or not path.is_file():
             kept = [int(p.stem.split("_")[1]) for p in self._numbered()]
             raise ValueError(
-                f"No checkpoint of iteration {iteration} in {self.checkpoints}. Kept are "
+                f"No checkpoint of iteration {iteration} in {self.checkpoints}. Available are "
                 f"iterations {kept or 'none'}; train, or name one with `checkpoint_iteration`."
             )
         return path
 
     def check_single_test_checkpoint(self, split: str, iteration: int) -> None:
-        """Refuses a second checkpoint on the test split: the best of several is no fair estimate.
+        """Rejects a second checkpoint on the test split: the best of several is a biased estimate.
 
         Args:
             split: "test" or "val".
-            iteration: the checkpoint that the user names; -1 for the best on validation.
+            iteration: the requested checkpoint; -1 for the best on validation.
 
         Raises:
             ValueError: if another named checkpoint was evaluated on the test split before.
@@ -141,7 +143,7 @@ class Run:
         if first != iteration:
             raise ValueError(
                 f"`checkpoint_iteration={iteration}` would be the second checkpoint of {self.path} "
-                f"on the test split, after {first}, and the better of two is not a fair estimate. "
+                f"on the test split, after {first}, and the better of two is a biased estimate. "
                 "Choose on the validation split (`use_test_split=False`), or leave "
                 "`checkpoint_iteration` out to get the best one on it."
             )

@@ -1,4 +1,4 @@
-"""What a command prints, and its exit status."""
+"""Output and exit status of a command."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -13,15 +13,15 @@ def say(text: str) -> None:
 
 
 def exit_status(program: str, work: Callable[[], int], flags: Sequence[str] = ()) -> int:
-    """Runs a command line; a bad input is one sentence, never a traceback.
+    """Runs a command line; invalid input gives one sentence instead of a traceback.
 
     Args:
-        program: its name, before the sentence.
+        program: its name, printed before the sentence.
         work: function without arguments that returns the exit status.
         flags: names of further flags of the program, for messages.
 
     Returns:
-        That status, or 2 for a bad input, 130 for an interruption.
+        This status, or 2 for invalid input, or 130 after an interruption.
     """
     try:
         return work()

@@ -1,4 +1,4 @@
-"""The schedule of a run: `MetaLearner.fit` from validation to validation, resumable anywhere."""
+"""The schedule of a run: `fit` from one validation to the next, resumable at any point."""
 
 import math
 import time
@@ -21,7 +21,7 @@ class Recorder(keras.callbacks.Callback):
 
         Args:
             run: `Run`.
-            title: above the curve.
+            title: title of the curve.
             summaries: whether to write TensorBoard summaries.
         """
         super().__init__()
@@ -36,7 +36,7 @@ class Recorder(keras.callbacks.Callback):
         self._start = (time.perf_counter(), int(self.model.optimizer.iterations))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Stops the clock: validation is not training."""
+        """Stops the clock, because validation does not count as training."""
         self._stop = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -111,7 +111,7 @@ def train(
         validation_interval: meta-iterations between validations (and checkpoints).
         num_validation_batches: of `meta_batch_size` episodes.
         max_steps_per_execution: meta-steps compiled into one call, at most.
-        title: above the curve.
+        title: title of the curve.
         summaries: whether to write TensorBoard summaries.
         verbose: as for `keras.Model.fit`.
 

@@ -1,4 +1,4 @@
-"""The contact sheet of a prediction: support set on the left, queries with answers on the right."""
+"""The contact sheet of a prediction: support set (left), queries and predictions (right)."""
 
 import math
 import os
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_CELL = 1.15  # inches of a picture and its caption
+_CELL = 1.15  # inches of an image with its caption
 _MOST_SHOTS = 6
 _MOST_QUERIES = 60
 _LABEL_WIDTH = 1.5
@@ -27,10 +27,10 @@ def write_contact_sheet(
     """Draws a contact sheet.
 
     Args:
-        path: of the PNG.
-        title: text above.
-        support: dict from a label to its pictures, a list of arrays [H, W, C] in [0, 1].
-        queries: list of (picture, name, label, probability).
+        path: path of the PNG file.
+        title: title of the sheet.
+        support: dict from a label to its images, a list of arrays [H, W, C] in [0, 1].
+        queries: list of (image, name, label, probability).
     """
     left = _LABEL_WIDTH + _CELL * min(_MOST_SHOTS, max(map(len, support.values())))
     shown = queries[:_MOST_QUERIES]
@@ -60,12 +60,12 @@ def write_contact_sheet(
 
 
 def _queries_heading(count: int) -> str:
-    heading = "Queries and answers; orange is below 50%"
+    heading = "Queries and predictions; orange: below 50%"
     return heading if count <= _MOST_QUERIES else f"{heading} (first {_MOST_QUERIES} of {count})"
 
 
 def _count(shots: int) -> str:
-    text = "1 picture" if shots == 1 else f"{shots} pictures"
+    text = "1 image" if shots == 1 else f"{shots} images"
     return text if shots <= _MOST_SHOTS else f"{text}, {_MOST_SHOTS} shown"
 
 
@@ -75,7 +75,7 @@ def _short(text: str, length: int) -> str:
 
 
 class _Sheet:
-    """A figure that is drawn on in inches from its lower left corner."""
+    """A figure with coordinates in inches from its lower left corner."""
 
     def __init__(self, width: float, height: float) -> None:
         self._size = width, height
@@ -91,7 +91,7 @@ class _Sheet:
         color: str = _INK,
         weight: str = "normal",
     ) -> None:
-        """Writes literally: a label may hold a dollar sign."""
+        """Writes text literally, because a label may contain a dollar sign."""
         width, height = self._size
         self._figure.text(
             x / width, y / height, text, fontsize=size, color=color, weight=weight,
@@ -106,7 +106,7 @@ class _Sheet:
         axes.spines[:].set_visible(False)
 
     def picture(self, x: float, top: float, picture: np.ndarray) -> None:
-        """Draws a picture below `top`."""
+        """Draws an image below `top`."""
         side = _CELL - 0.4
         width, height = self._size
         axes = self._figure.add_axes(
@@ -118,7 +118,7 @@ class _Sheet:
         axes.spines[:].set_color("#bbbbbb")
 
     def save(self, path: str | Path) -> None:
-        """Writes beside and renames."""
+        """Writes the PNG file atomically."""
         partial = Path(path).with_suffix(".partial.png")
         partial.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():

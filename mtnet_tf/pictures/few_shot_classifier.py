@@ -1,4 +1,4 @@
-"""`FewShotClassifier`: a trained run that learns a user's own classes from a few pictures."""
+"""`FewShotClassifier`: a trained run that learns a user's own classes from a few images."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,16 +19,23 @@ _PICTURES_AT_ONCE = 256
 
 
 class FewShotClassifier:
-    """Learns new classes of pictures from a few examples of each, as scikit-learn's classifiers.
+    """Learns new classes of images from a few examples of each, like a scikit-learn classifier.
 
     Example:
-    >>> classifier = FewShotClassifier("runs/omniglot_5way").fit(paths, ["ka", "ka", "ga"])
-    >>> classifier.predict(["query.png"])
+    >>> import numpy as np
+    >>> from mtnet_tf import FewShotCrossentropy, MetaLearner, convolutional_network
+    >>> network = convolutional_network((28, 28, 1), num_ways=5, num_filters=2)
+    >>> learner = MetaLearner(network, step_size=0.4)  # usually the folder of a trained run
+    >>> learner.compile("adam", FewShotCrossentropy(1))
+    >>> images = np.zeros([3, 28, 28], "uint8")
+    >>> classifier = FewShotClassifier(learner).fit(images, ["ka", "ka", "ga"])
+    >>> classifier.predict(images).shape
+    (3,)
 
     Attributes:
-        classes_: the labels, sorted, of `fit`.
-        inverted_: whether pictures are inverted.
-        inversion_: a sentence that says why.
+        classes_: the sorted labels given to `fit`.
+        inverted_: whether images are inverted.
+        inversion_: a sentence that explains why.
     """
 
     def __init__(
@@ -45,17 +52,17 @@ class FewShotClassifier:
         """Loads the learner.
 
         Args:
-            run_folder: of a run that was trained on pictures; or a compiled `MetaLearner`.
-            iteration: of the checkpoint, -1 for the best on validation.
-            invert: whether to exchange light and dark. "auto": for drawings (Omniglot) what the
-                support set shows, and a warning says what that was; photographs stay as they are.
+            run_folder: folder of a run that was trained on images; or a compiled `MetaLearner`.
+            iteration: iteration of the checkpoint, -1 for the best on validation.
+            invert: whether to invert light and dark. "auto": for drawings (Omniglot) it depends on
+                the support set, and a warning tells the result; photographs are not inverted.
             drawings: for a `MetaLearner`: whether it was trained on black and white drawings.
-            num_inner_steps: of adaptation, None: as trained.
+            num_inner_steps: inner steps; None: as in training.
             masks: see `Adapter`.
-            statistics: see `Adapter`. With "support" each picture is answered by itself.
+            statistics: see `Adapter`. With "support", each prediction is independent.
 
         Raises:
-            ValueError: if there is no such run, or an argument makes no sense.
+            ValueError: if there is no such run, or an argument is invalid.
         """
         if invert not in INVERT:
             raise ValueError(f"`invert` must be one of {INVERT}. Received: invert={invert!r}.")
@@ -76,7 +83,7 @@ class FewShotClassifier:
             "masks": masks,
             "statistics": statistics,
         }
-        Adapter(self.learner, **self._options)  # says at once what makes no sense
+        Adapter(self.learner, **self._options)  # reports invalid options immediately
         _check_class_numbers(self.learner.task_loss)
         self._adapter = None
 
@@ -86,17 +93,17 @@ class FewShotClassifier:
         Args:
             pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C], of any size.
             labels: one for each, all strings or all numbers; from two classes up to as many as the
-                model's; classes may have unequal numbers of pictures, and weigh the same.
+                model's; classes may have unequal numbers of images, and have equal weight.
 
         Returns:
             The classifier.
 
         Raises:
-            ValueError: for labels or pictures that make no sense, in one sentence.
+            ValueError: for invalid labels or images, in one sentence.
         """
         pictures = list_pictures(pictures)
         classes, numbers = self._classes(pictures, labels)
-        inverted, sentence = bool(self.invert), "As asked for."
+        inverted, sentence = bool(self.invert), "As requested."
         if self.invert == "auto":
             inverted, sentence = self.preparation.inverts(pictures)
             if self.preparation.drawings:
@@ -115,13 +122,13 @@ class FewShotClassifier:
         most = self.learner.model.output_shape[-1]
         if labels.shape != (len(pictures),):
             raise ValueError(
-                "`labels` must hold one label for each of `pictures`. "
-                f"Received: {numbers.size} labels, {len(pictures)} pictures."
+                "`labels` must contain one label for each of `pictures`. "
+                f"Received: {numbers.size} labels, {len(pictures)} images."
             )
         if not 2 <= len(classes) <= most:
             raise ValueError(
-                f"`labels` must hold from 2 to {most} classes, as many as the model was trained "
-                f"to tell apart. Received: {len(classes)} classes."
+                f"`labels` must contain 2 to {most} classes, the number that the model was trained "
+                f"to distinguish. Received: {len(classes)} classes."
             )
         return classes, numbers
 
@@ -135,27 +142,27 @@ class FewShotClassifier:
             float32 array [m, number of classes], in the order of `classes_`.
 
         Raises:
-            ValueError: before `fit`, or for pictures that can't be read.
+            ValueError: before `fit`, or for images that cannot be read.
         """
         if self._adapter is None:
             raise ValueError("The classifier must learn classes first: call `fit`.")
         x = self.preparation.load(pictures, self.inverted_)
-        # Normalised by themselves, queries are one set and can't be answered in parts.
+        # Normalised by their own statistics, queries are one set that cannot be split.
         size = _PICTURES_AT_ONCE if self._adapter.statistics == "support" else len(x)
         parts = [x[i : i + size] for i in range(0, len(x), size)]
         outputs = [self._adapter.predict(self._adapted, part[None])[0] for part in parts]
         return probabilities(self.learner.task_loss, tf.concat(outputs, 0)).numpy()
 
     def predict(self, pictures: Iterable[Image]) -> np.ndarray:
-        """The most probable label of each picture, array [m]; arguments as `predict_proba`."""
+        """The most probable label of each image, array [m]; see `predict_proba`."""
         most_probable = self.predict_proba(pictures).argmax(1)
         return self.classes_[most_probable]
 
     def score(self, pictures: Iterable[Image], labels: Iterable[Any]) -> float:
-        """The fraction of pictures whose predicted label is right.
+        """The fraction of images whose predicted label is right.
 
         Raises:
-            ValueError: as `predict_proba`, or for labels that `fit` didn't see.
+            ValueError: as `predict_proba`, or for labels that were not given to `fit`.
         """
         found, labels = self.predict(pictures), _as_labels(labels)
         unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
@@ -168,7 +175,7 @@ class FewShotClassifier:
 
 
 def _as_labels(labels: Iterable[Any]) -> np.ndarray:
-    """An array of strings or of numbers; of both NumPy would make strings without a word."""
+    """An array of strings or of numbers; a mixture would silently become strings in NumPy."""
     values = np.asarray(list(labels) if isinstance(labels, Iterator) else labels, object)
     found = values.ravel().tolist()
     strings = all(isinstance(x, str) for x in found)
@@ -185,6 +192,6 @@ def _check_class_numbers(loss: TaskLoss) -> None:
     if kind != "predictions" and not has_class_numbers:
         name = getattr(loss, "name", getattr(loss, "__name__", loss))
         raise ValueError(
-            "The learner's loss must take class numbers, as `sparse_categorical_crossentropy` "
-            f"does. Received: {name}, which takes one-hot labels."
+            "The learner's loss must accept class numbers, like `sparse_categorical_"
+            f"crossentropy`. Received: {name}, which takes one-hot labels."
         )

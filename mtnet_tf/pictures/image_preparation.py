@@ -1,4 +1,4 @@
-"""A user's own pictures, brought to a network's input as its training pictures were."""
+"""Preparation of a user's images, in the same way as the training images of a network."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from data_prep import load_picture
 from mtnet_tf.experiments import Settings
 
-# A drawing with about as much ink as paper does not say which of them is which.
+# In a drawing with less paper than this, ink and paper cannot be distinguished.
 _PAPER_SHARE = 0.6
 INVERT = ("auto", True, False)
 # A file, or an array uint8 [H, W] or [H, W, C].
@@ -17,13 +17,13 @@ Image = str | Path | np.ndarray
 
 
 class Preparation(NamedTuple):
-    """How the training pictures of a network were prepared.
+    """How the training images of a network were prepared.
 
     Attributes:
         image_shape: (H, W, C).
-        drawings: True: strictly black and white, ink 1 on paper 0, as Omniglot; False: as
-            MiniImagenet and folders of pictures, grey or colour as they are.
-        resampling: "nearest" or "lanczos", which filter resized the pictures.
+        drawings: True: strictly black and white, ink 1 on paper 0, as in Omniglot; False: grey or
+            colour, unchanged, as in MiniImagenet and folders of images.
+        resampling: "nearest" or "lanczos", the filter that resizes images.
     """
 
     image_shape: tuple
@@ -51,12 +51,12 @@ class Preparation(NamedTuple):
         """The preparation of a run, from its settings.
 
         Args:
-            settings: of the run.
+            settings: settings of the run.
             image_shape: (H, W, C).
-            resampling: which filter resized its pictures; None: as `of_kind` says.
+            resampling: the filter that resized its images; None: see `of_kind`.
 
         Raises:
-            ValueError: if the run wasn't trained on pictures.
+            ValueError: if the run was not trained on images.
         """
         if len(image_shape) != 3:
             raise ValueError(
@@ -66,17 +66,17 @@ class Preparation(NamedTuple):
         return cls.of_kind(image_shape, settings.data_source == "omniglot", resampling)
 
     def load(self, pictures: Iterable[Image], invert: bool = False) -> np.ndarray:
-        """Reads pictures.
+        """Reads images.
 
         Args:
             pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C] of any size.
-            invert: exchanges light and dark.
+            invert: inverts light and dark.
 
         Returns:
             float32 [n, *image_shape], in [0, 1].
 
         Raises:
-            ValueError: where there is none, or one can't be read.
+            ValueError: if there is no image, or one cannot be read.
         """
         loaded = [
             load_picture(p, self.image_shape, invert=invert, resampling=self.resampling)
@@ -85,37 +85,37 @@ class Preparation(NamedTuple):
         return np.stack(loaded).astype("float32") / 255.0
 
     def inverts(self, pictures: Iterable[Image]) -> tuple[bool, str]:
-        """Whether drawings must be inverted: paper, which covers more than ink, is light.
+        """Whether drawings must be inverted, because paper, which covers more than ink, is light.
 
         Args:
             pictures: as for `load`.
 
         Returns:
-            Pair (bool, a sentence that says what was found).
+            Pair (bool, a sentence that explains it).
 
         Raises:
-            ValueError: where a picture doesn't say, or pictures disagree.
+            ValueError: if an image is ambiguous, or images disagree.
         """
         if not self.drawings:
-            return False, "Pictures are taken as they are."
+            return False, "Images are not inverted."
         light = self.load(pictures).mean((1, 2, 3))  # the share of light pixels
         for inverts, ink, agree in (
             (True, "dark ink on light paper: they are inverted", light >= _PAPER_SHARE),
             (
                 False,
-                "light ink on dark paper: they are taken as they are",
+                "light ink on dark paper: they are not inverted",
                 light <= 1 - _PAPER_SHARE,
             ),
         ):
             if agree.all():
                 return inverts, (
-                    f"All {len(light)} support pictures show {ink}, so that ink is 1 on 0 as in "
-                    f"training. Give invert={inverts} to settle it."
+                    f"All {len(light)} support images show {ink}, because ink is 1 in training. "
+                    f"Set `invert={inverts}` to decide this explicitly."
                 )
         raise ValueError(
             "`invert` must be True (dark ink on light paper) or False (light ink on dark paper): "
-            f"the pictures don't agree or don't say. Received: invert='auto', {len(light)} "
-            f"pictures whose light parts cover {light.min():.0%} to {light.max():.0%}."
+            f"the images disagree or are ambiguous. Received: invert='auto', {len(light)} "
+            f"images whose light parts cover {light.min():.0%} to {light.max():.0%}."
         )
 
     def describe(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def list_pictures(pictures: Iterable[Image]) -> list[Image]:
     """An iterable of paths or arrays as a list.
 
     Raises:
-        ValueError: if it is none, or empty.
+        ValueError: if it is not an iterable, or empty.
     """
     is_many = isinstance(pictures, Iterable) and not isinstance(pictures, str)
     listed = list(pictures) if is_many else []

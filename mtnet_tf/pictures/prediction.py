@@ -1,4 +1,4 @@
-"""Predictions on a user's own pictures, from folder to printed table and contact sheet."""
+"""Prediction for a user's images: from folders to a printed table and a contact sheet."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
 
 
 class Prediction(NamedTuple):
-    """The answer to one query.
+    """The prediction for one query.
 
     Attributes:
-        path: of the picture.
-        label: the most probable one, str.
-        probability: of that label.
+        path: path of the image.
+        label: the most probable label.
+        probability: its probability.
     """
 
     path: Path
@@ -33,21 +33,21 @@ def predict_pictures(
     iteration: int = -1,
     invert: Literal["auto"] | bool = "auto",
 ) -> tuple[list[Prediction], str]:
-    """Learns the labels of one folder and predicts those of other pictures.
+    """Learns the labels of one folder and predicts the labels of other images.
 
     Args:
-        run_folder: of a run that was trained on pictures.
-        support: folder with a folder of pictures for each label.
-        query: a picture, or a folder of them.
-        sheet: where to write the contact sheet; None: `contact_sheet.png` in the run folder.
-        iteration: of the checkpoint, -1 for the best on validation.
+        run_folder: folder of a run that was trained on images.
+        support: folder that contains a folder of images for each label.
+        query: an image, or a folder of them.
+        sheet: path of the contact sheet; None: `contact_sheet.png` in the run folder.
+        iteration: iteration of the checkpoint, -1 for the best on validation.
         invert: see `FewShotClassifier`.
 
     Returns:
         Pair (list of `Prediction`, the text to print).
 
     Raises:
-        ValueError: where there is no run, or folders and pictures make no sense.
+        ValueError: if there is no run, or a folder or an image is invalid.
     """
     examples, queries = find_support(support), find_queries(query)
     sheet = Path(sheet or Path(run_folder) / "contact_sheet.png")
@@ -65,35 +65,35 @@ def predict_pictures(
 
 
 def find_support(folder: str | Path) -> list[tuple[str, Path]]:
-    """The pictures of a support folder.
+    """The images of a support folder.
 
     Args:
-        folder: holds a folder for each label.
+        folder: folder that contains a folder for each label.
 
     Returns:
         List of (label, path), sorted.
 
     Raises:
-        ValueError: if it isn't one.
+        ValueError: if it does not.
     """
     folder = _existing(folder, "`support`")
     labels = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
     if not labels:
         raise ValueError(
-            f"`support` must be a folder that holds a folder of pictures for each label. "
-            f"Received: {folder}, without any folder in it."
+            f"`support` must be a folder that contains a folder of images for each label. "
+            f"Received: {folder}, which contains no folder."
         )
     loose = [p.name for p in sorted(folder.iterdir()) if _is_picture(Path(p.name)) and p.is_file()]
     if loose:
         raise ValueError(
-            "`support` must hold every picture in the folder of its label. "
-            f"Received: {folder}, with {loose[0]} beside its folders."
+            "`support` must contain every image in the folder of its label. "
+            f"Received: {folder}, with {loose[0]} next to its folders."
         )
     return [(label.name, path) for label in labels for path in _pictures(label, "`support`")]
 
 
 def find_queries(query: str | Path) -> list[Path]:
-    """The pictures to predict: `query` itself, or those in it, sorted.
+    """The images to predict: `query` itself, or those in it, sorted.
 
     Raises:
         ValueError: if there are none.
@@ -103,7 +103,8 @@ def find_queries(query: str | Path) -> list[Path]:
         return [query]
     if not query.exists():
         raise ValueError(
-            f"`query` must be a picture or a folder of them. Received: {query}, where nothing is."
+            f"`query` must be an image or a folder of images. Received: {query}, which does "
+            "not exist."
         )
     return _pictures(_existing(query, "`query`"), "`query`")
 
@@ -111,7 +112,7 @@ def find_queries(query: str | Path) -> list[Path]:
 def _existing(folder: str | Path, name: str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{name} must be a folder. Received: {folder}, which is none.")
+        raise ValueError(f"{name} must be a folder. Received: {folder}, which is not one.")
     return folder
 
 
@@ -120,14 +121,14 @@ def _pictures(folder: Path, name: str) -> list[Path]:
     found = [p for p in found if p.is_file()]
     if not found:
         raise ValueError(
-            f"{name} must hold pictures. Received: {folder}, without any "
+            f"{name} must contain images. Received: {folder}, which contains none "
             f"({', '.join(sorted(SUFFIXES))})."
         )
     return found
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a path is named like a picture, and nothing in it is hidden."""
+    """Whether a path has the name of an image, and no part of it is hidden."""
     hidden = any(part.startswith(".") for part in path.parts)
     return path.suffix.lower() in SUFFIXES and not hidden
 
@@ -147,7 +148,7 @@ def _draw(
         (picture, prediction.path.name, prediction.label, prediction.probability)
         for picture, prediction in zip(pictures, found, strict=True)
     ]
-    title = f"{len(support)} labels learned from {len(examples)} pictures"
+    title = f"{len(support)} labels learned from {len(examples)} images"
     write_contact_sheet(sheet, title, support, queries)
 
 

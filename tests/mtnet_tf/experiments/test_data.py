@@ -19,7 +19,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Ten classes of seven pictures, grey and of several sizes."""
+    """Ten classes of seven images, grey and of several sizes."""
     path = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for name in "abcdefghij":

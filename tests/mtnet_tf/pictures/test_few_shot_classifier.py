@@ -104,7 +104,7 @@ def test_inversion_is_detected_and_said(run_folder):
     found = []
     for colours, sentence in (({}, "dark ink on light paper"), (dark, "light ink on dark paper")):
         classifier = FewShotClassifier(run_folder)
-        with pytest.warns(UserWarning, match=f"All 3 support pictures show {sentence}"):
+        with pytest.warns(UserWarning, match=f"All 3 support images show {sentence}"):
             classifier.fit([draw(label, **colours) for label in LABELS], LABELS)
         found.append(classifier.predict_proba([draw("row", **colours)]))
     np.testing.assert_allclose(*found, rtol=1e-5)
@@ -165,8 +165,8 @@ def test_pictures_are_resized_as_those_of_the_run_were(run_folder, tmp_path):
         ([draw("row")] * 2, None, "all strings, or all numbers .* Received: .*None"),
         ([draw("row")] * 2, "ab", "`labels` must hold one label for each"),
         (None, ["a", "b"], "at least one path or array. Received: None"),
-        ([np.zeros((4, 4, 2), "uint8")] * 2, ["a", "b"], "An array must be a uint8 picture"),
-        (["nowhere.png"] * 2, ["a", "b"], "Cannot read the picture"),
+        ([np.zeros((4, 4, 2), "uint8")] * 2, ["a", "b"], "An array must be a uint8 image"),
+        (["nowhere.png"] * 2, ["a", "b"], "Cannot read the image"),
     ],
 )
 def test_bad_support_sets_are_one_sentence(run_folder, pictures, labels, message):
@@ -223,7 +223,7 @@ def test_every_support_picture_lies_in_its_labels_folder_and_none_is_hidden(fold
         Image.fromarray(draw("row")).save(support / "row" / hidden)
     assert find_support(support) == expected and len(expected) == 6
     Image.fromarray(draw("row")).save(support / "loose.png")
-    with pytest.raises(ValueError, match="every picture in the folder .* loose.png beside"):
+    with pytest.raises(ValueError, match="every image in the folder .* loose.png beside"):
         find_support(support)
 
 
@@ -232,13 +232,13 @@ def test_bad_folders_are_one_sentence(run_folder, folders):
     (folders / "empty").mkdir()
     for s, q, message in (
         (folders / "none", query, "--support must be a folder"),
-        (folders / "empty", query, "a folder of pictures for each label"),
-        (folders, query, "--support must hold pictures. Received: .*empty"),
-        (support, folders / "none", "--query must be a picture or a folder"),
-        (support, folders / "empty", "--query must hold pictures"),
+        (folders / "empty", query, "a folder of images for each label"),
+        (folders, query, "--support must hold images. Received: .*empty"),
+        (support, folders / "none", "--query must be an image or a folder"),
+        (support, folders / "empty", "--query must hold images"),
     ):
         with pytest.raises(ValueError, match=message):
             predict_pictures(run_folder, s, q)
     (query / "row.jpg").write_bytes(b"\xff\xd8 broken")
-    with pytest.raises(ValueError, match="row.jpg. is not a complete picture"):
+    with pytest.raises(ValueError, match="row.jpg. is not a complete image"):
         predict_pictures(run_folder, support, query)
