@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mtnet_tf.adaptation.adapter import Adapted, Adapter
@@ -96,8 +97,8 @@ def as_support(
     Raises:
         ValueError: if a shape or a label does not fit the model.
     """
-    x = tf.convert_to_tensor(keras.ops.convert_to_numpy(x), model.inputs[0].dtype)
-    y = tf.convert_to_tensor(keras.ops.convert_to_numpy(y))
+    x = tf.convert_to_tensor(np.asarray(keras.ops.convert_to_numpy(x)), model.inputs[0].dtype)
+    y = tf.convert_to_tensor(np.asarray(keras.ops.convert_to_numpy(y)))
     expected = model.input_shape[1:]
     if not x.shape[1:].is_compatible_with(expected) or not x.shape[0]:
         raise ValueError(

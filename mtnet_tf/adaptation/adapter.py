@@ -137,7 +137,9 @@ class Adapter:
         self, weights: list[tf.Tensor], x: tf.Tensor, statistics: SetStatistics | None
     ) -> tf.Tensor:
         outputs = self.learner.predict_with(weights, x, statistics)
-        return outputs if self.num_ways is None else outputs[..., : self.num_ways]
+        if self.num_ways is None:
+            return outputs
+        return outputs[..., : self.num_ways]  # pyright: ignore[reportArgumentType]
 
     def _loss(self, support_y: tf.Tensor) -> Any:
         """The loss of the learner, in the unit of training for every number of shots."""
