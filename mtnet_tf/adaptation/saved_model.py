@@ -80,7 +80,7 @@ def export(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         write_json(Path(folder) / METADATA, _metadata(served, preparation))
         module: Any = tf.Module()  # a SavedModel contains the variables that its module holds
-        module.kept = [variable.value for variable in learner.variables]
+        module.kept = _variables(learner)
         module.metadata = tf.saved_model.Asset(f"{folder}/{METADATA}")
         partial = Path(folder) / "partial"
         tf.saved_model.save(module, str(partial), signatures=served.signatures)
@@ -88,6 +88,12 @@ def export(
             path.rename(Path(folder) / "old")
         partial.rename(path)
     return path
+
+
+def _variables(learner: AdaptableLearner) -> list[Any]:
+    """The variables that an export needs: those of the learner, and step sizes it only reads."""
+    step_sizes = getattr(learner.update_rule, "step_size_variables", [])
+    return [*(variable.value for variable in learner.variables), *step_sizes]
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def audit(
     x = tf.convert_to_tensor(x)
     x = tf.cast(x, tf.float64) if x.dtype.is_floating else x
     random = np.random.default_rng(seed)
-    findings = [_audit_layer(call, random) for call in _record_calls(copy, x)]
+    findings = [_audit_layer(call, random) for call in record_calls(copy, x)]
     findings = [finding for finding in findings if finding is not None]
     episode = _halves(x, tf.convert_to_tensor(y))
     whole = _audit_meta_gradient(copy, episode, keras.losses.get(loss), step_size, random)
@@ -113,7 +113,7 @@ def _halves(x: tf.Tensor, y: tf.Tensor) -> Episode:
     return Episode(x[None, :half], y[None, :half], x[None, half:], y[None, half:])
 
 
-def _record_calls(model: keras.Model, x: tf.Tensor) -> list[_LayerCall]:
+def record_calls(model: keras.Model, x: tf.Tensor) -> list[_LayerCall]:
     """The first call of every layer that is not inside another layer."""
     calls: list[_LayerCall] = []
     seen: set[int] = set()

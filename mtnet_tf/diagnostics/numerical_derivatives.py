@@ -136,7 +136,7 @@ def check_derivatives(
         return "disconnected", np.nan, np.nan
     first, second, lost = np.inf, np.inf, False
     for step, noise in ATTEMPTS:
-        near = [v + noise * random.normal(size=tuple(v.shape)) for v in values]
+        near = [v + noise * random.normal(size=v.shape.as_list()) for v in values]
         errors = _errors(value, near, step, random)
         lost = errors[1] is None
         second_error = 1.0 if errors[1] is None else errors[1]
@@ -152,7 +152,7 @@ def _errors(
     value: Scalar, values: Sequence[tf.Tensor], step: float, random: np.random.Generator
 ) -> tuple[float, float | None]:
     """Relative errors of the first and the second derivative; None if there is no second one."""
-    along, across = ([direction(v.shape, random) for v in values] for _ in range(2))
+    along, across = ([direction(v.shape.as_list(), random) for v in values] for _ in range(2))
     ends = [_shift(values, along, s) for s in (step, -step)]
     gradient = _gradient(value, values)
     expected = (value(ends[0]) - value(ends[1])) / (2 * step)
@@ -208,7 +208,7 @@ def _scalar(outputs: Outputs, values: Sequence[tf.Tensor], random: np.random.Gen
     """A nonlinear scalar function of all outputs, whose cotangent does not sum to zero."""
     start = outputs(values)
     # A cotangent that sums to zero would hide a wrong gradient of a mean.
-    cotangents = [tf.constant(random.normal(size=tuple(y.shape)) + 1.0) for y in start]
+    cotangents = [tf.constant(random.normal(size=y.shape.as_list()) + 1.0) for y in start]
     sizes = [1.0 + float(tf.reduce_max(tf.abs(y))) for y in start]
 
     def value(values: Sequence[tf.Tensor]) -> tf.Tensor:

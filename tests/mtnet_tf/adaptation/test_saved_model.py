@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import mtnet_tf
 from maml_baselines.gradient.meta_sgd import MetaSGDRule
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
 from mtnet_tf.adaptation.adapter import Adapter
@@ -181,6 +182,22 @@ def test_an_export_contains_what_the_update_rule_has_learned(tmp_path, rng):
     serve = tf.saved_model.load(tmp_path / "1").signatures["adapt_and_predict"]
     found = serve(**{k: tf.constant(v) for k, v in data.items()})["predictions"]
     np.testing.assert_allclose(found, expected_outputs(learner, data, tf.identity)[0], atol=1e-5)
+
+
+@pytest.mark.skipif(
+    not hasattr(mtnet_tf.meta, "GradientDescent"), reason="needs step sizes that are variables"
+)
+def test_an_export_contains_a_step_size_that_is_a_variable(tmp_path, rng):
+    model = networks.regression_network(dim_hidden=(3,), cell_options={"mask": None})
+    x = rng.normal(size=(1, 6, 1)).astype("float32")
+    data = {"support_x": x[:, :4], "support_y": x[:, :4] ** 2, "query_x": x[:, 4:]}
+    learner = MetaLearner(model, tf.Variable(0.25))
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    learner.export(tmp_path / "1")
+    serve = tf.saved_model.load(tmp_path / "1").signatures["adapt_and_predict"]
+    found = serve(**{k: tf.constant(v) for k, v in data.items()})["predictions"]
+    np.testing.assert_allclose(found, expected_outputs(learner, data, tf.identity)[0], atol=1e-5)
+    assert read_metadata(tmp_path / "1")["step_size"] == 0.25
 
 
 class StubLearner:

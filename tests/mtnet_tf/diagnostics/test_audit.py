@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mtnet_tf import MetaLearner, audit, layers, to_mtnet
 from mtnet_tf.diagnostics import numerical_derivatives
-from mtnet_tf.diagnostics.audit import _record_calls as record_calls
+from mtnet_tf.diagnostics.audit import record_calls
 
 K = keras.layers
 
