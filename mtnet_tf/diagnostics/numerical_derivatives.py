@@ -1,8 +1,8 @@
 """Derivatives along random directions: automatic ones compared with central differences."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -136,7 +136,7 @@ def check_derivatives(
         return "disconnected", np.nan, np.nan
     first, second, lost = np.inf, np.inf, False
     for step, noise in ATTEMPTS:
-        near = [v + noise * random.normal(size=v.shape.as_list()) for v in values]
+        near = [v + noise * random.normal(size=_known_shape(v)) for v in values]
         errors = _errors(value, near, step, random)
         lost = errors[1] is None
         second_error = 1.0 if errors[1] is None else errors[1]
@@ -152,7 +152,7 @@ def _errors(
     value: Scalar, values: Sequence[tf.Tensor], step: float, random: np.random.Generator
 ) -> tuple[float, float | None]:
     """Relative errors of the first and the second derivative; None if there is no second one."""
-    along, across = ([direction(v.shape.as_list(), random) for v in values] for _ in range(2))
+    along, across = ([direction(_known_shape(v), random) for v in values] for _ in range(2))
     ends = [_shift(values, along, s) for s in (step, -step)]
     gradient = _gradient(value, values)
     expected = (value(ends[0]) - value(ends[1])) / (2 * step)
@@ -208,7 +208,7 @@ def _scalar(outputs: Outputs, values: Sequence[tf.Tensor], random: np.random.Gen
     """A nonlinear scalar function of all outputs, whose cotangent does not sum to zero."""
     start = outputs(values)
     # A cotangent that sums to zero would hide a wrong gradient of a mean.
-    cotangents = [tf.constant(random.normal(size=y.shape.as_list()) + 1.0) for y in start]
+    cotangents = [tf.constant(random.normal(size=_known_shape(y)) + 1.0) for y in start]
     sizes = [1.0 + float(tf.reduce_max(tf.abs(y))) for y in start]
 
     def value(values: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -237,13 +237,18 @@ def _second(value: Scalar, values: Sequence[tf.Tensor], across: Sequence[np.ndar
     return None if all(f is None for f in found) else found
 
 
-def direction(shape: Iterable[int], random: np.random.Generator) -> np.ndarray:
+def direction(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
     """A random direction with a constant part.
 
     The error of `tf.nn.moments` is in the direction of constants; without a constant part it would
     vanish in large batches.
     """
-    return random.normal(size=tuple(shape)) + 1.0
+    return random.normal(size=shape) + 1.0
+
+
+def _known_shape(x: tf.Tensor) -> tuple[int, ...]:
+    """The shape of a tensor that has a value."""
+    return cast(tuple[int, ...], tuple(x.shape))
 
 
 def _shift(

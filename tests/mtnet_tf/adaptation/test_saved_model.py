@@ -187,11 +187,12 @@ def test_an_export_contains_what_the_update_rule_has_learned(tmp_path, rng):
 @pytest.mark.skipif(
     not hasattr(mtnet_tf.meta, "GradientDescent"), reason="needs step sizes that are variables"
 )
-def test_an_export_contains_a_step_size_that_is_a_variable(tmp_path, rng):
+@pytest.mark.parametrize("variable", [keras.Variable, tf.Variable])
+def test_an_export_contains_a_step_size_that_is_a_variable(variable, tmp_path, rng):
     model = networks.regression_network(dim_hidden=(3,), cell_options={"mask": None})
     x = rng.normal(size=(1, 6, 1)).astype("float32")
     data = {"support_x": x[:, :4], "support_y": x[:, :4] ** 2, "query_x": x[:, 4:]}
-    learner = MetaLearner(model, tf.Variable(0.25))
+    learner = MetaLearner(model, variable(0.25))
     learner.compile("adam", "mean_squared_error", jit_compile=False)
     learner.export(tmp_path / "1")
     serve = tf.saved_model.load(tmp_path / "1").signatures["adapt_and_predict"]
