@@ -22,7 +22,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtnet_tf._files import write_json
 from mtnet_tf._version import versions
 from mtnet_tf.adaptation.adapter import Adapted, Adapter
 from mtnet_tf.adaptation.learner import AdaptableLearner
@@ -78,7 +77,8 @@ def export(
     path.parent.mkdir(parents=True, exist_ok=True)
     # The folder is written next to its final place and then renamed.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        write_json(Path(folder) / METADATA, _metadata(served, preparation))
+        text = json.dumps(_metadata(served, preparation), indent=2)
+        (Path(folder) / METADATA).write_text(text + "\n", encoding="utf-8")
         module: Any = tf.Module()  # a SavedModel contains the variables that its module holds
         module.kept = _variables(learner)
         module.metadata = tf.saved_model.Asset(f"{folder}/{METADATA}")
