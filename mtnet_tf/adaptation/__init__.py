@@ -1,13 +1,15 @@
-"""Using a trained learner on a new task: `Adapter`, the adapted Keras model, the SavedModel.
+"""Applies a trained learner to a new task: `Adapter`, the adapted Keras model, the SavedModel.
 
 May import: `conversion`, `meta`, `layers`, `seeds`, `_keras`, `_files`, `_version`.
 """
 
 from mtnet_tf.adaptation.adapted_model import adapted_model
 from mtnet_tf.adaptation.adapter import Adapter
+from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.adaptation.saved_model import export
 
 __all__ = [
+    "AdaptableLearner",
     "Adapter",
     "adapted_model",
     "export",

@@ -1,81 +1,99 @@
-"""Adaptation as a user of a trained learner meets it: `MetaLearner.adapt`, export and prediction.
+"""`Adapter`: adapts a trained learner to new tasks and predicts their queries.
 
-The inner loop is the learner's, as in training. What is settled here is what only its use
-asks for: which masks, which statistics normalise a query, how many classes and shots there are.
+The inner loop is the one of training. `MetaLearner.adapt`, `MetaLearner.export` and
+`FewShotClassifier` use this class. It adds the options that only apply after training: the masks,
+the statistics that normalise a query, and the number of classes.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
 from mtnet_tf import seeds
+from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.layers import SetStatistics
 from mtnet_tf.meta import FewShotCrossentropy, FirstLogits, count_tasks, initial_fast_weights
 
 STATISTICS = ("support", "query")
 
 
-class Adapted(NamedTuple):
+@dataclass(frozen=True)
+class Adapted:
     """What B tasks have learned.
 
     Attributes:
-      weights: fast weights, list of [B, *variable.shape].
-      statistics: pairs (mean, variance), [B, 1, C] each, that normalise a query, one for each
-        pass through a normalisation; empty where each set is normalised by its own.
-      layers: of `statistics`, the layers that recorded them.
+        weights: fast weights, list of [B, *variable.shape].
+        statistics: pairs (mean, variance), [B, 1, C] each, that normalise a query: one pair for
+            each call of a normalisation layer. Empty if each set is normalised by its own
+            statistics.
+        layers: the layers that recorded `statistics`, in the same order.
     """
 
-    weights: list
-    statistics: list
-    layers: list
+    weights: list[tf.Tensor]
+    statistics: list[Any]
+    layers: list[Any]
 
 
 class Adapter:
-    """Adapts a learner to support sets and predicts queries; computes, assigns nothing."""
+    """Adapts a learner to support sets and predicts queries, without changing any variable.
+
+    Example:
+    >>> from mtnet_tf import MetaLearner, networks
+    >>> learner = MetaLearner(networks.regression_network(dim_hidden=(5,)), step_size=0.1)
+    >>> learner.compile("adam", "mean_squared_error")
+    >>> adapter = Adapter(learner, num_inner_steps=5)
+    >>> adapted = adapter.adapt(tf.zeros([2, 3, 1]), tf.ones([2, 3, 1]))  # two tasks, three shots
+    >>> adapter.predict(adapted, tf.zeros([2, 4, 1])).shape
+    TensorShape([2, 4, 1])
+    """
 
     def __init__(
         self,
-        learner,
+        learner: AdaptableLearner,
         *,
-        num_inner_steps=None,
-        masks="most_probable",
-        statistics="support",
-        num_ways=None,
-    ):
+        num_inner_steps: int | None = None,
+        masks: str | int = "most_probable",
+        statistics: str = "support",
+        num_ways: int | None = None,
+    ) -> None:
         """Stores the options.
 
         Args:
-          learner: compiled `MetaLearner`.
-          num_inner_steps: steps to go; None: as the learner was trained.
-          masks: "most_probable", or an int, the seed of one draw that all tasks share, so that
-            an answer does not depend on a task's place in the batch.
-          statistics: what `TaskBatchNormalization` normalises a query with: "support", the
-            support set of its task, so that a query's answer is its own; or "query", the query
-            set, as in the paper, so that it depends on the queries beside it.
-          num_ways: classes of the task, where they are fewer than the model's outputs: the
-            first `num_ways` logits; the others take no part in loss or prediction.
+            learner: compiled `MetaLearner`.
+            num_inner_steps: number of inner steps; None for the number used in training.
+            masks: "most_probable"; or an int, the seed of one draw that all tasks share, so that
+                an output does not depend on the position of its task in the batch.
+            statistics: which set gives the statistics by which `TaskBatchNormalization`
+                normalises a query: "support", so that the output for a query does not depend on
+                the other queries; or "query", as in the paper.
+            num_ways: number of classes of the task if the model has more outputs. The loss and
+                the prediction then use the first `num_ways` logits only.
 
         Raises:
-          ValueError: for a learner without a loss, or an option that makes no sense.
+            ValueError: if the learner does not adapt its weights or is not compiled, or if an
+                option has a wrong value.
         """
+        _check_learner(learner)
         _check_options(learner, num_inner_steps, masks, statistics, num_ways)
         self.learner = learner
-        self.num_inner_steps = num_inner_steps
-        if num_inner_steps is None:
-            self.num_inner_steps = learner.num_inner_steps
+        self.num_inner_steps = (
+            learner.num_inner_steps if num_inner_steps is None else num_inner_steps
+        )
         self.masks = masks
         self.statistics = statistics
         self.num_ways = num_ways
 
-    def adapt(self, support_x, support_y):
+    def adapt(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Adapted:
         """Runs the inner loop.
 
         Args:
-          support_x: [B, n, ...].
-          support_y: [B, n, ...].
+            support_x: [B, n, ...].
+            support_y: [B, n, ...].
 
         Returns:
-          `Adapted`.
+            `Adapted`.
         """
         weights = self.learner.adapt_weights(
             (support_x, support_y),
@@ -83,84 +101,102 @@ class Adapter:
             masks=self._masks(),
             loss=self._loss(support_y),
         ).fast_weights
-        found = SetStatistics()
+        recorder = SetStatistics()
         if self.statistics == "support":
-            self._outputs(weights, support_x, found)
-        return Adapted(weights, found.recorded, found.layers)
+            self._outputs(weights, support_x, recorder)
+        return Adapted(weights, recorder.recorded, recorder.layers)
 
-    def predict(self, adapted, query_x):
+    def predict(self, adapted: Adapted, query_x: tf.Tensor) -> tf.Tensor:
         """Outputs of the adapted networks.
 
         Args:
-          adapted: `Adapted`.
-          query_x: [B, m, ...].
+            adapted: `Adapted`.
+            query_x: [B, m, ...].
 
         Returns:
-          Tensor [B, m, ...]: the model's outputs, the first `num_ways` of them.
+            Tensor [B, m, ...]: the outputs of the model, the first `num_ways` of them if that is
+            set.
         """
         replayed = SetStatistics(adapted.statistics) if self.statistics == "support" else None
-        return _unfold(self._outputs(adapted.weights, query_x, replayed), query_x)
+        return _unflatten(self._outputs(adapted.weights, query_x, replayed), query_x)
 
-    def predict_initial(self, query_x):
-        """Outputs of the network before adaptation, each set normalised by its own statistics.
+    def predict_initial(self, query_x: tf.Tensor) -> tf.Tensor:
+        """Outputs of the network before adaptation; each set is normalised by its own statistics.
 
         Args:
-          query_x: [B, m, ...].
+            query_x: [B, m, ...].
 
         Returns:
-          Tensor as of `predict`.
+            Tensor [B, m, ...], as from `predict`.
         """
         variables = [w.variable for w in self.learner.task_weights]
         weights = initial_fast_weights(variables, count_tasks(query_x))
-        return _unfold(self._outputs(weights, query_x, None), query_x)
+        return _unflatten(self._outputs(weights, query_x, None), query_x)
 
-    def _outputs(self, weights, x, statistics):
+    def _outputs(
+        self, weights: list[tf.Tensor], x: tf.Tensor, statistics: SetStatistics | None
+    ) -> tf.Tensor:
         outputs = self.learner.predict_with(weights, x, statistics)
-        return outputs if self.num_ways is None else outputs[..., : self.num_ways]
+        if self.num_ways is None:
+            return outputs
+        return outputs[..., : self.num_ways]  # pyright: ignore[reportArgumentType]
 
-    def _loss(self, support_y):
-        """The learner's loss, in the unit it was trained in whatever the number of shots."""
+    def _loss(self, support_y: tf.Tensor) -> Any:
+        """The loss of the learner, in the unit of training for every number of shots."""
         loss = self.learner.task_loss
         if isinstance(loss, FewShotCrossentropy):
             loss = FewShotCrossentropy(tf.reshape(shots(support_y), [-1]))
         return loss if self.num_ways is None else FirstLogits(loss, self.num_ways)
 
-    def _masks(self):
-        if self.masks == "most_probable":
+    def _masks(self) -> Callable[..., Any]:
+        if isinstance(self.masks, str):
             return self.learner.masks(1, None, most_probable=True)
         seed = seeds.stateless_seed(self.masks, seeds.Purpose.EVALUATION_MASKS, 0)
         return self.learner.masks(1, seed)
 
 
-def _unfold(outputs, x):
-    """[B*m, ...] -> [B, m, ...], as `x` is."""
+def _unflatten(outputs: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Reshapes outputs [B*m, ...] to [B, m, ...], where `x` is [B, m, ...]."""
     return tf.reshape(outputs, [count_tasks(x), tf.shape(x)[1], *outputs.shape[1:]])
 
 
-def shots(labels):
-    """For each example, how many of its task's examples share its class.
+def shots(labels: tf.Tensor) -> tf.Tensor:
+    """For each example, the number of examples of its task that have the same class.
+
+    Example:
+    >>> shots(tf.constant([[0, 0, 1]])).numpy()
+    array([[2., 2., 1.]], dtype=float32)
 
     Args:
-      labels: ints [B, n].
+        labels: ints [B, n].
 
     Returns:
-      float32 [B, n].
+        float32 [B, n].
     """
-    same = labels[:, :, None] == labels[:, None, :]
+    same = labels[:, :, None] == labels[:, None, :]  # [B, n, n]
     return tf.reduce_sum(tf.cast(same, tf.float32), 2)
 
 
-def _check_options(learner, num_inner_steps, masks, statistics, num_ways):
+def _check_learner(learner: AdaptableLearner) -> None:
     if not learner.adapts_weights:
         raise ValueError(
-            "The learner must be one whose weights adapt to a task, a `MetaLearner`. "
-            f"Received: {type(learner).__name__}, which compares embeddings; ask its `predictors`."
+            "The learner must adapt its weights to a task, as a `MetaLearner` does. Received: "
+            f"{type(learner).__name__}, which compares embeddings. Use its `predictors`."
         )
     if not learner.compiled:
         raise ValueError(
-            "The learner must be compiled, since adaptation goes down its loss. "
+            "The learner must be compiled, since the inner loop minimises its loss. "
             "Call `learner.compile(optimizer, loss)` first."
         )
+
+
+def _check_options(
+    learner: AdaptableLearner,
+    num_inner_steps: int | None,
+    masks: str | int,
+    statistics: str,
+    num_ways: int | None,
+) -> None:
     if num_inner_steps is not None and num_inner_steps < 0:
         raise ValueError(
             f"`num_inner_steps` must not be negative. Received: num_inner_steps={num_inner_steps}."
@@ -176,6 +212,6 @@ def _check_options(learner, num_inner_steps, masks, statistics, num_ways):
     outputs = learner.model.output_shape[-1]
     if num_ways is not None and not 1 <= num_ways <= outputs:
         raise ValueError(
-            f"`num_ways` must be from 1 to {outputs}, the model's outputs. "
+            f"`num_ways` must be from 1 to {outputs}, the number of outputs of the model. "
             f"Received: num_ways={num_ways}."
         )

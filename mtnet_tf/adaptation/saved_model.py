@@ -1,59 +1,86 @@
-"""A SavedModel that learns: it needs no Python package of ours, only TensorFlow's runtime.
+"""`export`: writes a SavedModel that adapts to new tasks and predicts.
 
-Signatures, any number of tasks B, of support examples n and of queries m per call:
+It needs TensorFlow, but neither this package nor Keras. Its signatures accept any number of tasks
+B, of support examples n and of queries m in each call:
 
     adapt               support_x, support_y -> what the tasks learned, named tensors [B, ...]
-    predict             those, query_x       -> probabilities [B, m, N]
+    predict             these and query_x    -> probabilities [B, m, N]
     adapt_and_predict   support_x, support_y, query_x -> probabilities; serving_default
     predict_initial     query_x              -> probabilities before any adaptation
 
-A regression model gives "predictions" in the place of "probabilities".
+A regression model returns "predictions" instead of "probabilities".
 """
 
 import contextlib
 import json
 import re
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf._version import versions
 from mtnet_tf.adaptation.adapter import Adapted, Adapter
+from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.meta import output_kind, probabilities
 
 FORMAT = "mtnet_tf export"
 METADATA = "mtnet_tf.json"
 
 
-def export(learner, path, *, classification=None, preparation=None, **options):
+def export(
+    learner: AdaptableLearner,
+    path: str | Path,
+    *,
+    classification: bool | None = None,
+    preparation: Any = None,
+    num_inner_steps: int | None = None,
+    masks: str | int = "most_probable",
+    statistics: str = "support",
+    num_ways: int | None = None,
+) -> Path:
     """Writes a SavedModel; see `MetaLearner.export`.
 
     Args:
-      learner: compiled `MetaLearner` on one input and one output.
-      path: folder to write. TensorFlow Serving wants a number as its last part, `models/1`.
-      classification: True: labels are class numbers, and outputs are logits unless the loss says
-        probabilities; False: labels are like outputs; None: as the loss says.
-      preparation: JSON-like, how an input was prepared, for the metadata.
-      **options: of `Adapter`.
+        learner: compiled `MetaLearner` with one input and one output.
+        path: folder to write. TensorFlow Serving needs a number as its last part, `models/1`.
+        classification: whether labels are class numbers, and outputs are logits unless the loss
+            is defined on probabilities. False: labels have the shape of the outputs. None: decided
+            by the loss.
+        preparation: how the inputs were prepared, a value that JSON can represent; it is stored in
+            the metadata.
+        num_inner_steps: as in `Adapter`.
+        masks: as in `Adapter`.
+        statistics: as in `Adapter`.
+        num_ways: as in `Adapter`.
 
     Returns:
-      Path of the folder.
+        Path of the folder.
 
     Raises:
-      ValueError: where `path` holds something else, or for options that make no sense.
+        ValueError: if `path` contains anything except an older export, or if an option has a wrong
+            value.
     """
     path = Path(path)
     check_export_folder(path)
-    adapter = Adapter(learner, **options)
+    adapter = Adapter(
+        learner,
+        num_inner_steps=num_inner_steps,
+        masks=masks,
+        statistics=statistics,
+        num_ways=num_ways,
+    )
     served = _ServedLearner(adapter, classification)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The folder is written next to its final place and then renamed.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         text = json.dumps(_metadata(served, preparation), indent=2)
         (Path(folder) / METADATA).write_text(text + "\n", encoding="utf-8")
-        module = tf.Module()  # a SavedModel keeps what its module holds
-        module.kept = [variable.value for variable in learner.variables]
+        module: Any = tf.Module()  # a SavedModel contains the variables that its module holds
+        module.kept = _variables(learner)
         module.metadata = tf.saved_model.Asset(f"{folder}/{METADATA}")
         partial = Path(folder) / "partial"
         tf.saved_model.save(module, str(partial), signatures=served.signatures)
@@ -63,11 +90,17 @@ def export(learner, path, *, classification=None, preparation=None, **options):
     return path
 
 
-def read_metadata(path):
-    """What an export says of itself: shapes, ways, steps, preparation, versions; a dict.
+def _variables(learner: AdaptableLearner) -> list[Any]:
+    """The variables that an export needs: those of the learner, and step sizes it only reads."""
+    step_sizes = getattr(learner.update_rule, "step_size_variables", [])
+    return [*(variable.value for variable in learner.variables), *step_sizes]
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata of an export: shapes, ways, steps, preparation and versions.
 
     Raises:
-      ValueError: if there is no export of ours.
+        ValueError: if the folder contains no export of this package.
     """
     file = Path(path) / "assets" / METADATA
     try:
@@ -75,30 +108,30 @@ def read_metadata(path):
     except (OSError, ValueError):
         metadata = {}
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a SavedModel that `MetaLearner.export` wrote.")
+        raise ValueError(f"{path} is not a SavedModel written by `MetaLearner.export`.")
     return metadata
 
 
-def check_export_folder(path):
-    """Raises ValueError unless `path` is free, an empty folder, or an older export of ours."""
+def check_export_folder(path: Path) -> None:
+    """Raises ValueError unless `path` does not exist, is empty, or contains an older export."""
     if path.is_symlink() or path.is_file():
-        raise ValueError(f"{path} must be a folder to write. Received: a file or a link.")
+        raise ValueError(f"{path} must be a folder. Received: a file or a link.")
     if path.is_dir() and any(path.iterdir()):
         try:
             read_metadata(path)
         except ValueError as error:
-            raise ValueError(f"{error} It is left alone: export to another folder.") from error
+            raise ValueError(f"{error} It was not changed. Export to another folder.") from error
 
 
 class _ServedLearner:
     """The traced functions of an export."""
 
-    def __init__(self, adapter, classification):
+    def __init__(self, adapter: Adapter, classification: bool | None) -> None:
         self.adapter = adapter
         model = adapter.learner.model
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ValueError(
-                "Export needs a model with one input and one output. Received: "
+                "The model must have one input and one output to be exported. Received: "
                 f"{len(model.inputs)} inputs, {len(model.outputs)} outputs."
             )
         self.classification = classification
@@ -109,7 +142,7 @@ class _ServedLearner:
         self.output_name = "probabilities" if self.classifies else "predictions"
         self.signatures = self._trace(model)
 
-    def _trace(self, model):
+    def _trace(self, model: keras.Model) -> dict[str, Any]:
         dtype = model.inputs[0].dtype
         x_shape = [None, None, *model.input_shape[1:]]
         y_shape = [None, None, *([] if self.has_class_numbers else self._target_shape(model))]
@@ -133,22 +166,24 @@ class _ServedLearner:
             tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: both,
         }
 
-    def _trace_adapt(self, support):
+    def _trace_adapt(self, support: dict[str, tf.TensorSpec]) -> Any:
         try:
             return _concrete(self._adapt, support)
         except (TypeError, ValueError) as error:
             if self.classification is not None or self.classifies:
                 raise
             raise ValueError(
-                "`classification` must be True where the loss is a function on class numbers. "
-                "Received: classification=None, and a loss that fails on labels like outputs."
+                "`classification` must be True if the loss is a function of class numbers. "
+                "Received: classification=None, and a loss that fails on labels with the shape of "
+                "the outputs."
             ) from error
 
-    def _target_shape(self, model):
+    def _target_shape(self, model: keras.Model) -> list[int | None]:
         ways = self.adapter.num_ways
-        return model.output_shape[1:] if ways is None else [*model.output_shape[1:-1], ways]
+        shape = list(model.output_shape[1:])
+        return shape if ways is None else [*shape[:-1], ways]
 
-    def _adapt(self, support_x, support_y):
+    def _adapt(self, support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
         adapted = self.adapter.adapt(support_x, support_y)
         pairs = {
             f"normalization_{i}_{name}": tf.identity(value)
@@ -157,7 +192,7 @@ class _ServedLearner:
         }
         return {**dict(zip(self._weight_names(), adapted.weights, strict=True)), **pairs}
 
-    def _predict(self, query_x, **learned):
+    def _predict(self, query_x: tf.Tensor, **learned: tf.Tensor) -> dict[str, tf.Tensor]:
         weights = [learned[name] for name in self._weight_names()]
         count = (len(learned) - len(weights)) // 2
         statistics = [
@@ -166,22 +201,24 @@ class _ServedLearner:
         ]
         return self._answer(Adapted(weights, statistics, []), query_x)
 
-    def _adapt_and_predict(self, support_x, support_y, query_x):
+    def _adapt_and_predict(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         return self._answer(self.adapter.adapt(support_x, support_y), query_x)
 
-    def _predict_initial(self, query_x):
+    def _predict_initial(self, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {self.output_name: self._activate(self.adapter.predict_initial(query_x))}
 
-    def _answer(self, adapted, query_x):
+    def _answer(self, adapted: Adapted, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {self.output_name: self._activate(self.adapter.predict(adapted, query_x))}
 
-    def _activate(self, outputs):
+    def _activate(self, outputs: tf.Tensor) -> tf.Tensor:
         if not self.classifies:
             return outputs
         return probabilities(self.adapter.learner.task_loss, outputs)
 
-    def _weight_names(self):
-        """Unique names of the fast weights, in order, that are Python identifiers too."""
+    def _weight_names(self) -> list[str]:
+        """Unique names of the fast weights, in order; all are Python identifiers."""
         paths = [w.variable.path for w in self.adapter.learner.task_weights]
         names = [re.sub(r"\W", "_", path) for path in paths]
         if len(set(names)) < len(names):
@@ -189,11 +226,11 @@ class _ServedLearner:
         return names
 
 
-def _concrete(function, specs):
+def _concrete(function: Callable[..., Any], specs: Mapping[str, tf.TensorSpec]) -> Any:
     return tf.function(function, autograph=False).get_concrete_function(**specs)
 
 
-def _metadata(served, preparation):
+def _metadata(served: _ServedLearner, preparation: Any) -> dict[str, Any]:
     adapter = served.adapter
     learner = adapter.learner
     classes = adapter.num_ways or learner.model.output_shape[-1]
@@ -204,7 +241,7 @@ def _metadata(served, preparation):
         "input_shape": list(learner.model.input_shape[1:]),
         "num_ways": classes if served.classifies else None,
         "num_inner_steps": adapter.num_inner_steps,
-        "step_size": float(learner.step_size),
+        **describe_update_rule(learner),
         "loss": keras.losses.serialize(learner.task_loss),
         "masks": adapter.masks,
         "statistics": adapter.statistics,
@@ -220,3 +257,14 @@ def _metadata(served, preparation):
         },
         "versions": versions(),
     }
+
+
+def describe_update_rule(learner: AdaptableLearner) -> dict[str, Any]:
+    """The class of the update rule, and its step size if that is one number, else None."""
+    rule = learner.update_rule
+    try:
+        step_size = float(learner.step_size)
+    except (TypeError, ValueError):  # one per layer, a schedule, or a rule without a step size
+        step_size = None
+    name = "GradientDescent" if rule is None else type(rule).__name__
+    return {"update_rule": name, "step_size": step_size}

@@ -1,4 +1,4 @@
-"""Keras models to MT-nets and back: `to_mtnet`, `fold`, and the rebuilding that both share.
+"""Converts Keras models to MT-nets and back: `to_mtnet`, `fold` and the graph rebuilding.
 
 May import: `layers`, `_keras`.
 """

@@ -1,7 +1,7 @@
-"""Is a model differentiated correctly, and what has it learned? `audit` and analysis.
+"""Checks the derivatives of a model and measures what it has learned.
 
-Contains the derivative check, numerical derivatives, the stock layers whose second derivatives are
-wrong, and measures of the learned masks.
+Contains `audit` (the derivative check) with its numerical derivatives, the check for stock layers
+with wrong second derivatives, and measures of the learned masks.
 
 May import: `conversion`, `meta`, `tasks`, `layers`, `seeds`, `_keras`.
 """

@@ -1,20 +1,21 @@
-"""What an audit found, and its table."""
+"""The result of `audit`, and the table that it prints."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Finding(NamedTuple):
-    """What the audit found of a layer, or of the whole meta-gradient.
+@dataclass(frozen=True)
+class Finding:
+    """The derivatives of one layer, or of the whole meta-gradient.
 
     Attributes:
-      layer: its name.
-      kind: its class.
-      verdict: "exact", "wrong", "first-order only" or "disconnected".
-      first_error: relative error of the first derivative.
-      second_error: relative error of the second derivative; of the meta-gradient, which holds
-        both, its one error.
-      operation: the operations that may be to blame.
-      mend: what to do.
+        layer: name of the layer.
+        kind: class of the layer.
+        verdict: "exact", "wrong", "first-order only" or "disconnected".
+        first_error: relative error of the first derivative.
+        second_error: relative error of the second derivative. The meta-gradient contains both
+            derivatives and has one error, which stands in both places.
+        operation: names of the operations that may cause the error.
+        fix: what to do about it.
     """
 
     layer: str
@@ -23,32 +24,36 @@ class Finding(NamedTuple):
     first_error: float
     second_error: float
     operation: str
-    mend: str
+    fix: str
+
+    def cells(self) -> tuple[str, ...]:
+        """The row of the table."""
+        errors = [f"{error:.1e}" for error in (self.first_error, self.second_error)]
+        return (self.layer, self.kind, self.verdict, *errors, self.operation, self.fix)
 
 
-class Audit(NamedTuple):
-    """The result of `audit`; prints as a table.
+@dataclass(frozen=True)
+class Audit:
+    """The result of `audit`; printing it gives a table.
 
     Attributes:
-      layers: list of `Finding`, in the order of the calls.
-      meta_gradient: `Finding` of the whole.
+        layers: one `Finding` for each layer, in the order of the calls.
+        meta_gradient: `Finding` of the whole model.
     """
 
-    layers: list
+    layers: list[Finding]
     meta_gradient: Finding
 
     @property
-    def exact(self):
-        """True if every derivative is right."""
+    def exact(self) -> bool:
+        """True if every derivative is correct."""
         return all(f.verdict == "exact" for f in [*self.layers, self.meta_gradient])
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The table, in Markdown."""
-        rows = [("layer", "class", "verdict", "1st error", "2nd error", "through", "mend")]
-        rows.append(("---",) * len(rows[0]))
-        for finding in [*self.layers, self.meta_gradient]:
-            errors = [f"{e:.1e}" for e in (finding.first_error, finding.second_error)]
-            rows.append((*finding[:3], *errors, *finding[5:]))
+        head = ("layer", "class", "verdict", "1st error", "2nd error", "through", "fix")
+        findings = [*self.layers, self.meta_gradient]
+        rows = [head, ("---",) * len(head), *(finding.cells() for finding in findings)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows

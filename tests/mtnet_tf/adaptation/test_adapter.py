@@ -13,7 +13,7 @@ from mtnet_tf import (
 )
 from mtnet_tf.adaptation.adapter import Adapter, shots
 from mtnet_tf.meta.meta_step import adapt_to_support
-from mtnet_tf.meta.meta_step import predict as predict_folded
+from mtnet_tf.meta.meta_step import predict as predict_flattened
 
 SHAPE, WAYS = (8, 8, 1), 3
 
@@ -50,7 +50,7 @@ def test_adapted_model_is_what_the_inner_loop_gives(task):
         learner.model, learner.task_weights, loss, (tf.constant(x[None]), labels),
         num_inner_steps=2, step_size=0.3, masks=masks,
     ).fast_weights  # fmt: skip
-    expected = predict_folded(learner.model, learner.task_weights, weights, query[None])
+    expected = predict_flattened(learner.model, learner.task_weights, weights, query[None])
     adapted = learner.adapt(x, y, statistics="query")
     np.testing.assert_allclose(adapted(query), expected, atol=1e-5)
 
@@ -64,7 +64,7 @@ def test_adapting_leaves_the_learner_as_it_was(task):
         np.testing.assert_array_equal(old, new)
 
 
-def test_with_support_statistics_each_picture_is_answered_by_itself(task):
+def test_with_support_statistics_an_output_does_not_depend_on_the_other_queries(task):
     learner, (x, y, query) = image_learner(), task
     answers = learner.adapt(x, y).predict(query, verbose=0)
     alone = learner.adapt(x, y).predict(query[:1], verbose=0)
@@ -76,7 +76,7 @@ def test_with_support_statistics_each_picture_is_answered_by_itself(task):
     assert np.abs(transductive(query)[:1] - transductive(query[:1])).max() > 1e-3
 
 
-def test_support_and_query_statistics_agree_where_the_query_set_is_the_support_set(task):
+def test_support_and_query_statistics_agree_if_the_query_set_is_the_support_set(task):
     learner, (x, y, _) = image_learner(), task
     models = [learner.adapt(x, y, statistics=s) for s in ("support", "query")]
     np.testing.assert_allclose(models[0](x), models[1](x), atol=1e-5)
@@ -98,13 +98,13 @@ def test_without_steps_nothing_is_learned(task):
     np.testing.assert_allclose(adapted(query), learner(query), atol=1e-6)
 
 
-def test_classes_weigh_the_same_whatever_their_shots(task):
+def test_classes_have_the_same_weight_for_every_number_of_shots(task):
     np.testing.assert_array_equal(
         shots(tf.constant([[0, 0, 1], [2, 2, 2]])), [[2, 2, 1], [3, 3, 3]]
     )
     learner, (x, y, query) = image_learner(norm="None"), task
     once = learner.adapt(x[[0, 3, 5]], y[[0, 3, 5]])
-    # Two more copies of one class's only picture say nothing new.
+    # Two more copies of the only image of a class change nothing.
     uneven = learner.adapt(x[[0, 0, 0, 3, 5]], y[[0, 0, 0, 3, 5]])
     np.testing.assert_allclose(once(query), uneven(query), atol=1e-6)
 
@@ -180,8 +180,8 @@ def test_layers_that_are_adapted_task_by_task_adapt_as_well(task):
     np.testing.assert_allclose(model(query)[:, :2], found, atol=1e-5)
 
 
-def adapted_as_the_adapter_says(model, x, y):
-    """The adapted model of an untrained learner, checked against the folded inner loop."""
+def check_that_model_and_adapter_agree(model, x, y):
+    """The adapted model of an untrained learner, compared with the `Adapter`."""
     learner = MetaLearner(model, 0.1)
     learner.compile("adam", "mean_squared_error", jit_compile=False)
     adapter = Adapter(learner)
@@ -195,7 +195,7 @@ def test_an_adapted_model_keeps_the_statistics_of_a_stock_normalization(rng):
     standardize = keras.layers.Normalization()
     standardize.adapt(x)
     model = keras.Sequential([keras.Input((2,)), standardize, TWDense(1)])
-    adapted_as_the_adapter_says(model, x, np.sin(x[:, :1]))
+    check_that_model_and_adapter_agree(model, x, np.sin(x[:, :1]))
 
 
 def test_a_cell_shared_by_two_nested_models_adapts_as_one(rng):
@@ -206,11 +206,11 @@ def test_a_cell_shared_by_two_nested_models_adapts_as_one(rng):
     ]
     outputs = TWDense(1)(keras.layers.Add()([tower(inputs) for tower in towers]))
     x = rng.normal(size=(5, 2)).astype("float32")
-    adapted_as_the_adapter_says(keras.Model(inputs, outputs), x, np.sin(x[:, :1]))
+    check_that_model_and_adapter_agree(keras.Model(inputs, outputs), x, np.sin(x[:, :1]))
 
 
 class Subclassed(keras.Model):
-    """A model that no configuration describes."""
+    """A model without a configuration."""
 
     def __init__(self):
         super().__init__()
@@ -237,9 +237,9 @@ def test_a_subclassed_model_cannot_be_copied_for_a_task(rng):
         ({"masks": "random"}, "`masks` must be 'most_probable' or an int"),
         ({"num_inner_steps": -1}, "`num_inner_steps` must not be negative"),
         ({"num_ways": 4}, "`num_ways` must be from 1 to 3"),
-        ({"support_x": np.zeros((6, 8, 8))}, r"`support_x` must be \[n, 8, 8, 1\]"),
+        ({"support_x": np.zeros((6, 8, 8))}, r"`support_x` must have shape \[n, 8, 8, 1\]"),
         ({"support_y": np.zeros(5, "int32")}, "`support_y` must have one label for each"),
-        ({"support_y": np.full(6, 3)}, "`support_y` must be class numbers from 0 to 2"),
+        ({"support_y": np.full(6, 3)}, "`support_y` must contain class numbers from 0 to 2"),
     ],
 )
 def test_bad_arguments(task, change, message):
@@ -260,6 +260,6 @@ def test_a_normalisation_used_twice_cannot_keep_support_statistics(task):
     model = keras.Model(inputs, TWDense(WAYS)(shared(TWDense(4)(hidden))))
     learner = MetaLearner(model, 0.3)
     learner.compile("adam", FewShotCrossentropy(1), jit_compile=False)
-    with pytest.raises(ValueError, match="passed more than once"):
+    with pytest.raises(ValueError, match="called more than once"):
         learner.adapt(*task[:2])
     learner.adapt(*task[:2], statistics="query")

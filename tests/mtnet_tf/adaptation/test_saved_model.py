@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import mtnet_tf
 from maml_baselines.gradient.meta_sgd import MetaSGDRule
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
 from mtnet_tf.adaptation.adapter import Adapter
-from mtnet_tf.adaptation.saved_model import read_metadata
+from mtnet_tf.adaptation.saved_model import describe_update_rule, read_metadata
 from mtnet_tf.meta.losses import output_kind, probabilities
 from support import fresh_process
 
@@ -23,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 found = {}
-for kind, output in (("pictures", "probabilities"), ("sines", "predictions")):
+for kind, output in (("images", "probabilities"), ("sines", "predictions")):
     data = {k: tf.constant(v) for k, v in np.load(f"{kind}.npz").items()}
     support = {k: data[k] for k in ("support_x", "support_y")}
     signatures = tf.saved_model.load(kind).signatures
@@ -43,7 +44,7 @@ except ImportError:
 """
 
 
-def image_learner(num_inner_steps=1, **compile_options):
+def image_learner(num_inner_steps=1):
     cells = {"mask_initializer": "random_normal"}
     model = networks.convolutional_network(SHAPE, WAYS, num_filters=2, cell_options=cells)
     learner = MetaLearner(model, 0.3, num_inner_steps)
@@ -65,22 +66,22 @@ def expected_outputs(learner, data, activation, **options):
 
 
 def test_a_process_without_the_package_serves_what_python_computes(tmp_path, rng):
-    pictures = {
+    images = {
         "support_x": rng.random((2, 7, *SHAPE)).astype("float32"),  # uneven shots, two tasks
         "support_y": np.array([[0, 0, 0, 1, 1, 2, 2], [2, 1, 0, 2, 1, 0, 2]], "int32"),
         "query_x": rng.random((2, 4, *SHAPE)).astype("float32"),
     }
     x = rng.normal(size=(3, 9, 1)).astype("float32")
     sines = {"support_x": x[:, :5], "support_y": np.sin(x[:, :5]), "query_x": x[:, 5:]}
-    learners = {"pictures": image_learner(), "sines": regression_learner()}
-    data = {"pictures": pictures, "sines": sines}
+    learners = {"images": image_learner(), "sines": regression_learner()}
+    data = {"images": images, "sines": sines}
     for kind, learner in learners.items():
         learner.export(tmp_path / kind)
         np.savez(tmp_path / f"{kind}.npz", **data[kind])
-    said = fresh_process.run(SERVE, tmp_path, with_package=False)
-    assert "served without the package" in said
+    output = fresh_process.run(SERVE, tmp_path, with_package=False)
+    assert "served without the package" in output
     found = np.load(tmp_path / "found.npz")
-    for kind, activation in (("pictures", tf.nn.softmax), ("sines", tf.identity)):
+    for kind, activation in (("images", tf.nn.softmax), ("sines", tf.identity)):
         adapted, initial = expected_outputs(learners[kind], data[kind], activation)
         for name in ("predict", "adapt_and_predict", "serving_default"):
             np.testing.assert_allclose(found[f"{kind}/{name}"], adapted, atol=1e-5)
@@ -89,7 +90,7 @@ def test_a_process_without_the_package_serves_what_python_computes(tmp_path, rng
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A regression learner, and its export with a draw of masks and statistics of the query."""
+    """A regression learner, its export with sampled masks and query statistics, the options."""
     learner = regression_learner()
     options = {"masks": 7, "statistics": "query", "num_inner_steps": 2}
     path = tmp_path_factory.mktemp("exports") / "models" / "1"
@@ -101,17 +102,19 @@ def test_number_of_steps_and_sampled_masks_are_fixed_at_export(exported, rng):
     x = rng.normal(size=(2, 6, 1)).astype("float32")
     data = {"support_x": x[:, :4], "support_y": x[:, :4] ** 2, "query_x": x[:, 4:]}
     serve = tf.saved_model.load(path).signatures["adapt_and_predict"]
-    answers = [serve(**{k: tf.constant(v) for k, v in data.items()})["predictions"]] * 2
+    inputs = {k: tf.constant(v) for k, v in data.items()}
+    answers = [serve(**inputs)["predictions"] for _ in range(2)]
     np.testing.assert_array_equal(*answers)
     expected, _ = expected_outputs(learner, data, tf.identity, **options)
     np.testing.assert_allclose(answers[0], expected, atol=1e-5)
 
 
-def test_an_export_says_what_it_is(exported):
+def test_the_metadata_describe_the_export(exported):
     learner, path, _ = exported
     metadata = read_metadata(path)
     assert metadata["task"] == "regression" and metadata["input_shape"] == [1]
     assert (metadata["num_inner_steps"], metadata["masks"]) == (2, 7)
+    assert (metadata["update_rule"], metadata["step_size"]) == ("GradientDescent", 0.1)
     assert metadata["preparation"] == {"unit": "radians"}
     assert {"tensorflow", "keras", "mtnet_tf"} <= set(metadata["versions"])
     predict = metadata["signatures"]["predict"]
@@ -129,12 +132,12 @@ def test_an_export_replaces_an_older_one_and_nothing_else(exported, tmp_path):
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "mtnet_tf.json").write_text(json.dumps(["not ours"]))
     for taken in (tmp_path, tmp_path / "precious.txt"):
-        with pytest.raises(ValueError, match="is not a SavedModel that|must be a folder to write"):
+        with pytest.raises(ValueError, match="is not a SavedModel written by|must be a folder"):
             learner.export(taken)
     assert (tmp_path / "precious.txt").exists()
 
 
-def test_what_a_loss_says_of_outputs_and_labels():
+def test_the_loss_determines_the_kind_of_outputs_and_labels():
     losses = keras.losses
     assert output_kind(FewShotCrossentropy(1)) == ("logits", True)
     assert output_kind(losses.SparseCategoricalCrossentropy(from_logits=True)) == ("logits", True)
@@ -169,7 +172,7 @@ def test_an_export_of_fewer_ways_than_outputs_gives_probabilities_that_sum_to_on
     np.testing.assert_allclose(found, full / full.sum(1, keepdims=True), rtol=1e-5)
 
 
-def test_an_export_holds_what_the_update_rule_has_learned(tmp_path, rng):
+def test_an_export_contains_what_the_update_rule_has_learned(tmp_path, rng):
     model = networks.regression_network(dim_hidden=(3,), cell_options={"mask": None})
     learner = MetaLearner(model, 0.1, update_rule=MetaSGDRule(0.05))
     learner.compile("adam", "mean_squared_error", jit_compile=False)
@@ -181,25 +184,72 @@ def test_an_export_holds_what_the_update_rule_has_learned(tmp_path, rng):
     np.testing.assert_allclose(found, expected_outputs(learner, data, tf.identity)[0], atol=1e-5)
 
 
+@pytest.mark.skipif(
+    not hasattr(mtnet_tf.meta, "GradientDescent"), reason="needs step sizes that are variables"
+)
+@pytest.mark.parametrize("variable", [keras.Variable, tf.Variable])
+def test_an_export_contains_a_step_size_that_is_a_variable(variable, tmp_path, rng):
+    model = networks.regression_network(dim_hidden=(3,), cell_options={"mask": None})
+    x = rng.normal(size=(1, 6, 1)).astype("float32")
+    data = {"support_x": x[:, :4], "support_y": x[:, :4] ** 2, "query_x": x[:, 4:]}
+    learner = MetaLearner(model, variable(0.25))
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    learner.export(tmp_path / "1")
+    serve = tf.saved_model.load(tmp_path / "1").signatures["adapt_and_predict"]
+    found = serve(**{k: tf.constant(v) for k, v in data.items()})["predictions"]
+    np.testing.assert_allclose(found, expected_outputs(learner, data, tf.identity)[0], atol=1e-5)
+    assert read_metadata(tmp_path / "1")["step_size"] == 0.25
+
+
+class StubLearner:
+    """A learner with an update rule; `step_size` may raise, as it does for other rules."""
+
+    def __init__(self, update_rule, step_size=None):
+        self.update_rule = update_rule
+        self._step_size = step_size
+
+    @property
+    def step_size(self):
+        if self._step_size is None:
+            raise ValueError("The update rule has no step size.")
+        return self._step_size
+
+
+@pytest.mark.parametrize(
+    ("step_size", "expected"),
+    [
+        (0.25, 0.25),
+        (tf.Variable(0.25), 0.25),
+        ([0.1, 0.2], None),
+        (keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5), None),
+        (None, None),
+    ],
+)
+def test_the_metadata_contain_the_step_size_if_it_is_one_number(step_size, expected):
+    rule = MetaSGDRule(0.05)
+    found = describe_update_rule(StubLearner(rule, step_size))
+    assert found == {"update_rule": "MetaSGDRule", "step_size": expected}
+
+
 def crossentropy(labels, logits):
     return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
-def test_a_function_on_class_numbers_needs_to_be_called_classification(tmp_path):
+def test_a_function_of_class_numbers_needs_classification_to_be_set(tmp_path):
     learner = MetaLearner(keras.Sequential([keras.Input((2,)), TWDense(3, mask=None)]), 0.1)
     learner.compile("adam", crossentropy, jit_compile=False)
-    with pytest.raises(ValueError, match="`classification` must be True where the loss"):
+    with pytest.raises(ValueError, match="`classification` must be True if the loss"):
         learner.export(tmp_path / "1")
     learner.export(tmp_path / "1", classification=True)
     assert read_metadata(tmp_path / "1")["num_ways"] == 3
 
 
-def test_models_with_two_inputs_are_refused():
+def test_a_model_with_two_inputs_cannot_be_exported():
     inputs = [keras.Input((1,)), keras.Input((1,))]
     outputs = TWDense(1)(keras.layers.Concatenate()(inputs))
     learner = MetaLearner(keras.Model(inputs, outputs), 0.1)
     learner.compile("adam", "mse")
-    with pytest.raises(ValueError, match="one input and one output. Received: 2 inputs"):
+    with pytest.raises(ValueError, match="one input and one output .* Received: 2 inputs"):
         learner.export("nowhere")
 
 

@@ -1,4 +1,4 @@
-"""A converted model is the model; folded back, it is the model again."""
+"""A converted model computes what the stock model computes, and so does the folded one."""
 
 import keras
 import numpy as np
@@ -40,20 +40,20 @@ def sequence_network():
 
 def separable_network():
     """Functional, with operations, a nested model and layers called twice."""
-    pictures = keras.Input((16, 16, 3))
+    images = keras.Input((16, 16, 3))
     block = keras.Sequential([K.Conv2D(6, 3, padding="same"), K.BatchNormalization(), K.ReLU()])
-    x = K.SeparableConv2D(6, 3, padding="same", depth_multiplier=2, activation="relu")(pictures)
+    x = K.SeparableConv2D(6, 3, padding="same", depth_multiplier=2, activation="relu")(images)
     x = block(x) + K.Conv2D(6, 1)(x)
     x = K.MaxPooling2D()(block(x))
     x = K.DepthwiseConv2D(3, depth_multiplier=2, activation="relu")(x)
     x = K.LayerNormalization(axis=[1, 2])(x)
     dense = K.Dense(4, activation="tanh")
     x = dense(dense(K.Dense(4)(K.Flatten()(x))))
-    return keras.Model(pictures, K.Dense(3, activation="softmax")(x))
+    return keras.Model(images, K.Dense(3, activation="softmax")(x))
 
 
 def standardized_network():
-    """Its statistics come from data."""
+    """A network whose first layer has statistics of data."""
     standardize = K.Normalization()
     standardize.adapt(np.random.default_rng(3).normal(5.0, 3.0, size=(64, 4)))
     return keras.Sequential([keras.Input((4,)), standardize, K.Dense(3)])
@@ -94,7 +94,7 @@ each_model = pytest.mark.parametrize(
 
 @pytest.fixture
 def policy():
-    """Function: sets the dtype of the layers that are made next."""
+    """Function that sets the dtype of the layers created next."""
     before = keras.config.dtype_policy()
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy(before)
@@ -211,7 +211,7 @@ def test_nested_model_stands_for_its_layers():
 
 
 def test_statistics_of_a_converted_batch_normalisation(rng):
-    """Moving statistics by itself, the task's own within tasks, unless they are frozen."""
+    """Moving statistics outside tasks; within tasks those of the task, unless they are frozen."""
     model = randomize(keras.Sequential([keras.Input((4,)), K.BatchNormalization(), K.Dense(2)]))
     x = tf.constant(rng.normal(size=(6, 4)), tf.float32)
     expected = model(x)
@@ -260,14 +260,14 @@ def quantized():
     [
         (Subclassed, "must be a Sequential or functional .* Received: .* Subclassed"),
         (lambda: keras.Sequential([K.Dense(3)]), "must be built. Received: .*keras.Input"),
-        (lambda: convolution(groups=2), "(conv), which convolves groups of channels; leave"),
+        (lambda: convolution(groups=2), "(conv), which has groups of channels. Leave"),
         (lambda: convolution(data_format="channels_first"), "which has its channels first"),
-        (lambda: convolution(kernel_constraint="unit_norm"), "has a kernel_constraint; leave"),
-        (lambda: convolution(strides=1, dilation_rate=1, lora_rank=2), "carries LoRA weights"),
+        (lambda: convolution(kernel_constraint="unit_norm"), "has a kernel_constraint. Leave"),
+        (lambda: convolution(strides=1, dilation_rate=1, lora_rank=2), "has LoRA weights"),
         (quantized, "which is quantised"),
     ],
 )
-def test_what_cannot_be_converted_is_said_in_one_sentence(make, message):
+def test_layers_and_models_that_cannot_be_converted(make, message):
     with pytest.raises(ValueError, match=message.replace("(conv)", r"\(conv\)")):
         to_mtnet(make())
 
@@ -275,14 +275,14 @@ def test_what_cannot_be_converted_is_said_in_one_sentence(make, message):
 def test_a_lambda_layer_is_copied_if_it_is_trusted():
     double = K.Lambda(lambda x: 2 * x, output_shape=(4,), name="double")
     model = keras.Sequential([keras.Input((4,)), double, K.Dense(2)])
-    with pytest.raises(ValueError, match="enable_unsafe_deserialization.*Received: double"):
+    with pytest.raises(ValueError, match="Received: double. .*enable_unsafe_deserialization"):
         to_mtnet(model)
     with keras.src.saving.serialization_lib.SafeModeScope(False):
         x = tf.ones([1, 4])
         np.testing.assert_allclose(to_mtnet(model)(x), model(x), rtol=1e-6)
 
 
-def test_what_cannot_become_a_cell_may_stay_as_it_is(rng):
+def test_a_layer_that_cannot_be_converted_may_be_left_out(rng):
     model = keras.Sequential([*convolution(groups=2).layers, K.Flatten(), K.Dense(2, name="head")])
     x = rng.normal(size=(2, 8, 8, 4)).astype("float32")
     model(x)
@@ -293,8 +293,8 @@ def test_what_cannot_become_a_cell_may_stay_as_it_is(rng):
     ("chosen", "message"),
     [
         (["nobody"], "must be one of the model .* Received: nobody; its layers are"),
-        (["memory"], "must name Dense, .* Received: memory of class LSTM; .*adapt_layers"),
-        (lambda layer: False, "must choose at least one layer"),
+        (["memory"], "must name Dense, .* Received: memory of class LSTM. .*adapt_layers"),
+        (lambda layer: False, "must select at least one layer"),
     ],
 )
 def test_wrong_choices_of_layers(chosen, message):

@@ -1,4 +1,4 @@
-"""An adapted, folded model is a stock one: converters take it, and its answers stay the same."""
+"""An adapted and folded model is a stock model, and converters keep its outputs."""
 
 import importlib.util
 
@@ -12,7 +12,7 @@ SHAPE, WAYS = (12, 12, 1), 3
 
 @pytest.fixture(scope="module")
 def adapted():
-    """An adapted model, and pictures to ask it about."""
+    """An adapted model and query images."""
     learner = MetaLearner(networks.convolutional_network(SHAPE, WAYS, num_filters=4), 0.3)
     learner.compile("adam", FewShotCrossentropy(1), jit_compile=False)
     for cell in (learner.model.layers[0], learner.model.layers[-1]):
@@ -33,7 +33,7 @@ def test_folded_adapted_model_is_stock_and_answers_the_same(adapted):
     np.testing.assert_allclose(folded(x), model(x), atol=1e-5)
 
 
-@pytest.mark.filterwarnings("default")  # of the converters' own
+@pytest.mark.filterwarnings("default")  # warnings of the converters
 def test_litert_answers_the_same(adapted, tmp_path):
     needs("ai_edge_litert", "litert")
     from ai_edge_litert.interpreter import Interpreter
@@ -53,7 +53,7 @@ def test_onnx_answers_the_same(adapted, tmp_path):
 
     model, x = adapted
     folded = fold(model)
-    folded(x)  # Keras exports to ONNX what was called before
+    folded(x)  # Keras can export a model to ONNX only after it was called
     folded.export(tmp_path / "model.onnx", format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     (answers,) = session.run(None, {session.get_inputs()[0].name: x})
