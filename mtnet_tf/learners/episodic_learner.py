@@ -1,4 +1,4 @@
-"""`EpisodicLearner`: a Keras model that is trained on tasks, whatever its method."""
+"""`EpisodicLearner`: a Keras model that is trained on tasks, by any method."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +15,9 @@ from mtnet_tf.tasks import Episode, EpisodeStreams
 # From query inputs [B, m, ...] and the statistics to use, or None, to predictions [B*m, ...].
 Predictor = Callable[..., tf.Tensor]
 # What a compiled train or test function contains as constants.
-_COMPILED_IN = {
-    *("steps_per_execution", "num_inner_steps", "step_size", "update_rule", "first_order"),
-    "redraw_masks",
-}
+_COMPILED_IN = frozenset(
+    "steps_per_execution num_inner_steps step_size update_rule first_order redraw_masks".split()
+)
 
 
 class EpisodicLearner(keras.Model, abc.ABC):
@@ -53,7 +52,10 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute, and drops compiled functions that contain its old value."""
-        super().__setattr__(name, value)
+        if name == "step_size":  # of the update rule; a variable must not become the learner's
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
         if name in _COMPILED_IN:
             self.train_function = self.test_function = None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mtnet_tf.adaptation import adapted_model, export
@@ -84,7 +85,7 @@ class MetaLearner(EpisodicLearner):
             ValueError: if the model has nothing to adapt, contains layers whose second derivative
                 is wrong, or a number is not in its range.
         """
-        if isinstance(step_size, float | int) and not step_size > 0:
+        if isinstance(step_size, float | int | np.number) and not step_size > 0:
             raise ValueError(f"`step_size` must be positive. Received: step_size={step_size}.")
         if num_inner_steps < 0:
             raise ValueError(
@@ -121,8 +122,11 @@ class MetaLearner(EpisodicLearner):
         return self._gradient_descent().step_size
 
     @step_size.setter
-    def step_size(self, step_size: StepSize | Sequence[StepSize]) -> None:
-        self._gradient_descent().step_size = step_size
+    def step_size(self, step_size: StepSize | Sequence[StepSize] | Mapping[str, float]) -> None:
+        rule = self._gradient_descent()
+        if isinstance(step_size, Mapping):
+            step_size = _size_per_weight(self.model, self.task_weights, step_size)
+        rule.step_size = step_size
 
     def _gradient_descent(self) -> GradientDescent:
         if not isinstance(self.update_rule, GradientDescent):

@@ -1,6 +1,6 @@
 """Losses of a task: values per example, reduced separately over the examples of each task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import keras
@@ -30,8 +30,6 @@ class FewShotCrossentropy(keras.losses.Loss):
         self,
         num_shots: int | tf.Tensor,
         name: str = "few_shot_crossentropy",
-        *,
-        reduction: str = "sum",
         dtype: str | keras.DTypePolicy | None = None,
     ) -> None:
         """Creates the loss.
@@ -39,7 +37,6 @@ class FewShotCrossentropy(keras.losses.Loss):
         Args:
             num_shots: K, labelled examples per class; or a tensor [n], the K of each example.
             name: name of the loss.
-            reduction: always "sum", over the examples of a task; an argument because Keras stores it.
             dtype: dtype or policy of the computation.
         """
         super().__init__(name=name, reduction="sum", dtype=dtype)
@@ -52,7 +49,14 @@ class FewShotCrossentropy(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the loss again."""
-        return {**super().get_config(), "num_shots": self.num_shots}
+        config = {**super().get_config(), "num_shots": self.num_shots}
+        del config["reduction"]  # always the sum
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "FewShotCrossentropy":
+        """Creates the loss from `get_config`. Version 0.1.0 also stored the reduction."""
+        return cls(**{name: value for name, value in config.items() if name != "reduction"})
 
 
 class FirstLogits(keras.losses.Loss):
