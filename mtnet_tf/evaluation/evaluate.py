@@ -269,7 +269,8 @@ def _rows(episode: Episode, scores: Scores) -> Iterator[tuple[str, dict[str, np.
     arrays = {name: value.numpy() for name, value in scores.items()}
     if episode.classes is not None:
         arrays["classes"] = episode.classes.numpy()
-    sets = [part.numpy() for part in tuple(episode)[:4]]
+    halves = (episode.support_x, episode.support_y, episode.query_x, episode.query_y)
+    sets = [part.numpy() for part in halves]
     for task, parts in enumerate(zip(*sets, strict=True)):
         yield fingerprint(parts), {name: value[task] for name, value in arrays.items()}
 

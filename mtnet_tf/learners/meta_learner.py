@@ -104,9 +104,9 @@ class MetaLearner(EpisodicLearner):
         task_weights = find_task_weights(model, self.adapt_layers)
         if not all(w.flattened for w in task_weights):
             check_no_activity_regularizers(model)
-        if isinstance(step_size, Mapping):
-            step_size = _size_per_weight(model, task_weights, step_size)
-        rule = choose_rule(step_size, update_rule)
+        per_layer = isinstance(step_size, Mapping)
+        sizes = _size_per_weight(model, task_weights, step_size) if per_layer else step_size
+        rule = choose_rule(sizes, update_rule)
         shapes = [tuple(w.variable.shape) for w in task_weights]
         if not rule.built or isinstance(rule, GradientDescent):
             rule.build(shapes)
@@ -298,7 +298,7 @@ class MetaLearner(EpisodicLearner):
             num_ways=num_ways,
         )
 
-    def export(
+    def export(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         filepath: str | Path,
         *,
@@ -357,7 +357,7 @@ class MetaLearner(EpisodicLearner):
     ) -> Self:
         """Creates a learner from `get_config`.
 
-        Version 0.1.0 stored a step size in addition to the rule, which was used without a rule only.
+        Version 0.1.0 stored a step size in addition to the rule, and used it only without a rule.
         """
         rule = keras.saving.deserialize_keras_object(config.get("update_rule"), custom_objects)
         config = {**config, "update_rule": rule}

@@ -14,6 +14,8 @@ TaskLoss = keras.losses.Loss | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 class FewShotCrossentropy(keras.losses.Loss):
     """Softmax cross-entropy in the unit of the authors' code: sum over examples / num_shots.
 
+    `sum_i -log(softmax(logits[i])[labels[i]]) / num_shots`, i over the examples of a task.
+
     On a support set of N classes this is N times the mean. Their `update_lr=0.4` at 5 ways is
     therefore a step size of 2.0 on the mean. The query loss is also divided by `num_shots`,
     independently of the number of query examples.
@@ -71,13 +73,16 @@ class FirstLogits(keras.losses.Loss):
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Values per example of the wrapped loss."""
-        return self._examples(y_true, y_pred[..., : self._num_ways])
+        first = y_pred[..., : self._num_ways]  # pyright: ignore[reportArgumentType]
+        return self._examples(y_true, first)
 
 
 def task_losses(
     loss: TaskLoss, labels: tf.Tensor, predictions: tf.Tensor, num_tasks: int | tf.Tensor
 ) -> tf.Tensor:
     """The loss of each task.
+
+    `losses[b] = reduction over i of loss(labels[b, i], predictions[b, i])` (L in eq. 4 and 5).
 
     Args:
         loss: a `keras.losses.Loss`, whose `reduction` ("sum", else the mean) is applied over the

@@ -81,10 +81,10 @@ class GradientDescent(UpdateRule):
         """Creates the rule.
 
         Args:
-            step_size: alpha, at least 0, in units of weight^2 per unit of the support loss. A number,
-                which is a constant of compiled programs; a `tf.Variable` or Keras variable, read at
-                each step; a Keras learning rate schedule, called with the number of the inner step;
-                or a list of these, one for each task weight.
+            step_size: alpha, at least 0, in units of weight^2 per unit of the support loss: a
+                number, which is a constant of compiled programs; a `tf.Variable` or Keras variable,
+                read at each step; a Keras learning rate schedule, called with the number of the
+                inner step; or a list of these, one for each task weight.
             **kwargs: Keras' `name`, `dtype`.
 
         Raises:

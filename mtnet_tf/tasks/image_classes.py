@@ -78,7 +78,11 @@ class ImageClasses(TaskDistribution):
             # A variable is passed to the compiled step by reference; a constant would be copied
             # into its program.
             kept = images[np.concatenate(rows)]
-            self._images = tf.Variable(kept, trainable=False, dtype=tf.uint8)
+            self._images = tf.Variable(
+                kept,  # pyright: ignore[reportArgumentType]
+                trainable=False,
+                dtype=tf.uint8,
+            )
             starts = np.cumsum(counts) - counts
         self._classes = tf.constant(classes, tf.int32)
         self._counts = tf.constant(counts)
@@ -143,7 +147,7 @@ class ImageClasses(TaskDistribution):
 
     def _join(self, x: tf.Tensor) -> tf.Tensor:
         """[B, K, N, ...] -> [B, K*N, ...]."""
-        return tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
+        return tf.reshape(x, [x.shape[0], -1, *x.shape[3:]])
 
 
 def rotate(images: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
@@ -156,13 +160,13 @@ def rotate(images: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
     Returns:
         Tensor [..., H, W, C].
     """
-    turns = turns[..., None, None, None]
+    turns = turns[..., None, None, None]  # pyright: ignore[reportArgumentType]
     half = tf.reverse(images, [-3, -2])
     images = tf.where(turns >= 2, half, images)
     rank = images.shape.rank
     axes = [*range(rank - 3), rank - 2, rank - 3, rank - 1]
     quarter = tf.reverse(tf.transpose(images, axes), [-3])
-    return tf.where(turns % 2 == 1, quarter, images)
+    return tf.where(tf.math.floormod(turns, 2) == 1, quarter, images)
 
 
 def _check_array(images: np.ndarray, counts: np.ndarray, rotations: bool) -> None:

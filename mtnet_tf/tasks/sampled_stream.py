@@ -78,4 +78,8 @@ def _endless(first: Callable[[], int]) -> tf.data.Dataset:
     start = tf.data.Dataset.from_generator(
         lambda: iter([first()]), output_signature=tf.TensorSpec([], tf.int64)
     )
-    return start.flat_map(lambda number: tf.data.Dataset.range(number, number + _ENDLESS))
+
+    def numbers(start: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.range(start, start + _ENDLESS)
+
+    return start.flat_map(numbers)  # pyright: ignore[reportArgumentType]

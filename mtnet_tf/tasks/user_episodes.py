@@ -54,7 +54,8 @@ def _from_iterator(iterator: Iterator[Any]) -> tf.data.Dataset:
 
 def _arrays(episode: Any) -> tuple[np.ndarray, ...]:
     """The four arrays [B, n, ...] of an episode, floats in Keras' default precision."""
-    parts = [keras.ops.convert_to_numpy(part) for part in tf.nest.flatten(episode)[:4]]
+    flat = tf.nest.flatten(episode)[:4]
+    parts = [np.asarray(keras.ops.convert_to_numpy(part)) for part in flat]
     if len(parts) != 4 or any(part.ndim < 2 for part in parts):
         raise ValueError(
             "`x` must be episodes ((support_x, support_y), (query_x, query_y)) of arrays "
