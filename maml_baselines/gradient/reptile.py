@@ -25,12 +25,17 @@ class Reptile(MetaLearner):
     has_planned_length = True  # of the meta learning rate
 
     def __init__(self, *args, **kwargs):
-        """Creates the learner, see `MetaLearner`. Raises ValueError without an inner step."""
+        """Creates the learner, see `MetaLearner`. Raises ValueError without a constant step."""
         super().__init__(*args, **kwargs)
         if self.num_inner_steps < 1:
             raise ValueError(
                 "`num_inner_steps` must be at least 1: Reptile learns from where "
                 f"the steps lead. Received: num_inner_steps={self.num_inner_steps}."
+            )
+        if isinstance(self.step_size, list | keras.optimizers.schedules.LearningRateSchedule):
+            raise ValueError(
+                "`step_size` must be one number or variable for all weights and steps. "
+                f"Received: step_size={self.step_size}."
             )
 
     def meta_loss(self, episode, seed, *, training):

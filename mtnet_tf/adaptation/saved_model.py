@@ -92,8 +92,8 @@ def export(
 
 def _variables(learner: AdaptableLearner) -> list[Any]:
     """The variables that an export needs: those of the learner, and step sizes it only reads."""
-    step_sizes = getattr(learner.update_rule, "step_size_variables", [])
-    return [*(variable.value for variable in learner.variables), *step_sizes]
+    own = [variable.value for variable in learner.variables]
+    return [*own, *learner.update_rule.borrowed_variables]
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -261,10 +261,8 @@ def _metadata(served: _ServedLearner, preparation: Any) -> dict[str, Any]:
 
 def describe_update_rule(learner: AdaptableLearner) -> dict[str, Any]:
     """The class of the update rule, and its step size if that is one number, else None."""
-    rule = learner.update_rule
     try:
         step_size = float(learner.step_size)
     except (TypeError, ValueError):  # one per layer, a schedule, or a rule without a step size
         step_size = None
-    name = "GradientDescent" if rule is None else type(rule).__name__
-    return {"update_rule": name, "step_size": step_size}
+    return {"update_rule": type(learner.update_rule).__name__, "step_size": step_size}

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import dataclasses
+
 import numpy as np
 
 from mtnet_tf._files import write_csv, write_json
@@ -115,7 +117,7 @@ def _record(
 
 def _statistics(scores: np.ndarray) -> dict[str, list[float]]:
     low, high = bootstrap_interval(scores)
-    named = {**summarize(scores)._asdict(), "bootstrap95_low": low, "bootstrap95_high": high}
+    named = {**dataclasses.asdict(summarize(scores)), "bootstrap95_low": low, "bootstrap95_high": high}
     return {name: np.asarray(value, float).tolist() for name, value in named.items()}
 
 

@@ -1,43 +1,49 @@
-"""`EpisodicLearner`: a Keras model that is trained on tasks, whatever its method."""
+"""`EpisodicLearner`: a Keras model that is trained on tasks, by any method."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf._keras import batch_counter, loss_tracker
-from mtnet_tf.meta import MetaLoss, flatten_tasks, value_and_gradients
-from mtnet_tf.tasks import Episode, EpisodeStreams
+from mtnet_tf.meta import MetaLoss, TaskLoss, flatten_tasks, value_and_gradients
+from mtnet_tf.tasks import Episode, EpisodeStreams, Role
 
 # From query inputs [B, m, ...] and the statistics to use, or None, to predictions [B*m, ...].
 Predictor = Callable[..., tf.Tensor]
 # What a compiled train or test function contains as constants.
-_COMPILED_IN = {
-    *("steps_per_execution", "num_inner_steps", "step_size", "update_rule", "first_order"),
-    "redraw_masks",
-}
+_COMPILED_IN = (
+    *("steps_per_execution", "num_inner_steps", "step_size"),
+    *("update_rule", "first_order", "redraw_masks"),
+)
 
 
 class EpisodicLearner(keras.Model, abc.ABC):
     """Abstract learner of tasks, trained with Keras' `compile`, `fit` and `evaluate`.
 
-    A subclass defines what a meta-step minimises, `meta_loss`, and how a support set answers
-    queries, `predictors`. The trainer, the evaluator and the run folder need nothing else.
+    A subclass defines what a meta-step minimises, `meta_loss`, and how queries are predicted from a
+    support set, `predictors`. Training, evaluation and the run folder need nothing else.
+
+    Compiled functions contain the values of options such as `steps_per_execution` or
+    `num_inner_steps`. They are dropped automatically when such an attribute is set, so that the
+    next `fit` or `evaluate` compiles them again.
 
     Attributes:
         model: Keras model.
         seed: run seed of tasks, masks and noise.
-        num_inner_steps: gradient steps within a task, for methods that take any.
-        adapts_weights: whether the method takes gradient steps, which `adapt`, export and
-            prediction need.
-        has_planned_length: whether training depends on the number of iterations that was planned
-            at its start.
+        task_loss: the loss given to `compile`.
+        num_inner_steps: gradient steps within a task, for methods that adapt weights.
+        adapts_weights: whether the method adapts weights by gradient steps. `adapt`, `export` and
+            `FewShotClassifier` require it.
+        has_planned_length: whether training depends on the total number of iterations, which is
+            then fixed when it starts.
         compiles_with_xla: whether `compile` may use XLA.
     """
 
+    task_loss: TaskLoss
     adapts_weights = False
     has_planned_length = False
     compiles_with_xla = True
@@ -53,7 +59,10 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute, and drops compiled functions that contain its old value."""
-        super().__setattr__(name, value)
+        if name == "step_size":  # of the update rule; a variable must not become the learner's
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
         if name in _COMPILED_IN:
             self.train_function = self.test_function = None
 
@@ -63,7 +72,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
         Args:
             episode: `Episode` of B tasks.
-            seed: stateless seed of what the method draws, int32 [2].
+            seed: stateless seed of the method's random numbers, int32 [2].
             training: False in validation.
 
         Returns:
@@ -74,12 +83,12 @@ class EpisodicLearner(keras.Model, abc.ABC):
     def predictors(
         self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
     ) -> Sequence[Predictor]:
-        """Functions that answer queries before learning from the support sets and after each step.
+        """Functions that predict queries before learning from support sets and after each step.
 
         Args:
             support: pair (x [B, n, ...], y [B, n, ...]).
             num_inner_steps: S.
-            seed: stateless seed of what the method draws, int32 [2].
+            seed: stateless seed of the method's random numbers, int32 [2].
 
         Returns:
             S + 1 functions (x [B, m, ...], statistics `SetStatistics` or None) -> predictions
@@ -142,7 +151,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
             raise ValueError(
                 "`loss` must be a Keras loss, its name, or a function. Received: loss=None."
             )
-        self.task_loss = keras.losses.get(loss)
+        self.task_loss = cast(TaskLoss, keras.losses.get(loss))
         jit_compile = jit_compile and self.compiles_with_xla
         super().compile(
             optimizer=optimizer,
@@ -184,15 +193,17 @@ class EpisodicLearner(keras.Model, abc.ABC):
         episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.TRAIN_MASKS, iteration)
         result, gradients = self.meta_gradients(episode, seed)
-        # A stream reads the number of its first batch late, but must do so before it changes.
+        # The stream reads the number of its first batch when the first episode is requested. This
+        # must happen before the optimizer increases that number.
         with tf.control_dependencies([episode.support_x]):
             self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
         return self._metrics_of(result, episode)
 
     def make_train_function(self, force: bool = False) -> None:
-        """Compiles the meta-step; with `steps_per_execution` above 1, a loop as ONE program.
+        """Compiles the meta-step, or a loop of several of them as one program.
 
-        The loop includes sampling, which removes most of the overhead of small networks.
+        The loop is used if `steps_per_execution` is above 1. It includes sampling, which removes
+        most of the overhead of small networks.
         """
         loops = self._streams.samples_in_graph("train") and self.steps_per_execution > 1
         if not loops or self.run_eagerly or (self.train_function and not force):
@@ -219,7 +230,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return self._metrics_of(self.meta_loss(episode, seed, training=False), episode)
 
     def _episode(
-        self, data: Any, role: str, purpose: seeds.Purpose, number: int | tf.Tensor
+        self, data: Any, role: Role, purpose: seeds.Purpose, number: int | tf.Tensor
     ) -> Episode:
         return self._streams.episode(data, role, seeds.stateless_seed(self.seed, purpose, number))
 
@@ -297,7 +308,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         """
         return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
 
-    def _stream(self, x: Any, role: str, batch_size: int | None, steps: int | None) -> Any:
+    def _stream(self, x: Any, role: Role, batch_size: int | None, steps: int | None) -> Any:
         stream, changed = self._streams.open(
             x, role, batch_size, steps, self.seed, lambda: int(batch_counter(self.optimizer))
         )
