@@ -44,7 +44,7 @@ def build(
     schedule = keras.optimizers.schedules.ExponentialDecay(
         settings.meta_learning_rate, LOWERED_EVERY, decay, staircase=True
     )
-    optimizer = keras.optimizers.Adam(schedule, epsilon=1e-8)
+    optimizer = keras.optimizers.Adam(schedule, epsilon=1e-8)  # pyright: ignore[reportArgumentType]
     compile_learner(learner, settings, optimizer)
     return learner
 

@@ -42,7 +42,7 @@ def ranking_values(positives: tf.Tensor, negatives: tf.Tensor, weight: float = 1
         Tensor [..., P, M+1]: contributions of positive i with 0 to M negatives before it.
     """
     num_positives, num_negatives = _size(positives, -1), _size(negatives, -1)
-    differences = positives[..., :, None] - negatives[..., None, :]  # [..., P, M]
+    differences = tf.expand_dims(positives, -1) - tf.expand_dims(negatives, -2)  # [..., P, M]
     total = tf.reduce_sum(differences, -1, keepdims=True)
     before = tf.cumsum(differences, -1)
     before = tf.concat([tf.zeros_like(total), before], -1)  # [..., P, M+1]
@@ -67,10 +67,10 @@ def best_ranking(values: tf.Tensor) -> tf.Tensor:
     """
     size = _size(values, -1)
     reachable = tf.range(size)[None, :] <= tf.range(size)[:, None]  # [m, m']
-    best = values[..., 0, :]
-    for i in range(1, _size(values, -2)):
-        earlier = tf.where(reachable, best[..., None, :], best.dtype.min)  # [..., m, m']
-        best = values[..., i, :] + tf.reduce_max(earlier, -1)
+    best, *others = tf.unstack(values, axis=-2)
+    for value in others:
+        earlier = tf.where(reachable, tf.expand_dims(best, -2), best.dtype.min)  # [..., m, m']
+        best = value + tf.reduce_max(earlier, -1)
     return tf.reduce_max(best, -1)
 
 
@@ -87,7 +87,8 @@ def hinge(positives: tf.Tensor, negatives: tf.Tensor) -> tf.Tensor:
         Tensor [...], at least 0.
     """
     values = ranking_values(positives, negatives)
-    correct = tf.reduce_sum(values[..., 0], -1)  # no negative before any positive: precision 1
+    # No negative before any positive: the average precision is 1.
+    correct = tf.reduce_sum(tf.unstack(values, axis=-1)[0], -1)
     return best_ranking(values) - correct
 
 

@@ -66,8 +66,11 @@ def classification_loss(
 
 def _classifier(num_classes: int, depth: int, seed: int, dtype: str) -> keras.layers.Dense:
     """A built layer, features [.., depth] -> logits [.., num_classes]."""
-    kernel = keras.initializers.GlorotUniform(seed=seed)
-    layer = keras.layers.Dense(num_classes, kernel_initializer=kernel, dtype=dtype)
+    layer = keras.layers.Dense(
+        num_classes,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),  # pyright: ignore[reportArgumentType]
+        dtype=dtype,
+    )
     layer.build((None, depth))
     return layer
 
@@ -92,7 +95,9 @@ class FineTune(MetaLearner):
         """
         super().__init__(model, *args, **kwargs)
         self.classes = tuple(sorted(int(c) for c in classes))
-        depth, dtype = model.layers[-1].input.shape[-1], model.outputs[0].dtype
+        features = model.layers[-2].output
+        depth = features.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]
+        dtype = model.outputs[0].dtype
         self.classifier = _classifier(len(self.classes), depth, self.seed, dtype)
 
     @property
@@ -161,7 +166,7 @@ class NearestNeighbour(MetricLearner):
 
     def compare(self, support: tf.Tensor, labels: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
         """The largest cosine with a support image of each class, see `MetricLearner.compare`."""
-        cosines = cosine_similarity(query, support)[..., None]  # [B, m, n, 1]
+        cosines = tf.expand_dims(cosine_similarity(query, support), -1)  # [B, m, n, 1]
         return tf.reduce_max(tf.where(labels[:, None] > 0, cosines, -1.0), 2)
 
     def get_config(self) -> dict[str, Any]:

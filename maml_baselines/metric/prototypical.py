@@ -27,7 +27,7 @@ def prototypes(support: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         Tensor [B, N, D].
     """
     sums = tf.einsum("bnc,bnd->bcd", labels, support)
-    return sums / tf.reduce_sum(labels, 1)[..., None]
+    return sums / tf.expand_dims(tf.reduce_sum(labels, 1), -1)
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
