@@ -1,6 +1,6 @@
-"""Converts a Keras model and meta-trains it on a folder of pictures, a folder for each class.
+"""Converts a Keras model and meta-trains it on images, which are in one folder per class.
 
-python examples/convert_and_meta_train.py [FOLDER]      without one, pictures are drawn
+python examples/convert_and_meta_train.py [FOLDER]      without FOLDER, images are drawn
 """
 
 import sys
@@ -15,14 +15,14 @@ from data_prep import ensure_folder, load_packed
 from mtnet_tf import FewShotCrossentropy, ImageClasses, MetaLearner, to_mtnet
 
 
-def draw_pictures(folder, rng, num_classes=24, num_pictures=8):
-    """Twenty-four classes of stripes: each its own direction, width and colour."""
+def draw_images(folder, rng, num_classes=24, num_images=8):
+    """Draws 24 classes of stripes, which differ in direction, width and colour."""
     y, x = np.mgrid[:48, :48]
     for number in range(num_classes):
         (Path(folder) / f"stripes{number:02d}").mkdir(parents=True)
         angle, width = rng.uniform(0, np.pi), rng.uniform(0.3, 1.0)
         colour = rng.uniform(60, 255, 3)
-        for i in range(num_pictures):
+        for i in range(num_images):
             phase = rng.uniform(0, 6)
             waves = np.sin(width * (x * np.cos(angle) + y * np.sin(angle)) + phase)
             noise = rng.uniform(0, 40, (48, 48, 3))
@@ -33,11 +33,11 @@ def draw_pictures(folder, rng, num_classes=24, num_pictures=8):
 
 
 def main(folder=None, num_iterations=150, side=20):
-    """Trains on the training classes, evaluates on classes never seen."""
+    """Trains on the training classes and evaluates on new ones."""
     with tempfile.TemporaryDirectory() as scratch:
         if folder is None:
-            folder = f"{scratch}/pictures"
-            draw_pictures(folder, np.random.default_rng(0))
+            folder = f"{scratch}/images"
+            draw_images(folder, np.random.default_rng(0))
         packed = ensure_folder(folder, side, grey=False, packed_dir=f"{scratch}/packed")
         splits = [load_packed(packed / split) for split in ("train", "test")]
         options = {"num_ways": 3, "num_shots": 1, "num_queries": 3}

@@ -1,4 +1,4 @@
-"""The layers of this package in an ordinary Keras model, trained in the ordinary way."""
+"""The layers of this package in an ordinary Keras model, trained with `fit`."""
 
 import sys
 
@@ -9,12 +9,12 @@ from mtnet_tf import TWDense
 
 
 def main():
-    """Fits a sine with `keras.Model.fit`: outside of a meta-step nothing is special."""
+    """Fits a sine. Without meta-learning, the layers behave like dense layers."""
     model = keras.Sequential(
         [
             keras.Input((1,)),
-            TWDense(40, activation="relu"),
-            keras.layers.Dense(40, activation="relu"),  # cells and stock layers mix
+            TWDense(40, "relu"),
+            keras.layers.Dense(40, "relu"),  # TW and stock layers can be mixed
             TWDense(1),
         ]
     )

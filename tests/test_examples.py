@@ -1,4 +1,4 @@
-"""The examples run as their readers run them, and stay short."""
+"""The examples run as a reader runs them, and stay short."""
 
 import pytest
 
@@ -9,12 +9,14 @@ SHORT = {
     "layers_in_a_keras_model": "main()",
     "sinusoid_adaptation": "main(sys.argv[1], num_iterations=100)",
     "convert_and_meta_train": "main(num_iterations=5)",
+    "add_a_method": "main(num_iterations=100)",
     "serve_saved_model": "main(num_iterations=100)",
 }
 SAYS = {
     "layers_in_a_keras_model": "sequential/tw_dense/transform: (40, 40)",
     "sinusoid_adaptation": "After 10 inner steps: mean squared error",
     "convert_and_meta_train": "Accuracy on new classes after one step:",
+    "add_a_method": "sign descent: error",
     "serve_saved_model": "Task 1: mean squared error",
 }
 

@@ -9,7 +9,7 @@ give the unit of its weight eta = 1e-6. The damping is our choice.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
@@ -41,7 +41,7 @@ def output_factor(predictions: tf.Tensor, is_class: bool) -> tf.Tensor:
         Tensor [n, U, U]; each column is one direction.
     """
     if not is_class:
-        size, batch = predictions.shape[-1], tf.shape(predictions)[:1]
+        size, batch = cast(int, predictions.shape[-1]), tf.shape(predictions)[:1]
         return tf.eye(size, batch_shape=batch, dtype=predictions.dtype)
     p = tf.nn.softmax(predictions)
     root = tf.sqrt(p)
@@ -86,7 +86,7 @@ def curvature_factors(
             tf.reduce_sum(factor[:, :, c] * predictions) for c in range(predictions.shape[-1])
         ]
     outputs = [cell.outputs for cell in cells]
-    found = [tape.gradient(d, outputs) for d in directions]
+    found: list[list[tf.Tensor]] = [tape.gradient(d, outputs) for d in directions]
     pairs = []
     for i, cell in enumerate(cells):
         ones = tf.ones_like(cell.rows[..., :1])
@@ -109,12 +109,12 @@ def log_determinant(
     Returns:
         Tensor [B].
     """
-    total = 0.0
+    terms = []
     for inputs, outputs in pairs:
-        sizes = inputs.shape[-1], outputs.shape[-1]
+        sizes = cast(int, inputs.shape[-1]), cast(int, outputs.shape[-1])
         logs = [_logdet(root, damping) for root in (inputs, outputs)]
-        total += sizes[1] * logs[0] + sizes[0] * logs[1]
-    return total
+        terms.append(sizes[1] * logs[0] + sizes[0] * logs[1])
+    return sum(terms[1:], terms[0])
 
 
 def _logdet(root: tf.Tensor, damping: float) -> tf.Tensor:
@@ -125,12 +125,15 @@ def _logdet(root: tf.Tensor, damping: float) -> tf.Tensor:
     eigenvalues.
     """
     dtype, root = root.dtype, tf.cast(root, tf.float64)
-    rows, size = root.shape[-2:]
-    is_wide = rows is not None and rows < size
-    gram = tf.matmul(root, root, transpose_a=not is_wide, transpose_b=is_wide)
-    damped = gram + damping * tf.eye(gram.shape[-1], dtype=gram.dtype)
+    rows, size = cast(tuple[int | None, int], tuple(root.shape[-2:]))
+    if rows is not None and rows < size:
+        gram = tf.matmul(root, root, transpose_b=True)  # [B, r, r]
+        missing = (size - rows) * math.log(damping)
+    else:
+        gram = tf.matmul(root, root, transpose_a=True)  # [B, D, D]
+        missing = 0.0
+    damped = gram + damping * tf.eye(cast(int, gram.shape[-1]), dtype=gram.dtype)
     diagonal = tf.linalg.diag_part(tf.linalg.cholesky(damped))
-    missing = (size - rows) * math.log(damping) if is_wide else 0.0
     return tf.cast(2.0 * tf.reduce_sum(tf.math.log(diagonal), -1) + missing, dtype)
 
 
@@ -178,7 +181,7 @@ class LLAMA(MetaLearner):
             episode.query_y.dtype.is_integer,
         )
         term = tf.reduce_mean(log_determinant(pairs, self.damping))
-        return result._replace(value=result.value + self.eta * term)
+        return result.with_value(result.value + self.eta * term)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__`."""

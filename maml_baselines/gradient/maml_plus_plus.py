@@ -7,6 +7,7 @@ Deviations: normalisation has one offset for all inner steps (section 4: one per
 predicts (the paper's numbers: an ensemble of the checkpoints of the best epochs).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -20,7 +21,7 @@ from mtnet_tf.experiments import (
     query_loss_unit,
     support_loss_unit,
 )
-from mtnet_tf.meta import InnerTrajectory, MetaLoss, query_loss
+from mtnet_tf.meta import InnerOptions, InnerTrajectory, Masks, MetaLoss, query_loss
 from mtnet_tf.tasks import Episode, TaskDistribution
 
 # Fractions of all iterations. The paper uses the multi-step loss for 15 of 150 epochs and
@@ -60,7 +61,7 @@ class PerStepRates(UpdateRule):
         self.num_inner_steps = num_inner_steps
         self.loss_unit = loss_unit
 
-    def build(self, input_shape: list[tuple[int, ...]]) -> None:
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates the rates, [S] for each task weight."""
         constant = keras.initializers.Constant(self.initial_rate)
         self.rates = [
@@ -139,9 +140,11 @@ class MAMLPlusPlus(MetaLearner):
         self.multi_step_iterations = multi_step_iterations
         self.first_order_iterations = first_order_iterations
 
-    def inner_options(self, training: bool = False) -> dict[str, Any]:
+    def inner_options(
+        self, num_inner_steps: int, masks: Masks | None, *, training: bool = False
+    ) -> InnerOptions:
         """Those of `MetaLearner`; first order in the first iterations of training."""
-        options = super().inner_options(training)
+        options = super().inner_options(num_inner_steps, masks, training=training)
         if not training or self.first_order or not self.first_order_iterations:
             return options
         early = tf.convert_to_tensor(self.optimizer.iterations) < self.first_order_iterations
@@ -159,11 +162,11 @@ class MAMLPlusPlus(MetaLearner):
             self._loss_after(s, result.trajectory, episode) for s in range(1, self.num_inner_steps)
         ]
         losses.append(result.value)
-        return result._replace(value=tf.reduce_sum(importance * tf.stack(losses)))
+        return result.with_value(tf.reduce_sum(importance * tf.stack(losses)))
 
     def _loss_after(self, step: int, trajectory: InnerTrajectory, episode: Episode) -> tf.Tensor:
         """The query loss after an inner step, scalar."""
-        early = trajectory._replace(weights=trajectory.weights[: step + 1])
+        early = trajectory.until(step)
         return query_loss(self.model, self.task_weights, self.task_loss, episode, early).value
 
     def get_config(self) -> dict[str, Any]:

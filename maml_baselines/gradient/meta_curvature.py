@@ -55,7 +55,7 @@ class MetaCurvatureRule(UpdateRule):
         super().__init__(**kwargs)
         self.step_size = step_size
 
-    def build(self, input_shape: list[tuple[int, ...]]) -> None:
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates a square matrix for each axis of each task weight."""
         self.matrices = [
             [self._add_matrix(f"m_{i}_{axis}", n, len(shape)) for axis, n in enumerate(sizes)]
@@ -91,9 +91,7 @@ def _transform(gradient: tf.Tensor, matrices: list[keras.Variable]) -> tf.Tensor
         return gradient * tf.convert_to_tensor(matrices[0].value)
     x = tf.reshape(gradient, [-1, *(m.shape[0] for m in matrices)])
     for axis, matrix in enumerate(matrices, start=1):
-        x = tf.tensordot(
-            x, tf.convert_to_tensor(matrix.value), [[axis], [1]]
-        )  # axis is now last
+        x = tf.tensordot(x, tf.convert_to_tensor(matrix.value), [[axis], [1]])  # axis is now last
         order = [*range(axis), len(matrices), *range(axis, len(matrices))]
         x = tf.transpose(x, order)
     return tf.reshape(x, tf.shape(gradient))

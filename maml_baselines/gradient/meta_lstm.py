@@ -10,7 +10,8 @@ images). The paper has no results for Omniglot.
 """
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
@@ -92,16 +93,16 @@ class LSTMRule(UpdateRule):
         small = [keras.initializers.RandomUniform(-0.01, 0.01, seed=seed + i) for i in range(5)]
         self.reader = keras.layers.LSTMCell(
             hidden_units,
-            kernel_initializer=small[0],
-            recurrent_initializer=small[1],
-            bias_initializer=small[4],
+            kernel_initializer=small[0],  # pyright: ignore[reportArgumentType]
+            recurrent_initializer=small[1],  # pyright: ignore[reportArgumentType]
+            bias_initializer=small[4],  # pyright: ignore[reportArgumentType]
             unit_forget_bias=False,
             seed=seed,  # the cell has no dropout, but it saves the seed as a variable
             dtype=self.dtype_policy,
         )
         self._gate_initializers = small[2:4]
 
-    def build(self, input_shape: list[tuple[int, ...]]) -> None:
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates the parameters; their number does not depend on the task weights."""
         self.reader.build((None, 4))
         gates = zip(("forget", "input"), (FORGET_BIAS, INPUT_BIAS), strict=True)
@@ -169,12 +170,17 @@ class LSTMRule(UpdateRule):
 
 def _join(tensors: list[tf.Tensor]) -> tf.Tensor:
     """Concatenates tensors [B, ...] to one tensor [B, P]."""
-    return tf.concat([tf.reshape(t, [tf.shape(t)[0], math.prod(t.shape[1:])]) for t in tensors], 1)
+    return tf.concat([tf.reshape(t, [tf.shape(t)[0], _num_entries(t)]) for t in tensors], 1)
+
+
+def _num_entries(tensor: tf.Tensor) -> int:
+    """The number of entries for each task of a tensor [B, ...]."""
+    return math.prod(cast(tuple[int, ...], tensor.shape[1:]))
 
 
 def _split(flat: tf.Tensor, like: list[tf.Tensor]) -> list[tf.Tensor]:
     """The inverse of `_join`, for tensors of the shapes of `like`."""
-    parts = tf.split(flat, [math.prod(t.shape[1:]) for t in like], 1)
+    parts = tf.split(flat, [_num_entries(t) for t in like], 1)
     return [tf.reshape(part, tf.shape(t)) for part, t in zip(parts, like, strict=True)]
 
 

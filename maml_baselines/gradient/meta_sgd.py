@@ -6,6 +6,7 @@ Deviations: one query image per class on Omniglot (the paper: 15). The paper doe
 of its step sizes; here it is that of the mean loss.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -42,7 +43,7 @@ class MetaSGDRule(UpdateRule):
         self.initial_rate = initial_rate
         self.loss_unit = loss_unit
 
-    def build(self, input_shape: list[tuple[int, ...]]) -> None:
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates a rate for each entry of each task weight."""
         constant = keras.initializers.Constant(self.initial_rate)
         self.rates = [

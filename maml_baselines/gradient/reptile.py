@@ -6,15 +6,22 @@ Deviations: inner steps are gradient descent (the authors: Adam without momentum
 minibatches have the size of a support set.
 """
 
-import functools
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf import MetaLearner, seeds
 from mtnet_tf.experiments import Settings, build_learner
-from mtnet_tf.meta import MetaLoss, count_tasks, query_loss
+from mtnet_tf.meta import (
+    InnerTrajectory,
+    MetaLoss,
+    adapt,
+    count_tasks,
+    initial_fast_weights,
+    query_loss,
+    set_losses,
+)
 from mtnet_tf.tasks import Episode, TaskDistribution
 
 
@@ -56,14 +63,29 @@ class Reptile(MetaLearner):
         """
         if not training:
             return super().meta_loss(episode, seed, training=False)
-        masks = self.masks(count_tasks(episode.support_x), seed)
-        options = {"num_inner_steps": self.num_inner_steps, "masks": masks, "training": True}
-        support = functools.partial(minibatch, episode, seed)
-        trajectory = self.adapt_weights(support, **options)
+        trajectory = self.adapt_to_minibatches(episode, seed)
         losses = tf.stack(trajectory.support_losses)  # [S, B]
-        value = self.step_size * tf.reduce_sum(tf.reduce_mean(losses, 1))
+        value = cast(float, self.step_size) * tf.reduce_sum(tf.reduce_mean(losses, 1))
         args = self.model, self.task_weights, self.task_loss, episode, trajectory
-        return query_loss(*args)._replace(value=value)
+        return query_loss(*args).with_value(value)
+
+    def adapt_to_minibatches(self, episode: Episode, seed: tf.Tensor) -> InnerTrajectory:
+        """Runs the inner loop, in which each step uses another minibatch of both sets.
+
+        Args:
+            episode: of B tasks.
+            seed: stateless seed of the masks and of the order, int32 [2].
+        """
+        task_weights, num_tasks = self.task_weights, count_tasks(episode.support_x)
+
+        def losses(weights: list[tf.Tensor], step: int) -> tf.Tensor:
+            x, y = minibatch(episode, seed, step)
+            return set_losses(self.model, task_weights, self.task_loss, weights, x, y)[0]
+
+        initial = initial_fast_weights([w.variable for w in task_weights], num_tasks)
+        masks = self.masks(num_tasks, seed)
+        options = self.inner_options(self.num_inner_steps, masks, training=True)
+        return adapt(losses, initial, **options)
 
 
 def minibatch(episode: Episode, seed: tf.Tensor, step: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -77,9 +99,9 @@ def minibatch(episode: Episode, seed: tf.Tensor, step: int) -> tuple[tf.Tensor, 
     Returns:
         Pair (x [B, n, ...], y [B, n, ...]).
     """
-    size = episode.support_x.shape[1]
+    size = cast(int, episode.support_x.shape[1])
     halves = (episode.support_x, episode.query_x), (episode.support_y, episode.query_y)
-    total = size + episode.query_x.shape[1]
+    total = size + cast(int, episode.query_x.shape[1])
     numbers = tf.random.stateless_uniform(
         [total],
         seed,

@@ -103,10 +103,11 @@ def build_learner(settings, tasks, *, model=None, kind=MetaLearner, optimizer=No
     Returns:
       `MetaLearner`.
     """
+    if options.get("update_rule") is None:
+        options["step_size"] = settings.step_size
     learner = kind(
         model or build_network(settings, tasks),
-        settings.step_size,
-        settings.num_inner_steps,
+        num_inner_steps=settings.num_inner_steps,
         first_order=settings.first_order,
         redraw_masks=settings.redraw_masks,
         seed=settings.seed,

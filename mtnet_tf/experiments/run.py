@@ -99,8 +99,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     checkpoint = run.find(settings.checkpoint_iteration)
     learner = load_learner(checkpoint)
     iteration = int(learner.optimizer.iterations)
-    _check_step_size_used(learner, settings, run)
-    learner.step_size = settings.step_size
+    _use_step_size(learner, settings, run)
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
     tasks = data.tasks(split)
@@ -143,15 +142,23 @@ def _check_planned_length(learner, settings, run):
         )
 
 
-def _check_step_size_used(learner, settings, run):
-    """Raises ValueError for a step size that would have no effect."""
+def _use_step_size(learner, settings, run):
+    """Sets the step size of this evaluation.
+
+    Raises:
+        ValueError: if it differs from training and the method has no step size to change.
+    """
     asked, trained = settings.step_size, run.settings().step_size
-    if asked != trained and not learner.has_step_size:
+    if asked == trained:
+        return
+    try:
+        learner.step_size = asked
+    except ValueError as error:
         raise ValueError(
             f"`step_size` must be {trained:g}, as in training, with `method={settings.method}`: "
             "the sizes of its inner steps, if it takes any, do not depend on this value. "
             f"Received: step_size={asked:g}. Leave it out."
-        )
+        ) from error
 
 
 def _active(report):

@@ -118,8 +118,6 @@ def train(
     if start >= num_iterations:
         return
     recorder = Recorder(run, title, summaries)
-    # Whatever the learner had compiled may hold settings that have changed since.
-    learner.train_function = learner.test_function = None
     try:
         for num_epochs, steps in segments(start, num_iterations, validation_interval):
             _set_steps_per_execution(learner, steps, max_steps_per_execution)
@@ -142,11 +140,10 @@ def train(
 
 
 def _set_steps_per_execution(learner, steps, maximum):
-    # An execution can't stop half-way, so an epoch is a whole number of them.
+    # An execution cannot stop half-way, so an epoch is a whole number of them.
     wanted = max(d for d in range(1, min(steps, maximum) + 1) if steps % d == 0)
     if learner.steps_per_execution != wanted:
         learner.steps_per_execution = wanted
-        learner.train_function = learner.test_function = None
 
 
 def default_interval(num_iterations):

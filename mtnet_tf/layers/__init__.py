@@ -25,6 +25,7 @@ __all__ = [
     "ExactGroupNormalization",
     "ExactLayerNormalization",
     "ExactNormalization",
+    "FastWeightScope",
     "MaskLogits",
     "SetStatistics",
     "TWConv1D",
@@ -34,7 +35,6 @@ __all__ = [
     "TWLayer",
     "TaskBatchNormalization",
     "TaskWeight",
-    "FastWeightScope",
     "find_layer",
     "find_task_weights",
 ]
