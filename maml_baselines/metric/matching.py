@@ -2,8 +2,9 @@
 
 `p(y | x) = sum_i a(x, x_i) y_i` with `a(x, x_i) = softmax over i of cosine(f(x), g(x_i))`.
 
-Deviations: training uses as many shots as evaluation, no dropout and no clipping of the LSTM's
-gradients (the MiniImagenet recipe is that of Ravi & Larochelle's code, which has all three).
+Deviations: the MiniImagenet recipe is that of Ravi & Larochelle's code, but training uses as many
+shots as evaluation (their code: five shots for one-shot evaluation), and there is no dropout and no
+clipping of the LSTM's gradients.
 """
 
 from typing import Any
