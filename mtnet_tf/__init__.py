@@ -21,7 +21,7 @@ from mtnet_tf.layers import (
     TWLayer,
 )
 from mtnet_tf.learners import EpisodicLearner, MetaLearner
-from mtnet_tf.meta import FewShotCrossentropy, UpdateRule, adapt
+from mtnet_tf.meta import FewShotCrossentropy, GradientDescent, UpdateRule, adapt
 from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
 from mtnet_tf.pictures import FewShotClassifier
 from mtnet_tf.tasks import Episode, ImageClasses, Polynomials, Sinusoids, TaskDistribution
@@ -36,6 +36,7 @@ __all__ = [
     "ExactLayerNormalization",
     "FewShotClassifier",
     "FewShotCrossentropy",
+    "GradientDescent",
     "ImageClasses",
     "MaskLogits",
     "MetaLearner",

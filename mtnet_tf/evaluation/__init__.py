@@ -1,14 +1,17 @@
 """Scores over distinct episodes, their confidence intervals, and calibration.
 
-May import: `meta`, `tasks`, `layers`, `seeds`.
+May import: `meta`, `tasks`, `layers`, `seeds`, and `data_prep.io`.
 """
 
-from mtnet_tf.evaluation.calibration import calibration, confusion
-from mtnet_tf.evaluation.evaluate import Evaluation, evaluate
-from mtnet_tf.evaluation.intervals import bootstrap_interval, summarize
+from mtnet_tf.evaluation.calibration import Calibration, calibration, confusion
+from mtnet_tf.evaluation.evaluate import Evaluation, Learner, evaluate
+from mtnet_tf.evaluation.intervals import Summary, bootstrap_interval, summarize
 
 __all__ = [
+    "Calibration",
     "Evaluation",
+    "Learner",
+    "Summary",
     "bootstrap_interval",
     "calibration",
     "confusion",

@@ -1,18 +1,19 @@
-"""Whether probabilities mean what they say, and which classes are taken for which."""
+"""Whether predicted probabilities agree with frequencies, and which classes are confused."""
 
-from typing import NamedTuple
+import dataclasses
 
 import numpy as np
 
 
-class Calibration(NamedTuple):
-    """Answers sorted by confidence into bins (Guo et al., 2017, section 2).
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Predictions sorted into bins by confidence (Guo et al., 2017, section 2).
 
     Attributes:
-      edges: [bins + 1], of the confidence.
-      confidence: [bins], mean probability of the answer given; NaN where a bin is empty.
-      accuracy: [bins], fraction of right answers; NaN where a bin is empty.
-      count: [bins].
+        edges: [bins + 1], edges of the bins.
+        confidence: [bins], mean probability of the predicted class; NaN if a bin is empty.
+        accuracy: [bins], fraction of correct predictions; NaN if a bin is empty.
+        count: [bins], number of predictions.
     """
 
     edges: np.ndarray
@@ -21,55 +22,63 @@ class Calibration(NamedTuple):
     count: np.ndarray
 
     @property
-    def error(self):
-        """Expected calibration error: mean of |accuracy - confidence| over answers."""
+    def error(self) -> float:
+        """Expected calibration error: mean of `|accuracy - confidence|` over predictions."""
         filled = self.count > 0
         gap = np.abs(self.accuracy - self.confidence)[filled]
         return float(np.average(gap, weights=self.count[filled]))
 
 
-def calibration(probabilities, labels, num_bins=10):
-    """Confidence against accuracy.
+def calibration(probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 10) -> Calibration:
+    """Compares confidence and accuracy.
+
+    Example:
+    >>> import numpy as np
+    >>> p = np.array([[0.75, 0.25]] * 4)  # right three times of four
+    >>> calibration(p, np.array([0, 0, 0, 1])).error
+    0.0
 
     Args:
-      probabilities: [..., N].
-      labels: [...], ints.
-      num_bins: bins of equal width.
+        probabilities: [..., N].
+        labels: [...], ints.
+        num_bins: number of bins of equal width.
 
     Returns:
-      `Calibration`.
+        `Calibration`.
     """
     confidence = probabilities.max(-1).ravel().astype(float)
-    right = (probabilities.argmax(-1) == labels).ravel()
+    is_correct = (probabilities.argmax(-1) == labels).ravel()
     edges = np.linspace(0, 1, num_bins + 1)
     bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, num_bins - 1)
     count = np.bincount(bins, minlength=num_bins)
     with np.errstate(invalid="ignore"):
-        means = [np.bincount(bins, w, num_bins) / count for w in (confidence, right)]
-    return Calibration(edges, *means, count)
+        mean_confidence, accuracy = (
+            np.bincount(bins, values, num_bins) / count for values in (confidence, is_correct)
+        )
+    return Calibration(edges, mean_confidence, accuracy, count)
 
 
-def confusion(probabilities, labels, classes, num_classes):
-    """How often class i was taken for class j where an episode held both.
+def confusion(
+    probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """How often class i was predicted as class j in the episodes that contain both.
 
     Args:
-      probabilities: [E, m, N].
-      labels: [E, m], ints.
-      classes: [E, N], which class (or group of classes) each label stands for.
-      num_classes: C, classes are numbered from 0.
+        probabilities: [E, m, N].
+        labels: [E, m], ints.
+        classes: [E, N], the class (or group of classes) that each label stands for.
+        num_classes: C, classes are numbered from 0.
 
     Returns:
-      Array [C, C]: row the true class, column the answer; NaN where no episode held both.
+        Array [C, C] of rates; true class by predicted class; NaN if no episode contains both.
     """
     episodes = np.arange(len(labels))[:, None]
     truth = np.take_along_axis(classes, labels, 1)  # [E, m]
-    answer = np.take_along_axis(classes, probabilities.argmax(-1), 1)
-    taken, (queries, present) = (
-        np.zeros((num_classes,) * 2),
-        np.zeros((2, len(labels), num_classes)),
-    )
-    np.add.at(taken, (truth, answer), 1)
+    predicted = np.take_along_axis(classes, probabilities.argmax(-1), 1)  # [E, m]
+    counts = np.zeros((num_classes, num_classes))
+    queries, is_present = np.zeros((2, len(labels), num_classes))
+    np.add.at(counts, (truth, predicted), 1)
     np.add.at(queries, (episodes, truth), 1)
-    present[episodes, classes] = 1
+    is_present[episodes, classes] = 1
     with np.errstate(invalid="ignore"):
-        return taken / (queries.T @ present)
+        return counts / (queries.T @ is_present)

@@ -1,44 +1,77 @@
-"""The evaluator: scores after each inner step, over distinct episodes that depend on a seed only.
+"""The evaluator: scores after each inner step, over distinct episodes.
 
-Two learners evaluated with the same seed, tasks and number of episodes see the same episodes.
+The episodes are determined by the seed, the purpose and the tasks: two learners that are evaluated
+with the same arguments see the same episodes.
 """
 
+import dataclasses
 import hashlib
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from data_prep.io import bar
 from mtnet_tf import seeds
 from mtnet_tf.layers import SetStatistics
-from mtnet_tf.meta import count_tasks, flatten_tasks, probabilities, task_losses
+from mtnet_tf.meta import TaskLoss, count_tasks, flatten_tasks, probabilities, task_losses
+from mtnet_tf.tasks import Episode, TaskDistribution
 
-# Episode e is task e % 20 of draw e // 20, whatever the number of episodes asked for.
+# Episode e is task e % 20 of draw e // 20, for any number of episodes.
 TASKS_PER_DRAW = 20
-# A distribution with so few distinct episodes can't give an honest interval.
+# A distribution that repeats its episodes so often has too few of them for a valid interval.
 MAX_REPEATED_DRAWS = 10
 
+# From query inputs [B, m, ...] and the `SetStatistics` to use, or None, to predictions [B*m, ...].
+Predictor = Callable[..., tf.Tensor]
+Scores = dict[str, tf.Tensor]
 
-class Evaluation(NamedTuple):
-    """Scores of E distinct episodes; S inner steps.
 
-    Query scores come twice: normalised by the statistics of the query set itself (transductive,
-    as in the paper: each prediction depends on the other queries) and by those of the support
-    set (inductive: each query is predicted alone).
+class Learner(Protocol):
+    """What the evaluator needs of a compiled `EpisodicLearner`."""
+
+    task_loss: TaskLoss
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether nothing is compiled."""
+        ...
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether to compile with XLA."""
+        ...
+
+    def predictors(
+        self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
+    ) -> Sequence[Predictor]:
+        """Functions that answer queries before learning and after each of S inner steps."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Scores of E distinct episodes after each of S inner steps.
+
+    There are two kinds of query scores. Transductive scores normalise a query set by its own
+    statistics, as in the paper: each prediction depends on the other queries. Inductive scores
+    normalise it by the statistics of the support set: each query is predicted independently.
 
     Attributes:
-      fingerprints: E hashes, one per episode.
-      support_loss: [E], before adaptation.
-      query_loss: [E, S+1], before adaptation and after each step.
-      inductive_loss: like `query_loss`; None where no layer normalises over a set.
-      support_accuracy, query_accuracy, inductive_accuracy: likewise; None for regression.
-      probabilities: [E, S+1, m, N] of the (transductive) answers; None for regression.
-      labels: [E, m]; None for regression.
-      classes: [E, N], which class of the data set each label stands for; None where unknown.
+        fingerprints: E hashes, one per episode.
+        support_loss: [E], before adaptation, reduced as the learner's loss says.
+        query_loss: [E, S+1], before adaptation and after each step.
+        inductive_loss: [E, S+1]; None if no layer normalises over a set.
+        support_accuracy: [E]; None for regression, as all the following.
+        query_accuracy: [E, S+1].
+        inductive_accuracy: [E, S+1]; None if no layer normalises over a set.
+        probabilities: [E, S+1, m, N], of the transductive predictions.
+        labels: [E, m].
+        classes: [E, N], the class of the data set that each label stands for; None if unknown.
     """
 
-    fingerprints: list
+    fingerprints: list[str]
     support_loss: np.ndarray
     query_loss: np.ndarray
     inductive_loss: np.ndarray | None = None
@@ -50,89 +83,107 @@ class Evaluation(NamedTuple):
     classes: np.ndarray | None = None
 
     @property
-    def metric(self):
-        """What the score is: "accuracy", or "loss" for regression."""
+    def metric(self) -> str:
+        """The name of the score: "accuracy", or "loss" for regression."""
         return "loss" if self.query_accuracy is None else "accuracy"
 
     @property
-    def query(self):
+    def query(self) -> np.ndarray:
         """The query scores, [E, S+1]."""
         return self.query_loss if self.query_accuracy is None else self.query_accuracy
 
     @property
-    def inductive(self):
-        """The inductive query scores, [E, S+1]; None where they are the same as `query`."""
+    def inductive(self) -> np.ndarray | None:
+        """The inductive query scores, [E, S+1]; None if they are the same as `query`."""
         return self.inductive_loss if self.query_accuracy is None else self.inductive_accuracy
 
     @property
-    def support(self):
+    def support(self) -> np.ndarray:
         """The support scores before adaptation, [E]."""
-        return self.support_loss if self.query_accuracy is None else self.support_accuracy
+        return self.support_loss if self.support_accuracy is None else self.support_accuracy
 
 
 def evaluate(
-    learner,
-    tasks,
+    learner: Learner,
+    tasks: TaskDistribution,
     *,
-    num_episodes=600,
-    num_inner_steps=10,
-    seed=0,
-    purpose=seeds.Purpose.EVALUATION_TASKS,
-    verbose=1,
-):
+    num_episodes: int = 600,
+    num_inner_steps: int = 10,
+    seed: int = 0,
+    purpose: seeds.Purpose = seeds.Purpose.EVALUATION_TASKS,
+    verbose: int = 1,
+) -> Evaluation:
     """Adapts a learner to distinct episodes and scores it after each inner step.
 
+    Example:
+    >>> from mtnet_tf import MetaLearner, Sinusoids, regression_network
+    >>> learner = MetaLearner(regression_network(dim_hidden=(4,)), step_size=0.01)
+    >>> learner.compile("adam", "mean_squared_error", jit_compile=False)
+    >>> evaluate(learner, Sinusoids(), num_episodes=20, num_inner_steps=2, verbose=0).query.shape
+    (20, 3)
+
     Args:
-      learner: compiled `EpisodicLearner`.
-      tasks: `TaskDistribution`.
-      num_episodes: E.
-      num_inner_steps: S, steps to go, whatever the learner was trained with.
-      seed: of the episodes and the masks.
-      purpose: `seeds.Purpose` of the episodes; SELECTION_TASKS for what choices are made on, which
-        must not be the test's own episodes where both come from one distribution (regression).
-      verbose: 1 for a progress bar.
+        learner: compiled `EpisodicLearner`.
+        tasks: `TaskDistribution`.
+        num_episodes: E.
+        num_inner_steps: S, number of inner steps. It may differ from training.
+        seed: seed of the episodes and the masks.
+        purpose: `seeds.Purpose` of the episodes. Use SELECTION_TASKS to choose between learners:
+            in regression, test episodes come from the same distribution and must not be reused.
+        verbose: 0 shows nothing; 1 shows a progress bar on a terminal.
 
     Returns:
-      `Evaluation`.
+        `Evaluation`.
 
     Raises:
-      ValueError: if the distribution has too few distinct episodes.
+        ValueError: if the distribution has too few distinct episodes.
     """
     sample = _sample_function(tasks, seed, purpose)
     score = _score_function(learner, num_inner_steps, seed)
-    bar = keras.utils.Progbar(num_episodes, verbose=verbose, unit_name="episode")
-    found, draw, repeated = {}, 0, 0
-    while len(found) < num_episodes:
-        number = tf.constant(draw)
-        episode = sample(number)
-        rows = _rows(episode, score(number, episode))
-        new = {key: row for key, row in rows if key not in found}
-        found |= dict(list(new.items())[: num_episodes - len(found)])
-        draw, repeated = draw + 1, 0 if new else repeated + 1
-        if repeated > MAX_REPEATED_DRAWS:
-            raise ValueError(
-                f"`num_episodes` must not exceed the number of distinct episodes, {len(found)} "
-                f"here. Received: num_episodes={num_episodes}. Ask for fewer, or add classes."
-            )
-        bar.update(len(found))
+    found: dict[str, dict[str, np.ndarray]] = {}
+    draw = repeated = 0
+    with bar(None, "Evaluating", num_episodes, "episode", progress=bool(verbose)) as progress:
+        while len(found) < num_episodes:
+            number = tf.constant(draw)
+            episode = sample(number)
+            rows = _rows(episode, score(number, episode))
+            new = {key: row for key, row in rows if key not in found}
+            found |= dict(list(new.items())[: num_episodes - len(found)])
+            draw, repeated = draw + 1, 0 if new else repeated + 1
+            if repeated > MAX_REPEATED_DRAWS:
+                raise ValueError(
+                    f"`num_episodes` must not exceed the number of distinct episodes, {len(found)} "
+                    f"here. Received: num_episodes={num_episodes}. Use fewer, or add classes."
+                )
+            progress.update(len(found) - progress.n)
+    return _stacked(found)
+
+
+def _stacked(found: dict[str, dict[str, np.ndarray]]) -> Evaluation:
+    """The scores of all episodes, by fingerprint -> `Evaluation`."""
     rows = list(found.values())
-    return Evaluation(list(found), **{name: np.stack([r[name] for r in rows]) for name in rows[0]})
+    scores = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return Evaluation(list(found), **scores)
 
 
-def _sample_function(tasks, seed, purpose):
-    """Number of a draw -> its episodes; apart from scoring, since not all compile with XLA."""
+def _sample_function(
+    tasks: TaskDistribution, seed: int, purpose: seeds.Purpose
+) -> Callable[[tf.Tensor], Episode]:
+    """Number of a draw -> its episodes. Separate from scoring, as not all compile with XLA."""
 
-    def sample(draw):
+    def sample(draw: tf.Tensor) -> Episode:
         draw_seed = seeds.stateless_seed(seed, purpose, draw)
         return tasks.sample(draw_seed, TASKS_PER_DRAW)
 
     return tf.function(sample, autograph=False)
 
 
-def _score_function(learner, num_inner_steps, seed):
-    """(number of a draw, its episodes) -> their scores, task by task; compiled."""
+def _score_function(
+    learner: Learner, num_inner_steps: int, seed: int
+) -> Callable[[tf.Tensor, Episode], Scores]:
+    """(number of a draw, its episodes) -> the scores of each task; compiled."""
 
-    def score(draw, episode):
+    def score(draw: tf.Tensor, episode: Episode) -> Scores:
         mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, draw)
         return score_episode(learner, episode, num_inner_steps, mask_seed)
 
@@ -141,23 +192,25 @@ def _score_function(learner, num_inner_steps, seed):
     return tf.function(score, jit_compile=learner.jit_compile, autograph=False)
 
 
-def score_episode(learner, episode, num_inner_steps, seed):
+def score_episode(
+    learner: Learner, episode: Episode, num_inner_steps: int, seed: tf.Tensor
+) -> Scores:
     """Support scores before adaptation and query scores before it and after each step.
 
     Args:
-      learner: compiled `EpisodicLearner`.
-      episode: `Episode` of B tasks.
-      num_inner_steps: S.
-      seed: stateless seed of what the learner draws, int32 [2].
+        learner: compiled `EpisodicLearner`.
+        episode: `Episode` of B tasks.
+        num_inner_steps: S.
+        seed: stateless seed of what the learner draws, int32 [2].
 
     Returns:
-      Dict from names of `Evaluation` to tensors [B, ...], as far as the task has them.
+        Dict from names of fields of `Evaluation` to tensors [B, ...]; without those that are None.
     """
     support = (episode.support_x, episode.support_y)
     predictors = learner.predictors(support, num_inner_steps, seed)
     before = _scores(learner, predictors[0], *support)
     scores = {f"support_{n}": before[n] for n in ("loss", "accuracy") if n in before}
-    distinct = dict.fromkeys(predictors)  # a method without steps repeats itself
+    distinct = dict.fromkeys(predictors)  # a method without steps repeats one function
     statistics = {p: _statistics_of(p, episode.support_x) for p in distinct}
     normalizes = any(recorded.recorded for recorded in statistics.values())
     found = {
@@ -171,15 +224,17 @@ def score_episode(learner, episode, num_inner_steps, seed):
     return scores
 
 
-def _statistics_of(predictor, x):
-    """What the normalisations find in a set, a `SetStatistics`."""
+def _statistics_of(predictor: Predictor, x: tf.Tensor) -> SetStatistics:
+    """The statistics that the normalisations compute of a set [B, n, ...]."""
     statistics = SetStatistics()
     predictor(x, statistics)
     return statistics
 
 
-def _query_scores(learner, predictor, episode, statistics):
-    """Scores by the query set's own statistics, and by `statistics` unless they are None."""
+def _query_scores(
+    learner: Learner, predictor: Predictor, episode: Episode, statistics: SetStatistics | None
+) -> Scores:
+    """Transductive scores, and inductive ones with `statistics` unless they are None."""
     query = (episode.query_x, episode.query_y)
     found = _scores(learner, predictor, *query)
     scores = {n if n == "probabilities" else f"query_{n}": v for n, v in found.items()}
@@ -189,7 +244,14 @@ def _query_scores(learner, predictor, episode, statistics):
     return scores
 
 
-def _scores(learner, predictor, x, y, statistics=None):
+def _scores(
+    learner: Learner,
+    predictor: Predictor,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    statistics: SetStatistics | None = None,
+) -> Scores:
+    """Loss [B] of a set [B, n, ...]; accuracy [B] and probabilities [B, n, N] of class numbers."""
     num_tasks = count_tasks(x)
     predictions = predictor(x, statistics)
     scores = {"loss": task_losses(learner.task_loss, flatten_tasks(y), predictions, num_tasks)}
@@ -202,18 +264,19 @@ def _scores(learner, predictor, x, y, statistics=None):
     return scores
 
 
-def _rows(episode, scores):
+def _rows(episode: Episode, scores: Scores) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """(fingerprint, scores) of each task of a draw."""
-    scores = {name: value.numpy() for name, value in scores.items()}
+    arrays = {name: value.numpy() for name, value in scores.items()}
     if episode.classes is not None:
-        scores["classes"] = episode.classes.numpy()
-    halves = [part.numpy() for part in episode[:4]]
-    for task, parts in enumerate(zip(*halves, strict=True)):
-        yield fingerprint(parts), {name: value[task] for name, value in scores.items()}
+        arrays["classes"] = episode.classes.numpy()
+    halves = (episode.support_x, episode.support_y, episode.query_x, episode.query_y)
+    sets = [part.numpy() for part in halves]
+    for task, parts in enumerate(zip(*sets, strict=True)):
+        yield fingerprint(parts), {name: value[task] for name, value in arrays.items()}
 
 
-def fingerprint(parts):
-    """A hash of an episode: inputs and targets, support and query, of one task."""
+def fingerprint(parts: Sequence[np.ndarray]) -> str:
+    """A hash of an episode of one task: inputs and targets of support and query set."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{part.shape}{part.dtype}".encode() + part.tobytes())

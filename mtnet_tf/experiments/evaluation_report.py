@@ -1,5 +1,7 @@
 """The files and the table of an evaluation."""
 
+import dataclasses
+
 import numpy as np
 
 from mtnet_tf._files import write_csv, write_json
@@ -100,7 +102,7 @@ def _record(evaluation, settings, split, iteration):
 
 def _statistics(scores):
     low, high = bootstrap_interval(scores)
-    named = {**summarize(scores)._asdict(), "bootstrap95_low": low, "bootstrap95_high": high}
+    named = {**dataclasses.asdict(summarize(scores)), "bootstrap95_low": low, "bootstrap95_high": high}
     return {name: np.asarray(value, float).tolist() for name, value in named.items()}
 
 

@@ -1,24 +1,24 @@
-"""`EpisodicLearner`: a Keras model that is trained on tasks, whatever its method."""
+"""`EpisodicLearner`: a Keras model that is trained on tasks, by any method."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf._keras import batch_counter, loss_tracker
-from mtnet_tf.meta import MetaLoss, flatten_tasks, value_and_gradients
-from mtnet_tf.tasks import Episode, EpisodeStreams
+from mtnet_tf.meta import MetaLoss, TaskLoss, flatten_tasks, value_and_gradients
+from mtnet_tf.tasks import Episode, EpisodeStreams, Role
 
 # From query inputs [B, m, ...] and the statistics to use, or None, to predictions [B*m, ...].
 Predictor = Callable[..., tf.Tensor]
 # What a compiled train or test function contains as constants.
-_COMPILED_IN = {
-    *("steps_per_execution", "num_inner_steps", "step_size", "update_rule", "first_order"),
-    "redraw_masks",
-}
+_COMPILED_IN = (
+    *("steps_per_execution", "num_inner_steps", "step_size"),
+    *("update_rule", "first_order", "redraw_masks"),
+)
 
 
 class EpisodicLearner(keras.Model, abc.ABC):
@@ -30,6 +30,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
     Attributes:
         model: Keras model.
         seed: run seed of tasks, masks and noise.
+        task_loss: the loss given to `compile`.
         num_inner_steps: gradient steps within a task, for methods that take any.
         adapts_weights: whether the method takes gradient steps, which `adapt`, export and
             prediction need.
@@ -38,6 +39,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         compiles_with_xla: whether `compile` may use XLA.
     """
 
+    task_loss: TaskLoss
     adapts_weights = False
     has_planned_length = False
     compiles_with_xla = True
@@ -53,7 +55,10 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute, and drops compiled functions that contain its old value."""
-        super().__setattr__(name, value)
+        if name == "step_size":  # of the update rule; a variable must not become the learner's
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
         if name in _COMPILED_IN:
             self.train_function = self.test_function = None
 
@@ -142,7 +147,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
             raise ValueError(
                 "`loss` must be a Keras loss, its name, or a function. Received: loss=None."
             )
-        self.task_loss = keras.losses.get(loss)
+        self.task_loss = cast(TaskLoss, keras.losses.get(loss))
         jit_compile = jit_compile and self.compiles_with_xla
         super().compile(
             optimizer=optimizer,
@@ -190,9 +195,10 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return self._metrics_of(result, episode)
 
     def make_train_function(self, force: bool = False) -> None:
-        """Compiles the meta-step; with `steps_per_execution` above 1, a loop of several as ONE program.
+        """Compiles the meta-step, or a loop of several of them as one program.
 
-        The loop includes sampling, which removes most of the overhead of small networks.
+        The loop is used if `steps_per_execution` is above 1. It includes sampling, which removes
+        most of the overhead of small networks.
         """
         loops = self._streams.samples_in_graph("train") and self.steps_per_execution > 1
         if not loops or self.run_eagerly or (self.train_function and not force):
@@ -219,7 +225,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return self._metrics_of(self.meta_loss(episode, seed, training=False), episode)
 
     def _episode(
-        self, data: Any, role: str, purpose: seeds.Purpose, number: int | tf.Tensor
+        self, data: Any, role: Role, purpose: seeds.Purpose, number: int | tf.Tensor
     ) -> Episode:
         return self._streams.episode(data, role, seeds.stateless_seed(self.seed, purpose, number))
 
@@ -297,7 +303,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         """
         return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
 
-    def _stream(self, x: Any, role: str, batch_size: int | None, steps: int | None) -> Any:
+    def _stream(self, x: Any, role: Role, batch_size: int | None, steps: int | None) -> Any:
         stream, changed = self._streams.open(
             x, role, batch_size, steps, self.seed, lambda: int(batch_counter(self.optimizer))
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mtnet_tf.adaptation import adapted_model, export
@@ -84,7 +85,7 @@ class MetaLearner(EpisodicLearner):
             ValueError: if the model has nothing to adapt, contains layers whose second derivative
                 is wrong, or a number is not in its range.
         """
-        if isinstance(step_size, float | int) and not step_size > 0:
+        if isinstance(step_size, float | int | np.number) and not step_size > 0:
             raise ValueError(f"`step_size` must be positive. Received: step_size={step_size}.")
         if num_inner_steps < 0:
             raise ValueError(
@@ -103,9 +104,9 @@ class MetaLearner(EpisodicLearner):
         task_weights = find_task_weights(model, self.adapt_layers)
         if not all(w.flattened for w in task_weights):
             check_no_activity_regularizers(model)
-        if isinstance(step_size, Mapping):
-            step_size = _size_per_weight(model, task_weights, step_size)
-        rule = choose_rule(step_size, update_rule)
+        per_layer = isinstance(step_size, Mapping)
+        sizes = _size_per_weight(model, task_weights, step_size) if per_layer else step_size
+        rule = choose_rule(sizes, update_rule)
         shapes = [tuple(w.variable.shape) for w in task_weights]
         if not rule.built or isinstance(rule, GradientDescent):
             rule.build(shapes)
@@ -121,8 +122,11 @@ class MetaLearner(EpisodicLearner):
         return self._gradient_descent().step_size
 
     @step_size.setter
-    def step_size(self, step_size: StepSize | Sequence[StepSize]) -> None:
-        self._gradient_descent().step_size = step_size
+    def step_size(self, step_size: StepSize | Sequence[StepSize] | Mapping[str, float]) -> None:
+        rule = self._gradient_descent()
+        if isinstance(step_size, Mapping):
+            step_size = _size_per_weight(self.model, self.task_weights, step_size)
+        rule.step_size = step_size
 
     def _gradient_descent(self) -> GradientDescent:
         if not isinstance(self.update_rule, GradientDescent):
@@ -294,7 +298,7 @@ class MetaLearner(EpisodicLearner):
             num_ways=num_ways,
         )
 
-    def export(
+    def export(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         filepath: str | Path,
         *,
@@ -353,7 +357,7 @@ class MetaLearner(EpisodicLearner):
     ) -> Self:
         """Creates a learner from `get_config`.
 
-        Version 0.1.0 stored a step size in addition to the rule, which was used without a rule only.
+        Version 0.1.0 stored a step size in addition to the rule, and used it only without a rule.
         """
         rule = keras.saving.deserialize_keras_object(config.get("update_rule"), custom_objects)
         config = {**config, "update_rule": rule}

@@ -4,23 +4,25 @@ This is the only inner loop of the code base. Training, evaluation, prediction a
 gradient-based baseline call `adapt`.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf.meta.update_rules import GradientDescent, StepSize, UpdateRule
 
+ZERO = tf.UnconnectedGradients.ZERO
 # From fast weights [B, ...] and the number of the inner step to support losses [B].
 TaskLosses = Callable[[list[tf.Tensor], int], tf.Tensor]
 # From the number of the inner step to a mask for each task weight, None where it has none.
 Masks = Callable[[int], Sequence[tf.Tensor | None]]
 
 
-@dataclasses.dataclass(frozen=True)
-class InnerTrajectory:
+class InnerTrajectory(NamedTuple):
     """The fast weights and losses of an inner loop of S steps.
+
+    It is a named tuple, which a `tf.function` can return.
 
     Attributes:
         weights: S + 1 lists of fast weights [B, *variable.shape], the initial ones first.
@@ -106,8 +108,11 @@ def adapt(
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             losses = task_losses(weights, step)  # [B]
-        gradients = tape.gradient(losses, weights, unconnected_gradients="zero")
-        gradients = [_constant_if(first_order, g) for g in gradients]
+        gradients = tape.gradient(losses, weights, unconnected_gradients=ZERO)
+        gradients = [
+            _constant_if(first_order, g)  # pyright: ignore[reportArgumentType]
+            for g in gradients
+        ]
         step_masks = masks(step) if masks else [None] * len(weights)
         masked = [g if m is None else m * g for g, m in zip(gradients, step_masks, strict=True)]
         weights, state = rule.update(step, weights, masked, losses, state)
@@ -126,8 +131,8 @@ def choose_rule(
     """
     if (step_size is None) == (update_rule is None):
         raise ValueError(
-            "Exactly one of `step_size` and `update_rule` must be given, because a rule has its own "
-            f"step sizes. Received: step_size={step_size}, update_rule={update_rule}."
+            "Exactly one of `step_size` and `update_rule` must be given, because a rule has its "
+            f"own step sizes. Received: step_size={step_size}, update_rule={update_rule}."
         )
     return GradientDescent(step_size) if update_rule is None else update_rule
 

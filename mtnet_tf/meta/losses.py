@@ -1,6 +1,6 @@
 """Losses of a task: values per example, reduced separately over the examples of each task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import keras
@@ -13,6 +13,8 @@ TaskLoss = keras.losses.Loss | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 @keras.saving.register_keras_serializable(package="mtnet_tf")
 class FewShotCrossentropy(keras.losses.Loss):
     """Softmax cross-entropy in the unit of the authors' code: sum over examples / num_shots.
+
+    `sum_i -log(softmax(logits[i])[labels[i]]) / num_shots`, i over the examples of a task.
 
     On a support set of N classes this is N times the mean. Their `update_lr=0.4` at 5 ways is
     therefore a step size of 2.0 on the mean. The query loss is also divided by `num_shots`,
@@ -30,8 +32,6 @@ class FewShotCrossentropy(keras.losses.Loss):
         self,
         num_shots: int | tf.Tensor,
         name: str = "few_shot_crossentropy",
-        *,
-        reduction: str = "sum",
         dtype: str | keras.DTypePolicy | None = None,
     ) -> None:
         """Creates the loss.
@@ -39,7 +39,6 @@ class FewShotCrossentropy(keras.losses.Loss):
         Args:
             num_shots: K, labelled examples per class; or a tensor [n], the K of each example.
             name: name of the loss.
-            reduction: always "sum", over the examples of a task; an argument because Keras stores it.
             dtype: dtype or policy of the computation.
         """
         super().__init__(name=name, reduction="sum", dtype=dtype)
@@ -52,7 +51,14 @@ class FewShotCrossentropy(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the loss again."""
-        return {**super().get_config(), "num_shots": self.num_shots}
+        config = {**super().get_config(), "num_shots": self.num_shots}
+        del config["reduction"]  # always the sum
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "FewShotCrossentropy":
+        """Creates the loss from `get_config`. Version 0.1.0 also stored the reduction."""
+        return cls(**{name: value for name, value in config.items() if name != "reduction"})
 
 
 class FirstLogits(keras.losses.Loss):
@@ -67,13 +73,16 @@ class FirstLogits(keras.losses.Loss):
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Values per example of the wrapped loss."""
-        return self._examples(y_true, y_pred[..., : self._num_ways])
+        first = y_pred[..., : self._num_ways]  # pyright: ignore[reportArgumentType]
+        return self._examples(y_true, first)
 
 
 def task_losses(
     loss: TaskLoss, labels: tf.Tensor, predictions: tf.Tensor, num_tasks: int | tf.Tensor
 ) -> tf.Tensor:
     """The loss of each task.
+
+    `losses[b] = reduction over i of loss(labels[b, i], predictions[b, i])` (L in eq. 4 and 5).
 
     Args:
         loss: a `keras.losses.Loss`, whose `reduction` ("sum", else the mean) is applied over the

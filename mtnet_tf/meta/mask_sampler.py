@@ -11,7 +11,14 @@ from mtnet_tf.layers import TaskWeight
 class MaskSampler:
     """The masks of a meta-step, aligned with the task weights.
 
-    One draw per `MaskLogits` (eq. 9 to 11): the weights and the bias of a unit share it.
+    For each task and each entry of a `MaskLogits` layer (eq. 9 to 11):
+
+        P(mask = 1) = sigmoid(zeta)
+        soft = sigmoid((zeta + log(u) - log(1 - u)) / temperature), u uniform in (0, 1)
+        mask = 1 if soft >= 0.5 else 0, with the gradient of `soft`
+
+    There is one draw per layer, which the weights and the bias of a unit share. Layers that are
+    created with `hard_mask=False` use `soft` as mask.
     """
 
     def __init__(
@@ -31,7 +38,7 @@ class MaskSampler:
             seed: stateless seed, int32 [2]; not needed for the most probable masks.
             redraw: draws new masks at each inner step, as the authors' code does with weight
                 masks. By default, masks are drawn once per task, as the paper says.
-            most_probable: uses no noise: 1 where zeta >= 0.
+            most_probable: uses no noise; the mask is 1 where zeta >= 0, else 0.
         """
         self._task_weights = task_weights
         self._num_tasks = num_tasks
@@ -47,6 +54,7 @@ class MaskSampler:
         return align_masks(self._task_weights, self._drawn)
 
     def _draw(self, step: int) -> dict[int, tf.Tensor]:
+        """From `id(mask_logits)` to a mask [B, *shape], or [1, *shape] without noise."""
         layers = {id(w.mask_logits): w.mask_logits for w in self._task_weights if w.mask_logits}
         drawn = {}
         for i, (key, layer) in enumerate(layers.items()):
@@ -72,8 +80,11 @@ def align_masks(
     """
     aligned = []
     for variable, mask_logits, _ in task_weights:
-        mask = drawn[id(mask_logits)] if mask_logits else None
-        if mask is not None and len(mask_logits.shape) < len(variable.shape):
+        if not mask_logits:
+            aligned.append(None)
+            continue
+        mask = drawn[id(mask_logits)]
+        if len(mask_logits.shape) < len(variable.shape):
             ones = [1] * (len(variable.shape) - 1)
             mask = tf.reshape(mask, [-1, *ones, mask.shape[-1]])  # one entry per output unit
         aligned.append(mask)

@@ -6,9 +6,8 @@ Data flow of one meta-step, for all tasks at once:
                     -> predictions on the query sets -> loss per task [B] -> mean (eq. 5, 13)
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Required, TypedDict, Unpack
+from typing import NamedTuple, Required, TypedDict, Unpack
 
 import keras
 import tensorflow as tf
@@ -19,6 +18,8 @@ from mtnet_tf.meta.losses import TaskLoss, task_losses
 from mtnet_tf.meta.per_task import predict_per_task
 from mtnet_tf.meta.update_rules import StepSize, UpdateRule
 from mtnet_tf.tasks import Episode
+
+ZERO = tf.UnconnectedGradients.ZERO
 
 
 class InnerOptions(TypedDict, total=False):
@@ -31,9 +32,10 @@ class InnerOptions(TypedDict, total=False):
     first_order: bool | tf.Tensor
 
 
-@dataclasses.dataclass(frozen=True)
-class MetaLoss:
+class MetaLoss(NamedTuple):
     """The result of the forward pass of a meta-step.
+
+    It is a named tuple, which a `tf.function` can return.
 
     Attributes:
         value: scalar, mean over tasks of the query loss after adaptation.
@@ -49,7 +51,7 @@ class MetaLoss:
 
     def with_value(self, value: tf.Tensor) -> "MetaLoss":
         """The same result with another value to minimise."""
-        return dataclasses.replace(self, value=value)
+        return self._replace(value=value)
 
 
 def flatten_tasks(x: tf.Tensor) -> tf.Tensor:
@@ -72,8 +74,8 @@ def predict(
 ) -> tf.Tensor:
     """Predictions of the network of each task.
 
-    All tasks at once, flattened into the batch, if every task weight is in a TW layer. Otherwise one
-    task after the other (`predict_per_task`), with the same numbers.
+    If every task weight is in a TW layer, all tasks are flattened into one batch. Otherwise the
+    model is called for one task after the other (`predict_per_task`), with the same numbers.
 
     Args:
         model: Keras model, [n, ...] -> [n, ...].
@@ -265,5 +267,5 @@ def value_and_gradients(
         value = tf.add_n([result.value, *model.losses])
         scaled = scale(value)
     variables = [v.value for v in meta_parameters]
-    gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
-    return result.with_value(value), gradients
+    gradients = tape.gradient(scaled, variables, unconnected_gradients=ZERO)
+    return result.with_value(value), gradients  # pyright: ignore[reportReturnType]

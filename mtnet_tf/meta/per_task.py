@@ -1,8 +1,9 @@
 """Prediction task by task, for models whose adapted weights are in layers without a task axis.
 
-An LSTM or a user's own layer computes with one value of its weights. `predict_per_task` calls the
-model once per task in `keras.StatelessScope`, which provides the values of that task. This is slower
-than flattening tasks into the batch and gives the same numbers. The inner loop is the same.
+An LSTM, or a layer class of the user, computes with a single value of its weights. Therefore
+`predict_per_task` calls the model once per task, in a `keras.StatelessScope` that replaces the
+variables by the fast weights of that task. This is slower than flattening tasks into the batch and
+gives the same numbers. The inner loop does not change.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ def predict_per_task(
 ) -> tf.Tensor:
     """Predictions of the network of each task, one task after the other.
 
+    `predictions[b] = model(x[b]; weights[0][b], weights[1][b], ...)` for b = 0, ..., B - 1.
+
     Args:
         model: Keras model, [n, ...] -> [n, ...].
         task_weights: the weights that adapt.
@@ -43,7 +46,7 @@ def predict_per_task(
         lent += [g.state for g in generators]
         values += [_task_seeds(g, tf.shape(x)[0]) for g in generators]
     replays = statistics is not None and statistics.replays
-    recorded = statistics.recorded if replays else []
+    recorded = statistics.recorded if statistics is not None and replays else []
     layers: list[keras.layers.Layer] = []
 
     def one_task(
@@ -88,5 +91,6 @@ def _map(function: Callable[..., Any], elements: list[Any]) -> Any:
 def _task_seeds(generator: keras.random.SeedGenerator, num_tasks: tf.Tensor) -> tf.Tensor:
     """A state of a Keras seed generator for each task, [B, 2]; advances the generator."""
     seed = tf.cast(generator.next(), tf.int32)
-    seeds = tf.random.stateless_uniform([num_tasks, 2], seed, None, None, tf.int32)
+    shape = [num_tasks, 2]
+    seeds = tf.random.stateless_uniform(shape, seed, None, None, tf.int32)  # pyright: ignore[reportArgumentType]
     return tf.cast(seeds, generator.state.dtype)

@@ -1,6 +1,7 @@
 """What an inner step does with the gradients: `UpdateRule` and gradient descent."""
 
 import abc
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
-# A step size for all weights: a number, a variable or tensor, or a schedule over the
-# inner steps.
+# A step size for all weights: a number, a variable or tensor, or a schedule over the inner steps.
 StepSize = float | np.number | tf.Variable | tf.Tensor | keras.Variable | Schedule
 
 
@@ -52,6 +52,19 @@ class UpdateRule(keras.layers.Layer, abc.ABC):
         """
 
 
+@dataclasses.dataclass(frozen=True)
+class _StepSizes:
+    """Step sizes in an object that Keras does not search for variables to train.
+
+    Attributes:
+        values: one for all task weights, or one for each.
+        is_shared: whether it is one for all.
+    """
+
+    values: tuple[StepSize, ...]
+    is_shared: bool
+
+
 @keras.saving.register_keras_serializable(package="mtnet_tf")
 class GradientDescent(UpdateRule):
     """`weights - step_size * gradient` (eq. 4 and 8), with a step size that is not learned.
@@ -68,10 +81,10 @@ class GradientDescent(UpdateRule):
         """Creates the rule.
 
         Args:
-            step_size: alpha, at least 0, in units of weight^2 per unit of the support loss. A number;
-                a `tf.Variable` or Keras variable, read at each step; a Keras learning rate schedule,
-                called with the number of the inner step; or a sequence of these, one for each task
-                weight.
+            step_size: alpha, at least 0, in units of weight^2 per unit of the support loss: a
+                number, which is a constant of compiled programs; a `tf.Variable` or Keras variable,
+                read at each step; a Keras learning rate schedule, called with the number of the
+                inner step; or a list of these, one for each task weight.
             **kwargs: Keras' `name`, `dtype`.
 
         Raises:
@@ -81,23 +94,37 @@ class GradientDescent(UpdateRule):
         self.step_size = step_size
         self.built = True
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute. A variable used as step size is read, and Keras does not track it."""
+        if name == "step_size":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @property
     def step_size(self) -> StepSize | list[StepSize]:
-        """Alpha, as given."""
-        return self._step_sizes[0] if self._is_shared else list(self._step_sizes)
+        """Alpha, as given. To change it in a learner, set the learner's `step_size`."""
+        return self._sizes.values[0] if self._sizes.is_shared else list(self._sizes.values)
 
     @step_size.setter
     def step_size(self, step_size: StepSize | Sequence[StepSize]) -> None:
-        self._is_shared = not isinstance(step_size, list | tuple)
-        given = [step_size] if self._is_shared else list(step_size)
-        self._step_sizes = tuple(_checked(size) for size in given)
+        is_shared = not isinstance(step_size, list | tuple)
+        given = [step_size] if is_shared else step_size
+        self._sizes = _StepSizes(tuple(_checked(size) for size in given), is_shared)
+
+    @property
+    def step_size_variables(self) -> list[tf.Variable]:
+        """The variables among the step sizes, which an exported model must contain."""
+        values = [getattr(size, "value", size) for size in self._sizes.values]
+        return [value for value in values if isinstance(value, tf.Variable)]
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Checks that there is one step size, or one for each task weight."""
-        if not self._is_shared and len(self._step_sizes) != len(input_shape):
+        given = len(self._sizes.values)
+        if not self._sizes.is_shared and given != len(input_shape):
             raise ValueError(
-                "`step_size` must be one value, or one for each of the "
-                f"{len(input_shape)} task weights. Received: {len(self._step_sizes)} values."
+                f"`step_size` must be one value, or one for each of the {len(input_shape)} task "
+                f"weights. Received: {given} values."
             )
         self.built = True
 
@@ -110,14 +137,14 @@ class GradientDescent(UpdateRule):
         state: Any,
     ) -> tuple[list[tf.Tensor], Any]:
         """`weights - step_size * gradients`; see `UpdateRule.update`."""
-        sizes = self._step_sizes * len(weights) if self._is_shared else self._step_sizes
+        sizes = self._sizes.values * (len(weights) if self._sizes.is_shared else 1)
         pairs = zip(weights, sizes, gradients, strict=True)
         return [w - _value(size, step, w.dtype) * g for w, size, g in pairs], state
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the rule again; a variable is stored as its present value."""
-        sizes = [_serialized(size) for size in self._step_sizes]
-        return {**super().get_config(), "step_size": sizes[0] if self._is_shared else sizes}
+        sizes = [_serialized(size) for size in self._sizes.values]
+        return {**super().get_config(), "step_size": sizes[0] if self._sizes.is_shared else sizes}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "GradientDescent":
@@ -131,6 +158,7 @@ class GradientDescent(UpdateRule):
 
 
 def _is_variable(size: Any) -> bool:
+    """Whether it is a variable or a tensor."""
     return isinstance(size, tf.Variable | keras.Variable) or tf.is_tensor(size)
 
 
@@ -156,10 +184,12 @@ def _value(size: Any, step: int, dtype: tf.DType) -> Any:
 
 
 def _serialized(size: Any) -> Any:
+    """A step size for JSON: a number, or the configuration of a schedule."""
     if isinstance(size, Schedule):
         return keras.saving.serialize_keras_object(size)
     return float(size.numpy()) if _is_variable(size) else size
 
 
 def _deserialized(size: Any) -> Any:
+    """A step size from `_serialized`."""
     return keras.saving.deserialize_keras_object(size) if isinstance(size, Mapping) else size

@@ -8,13 +8,14 @@ from mtnet_tf.tasks.episode import Episode, TaskDistribution
 from mtnet_tf.tasks.image_classes import ImageClasses
 from mtnet_tf.tasks.regression import Polynomials, Sinusoids
 from mtnet_tf.tasks.sampled_stream import SampledBatches
-from mtnet_tf.tasks.streams import EpisodeStreams
+from mtnet_tf.tasks.streams import EpisodeStreams, Role
 
 __all__ = [
     "Episode",
     "EpisodeStreams",
     "ImageClasses",
     "Polynomials",
+    "Role",
     "SampledBatches",
     "Sinusoids",
     "Split",

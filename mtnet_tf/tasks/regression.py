@@ -11,9 +11,18 @@ TASK_DEFINITIONS = ("original", "paper")
 
 
 class _Regression(TaskDistribution):
-    """K support and Q query points of a random function on an interval."""
+    """K support and Q query points of a random function on an interval.
 
-    def __init__(self, num_shots=10, num_queries=10, task_definition="original"):
+    Attributes:
+        num_inputs: D.
+    """
+
+    num_inputs = 1
+
+    def __init__(
+        self, num_shots: int = 10, num_queries: int = 10, task_definition: str = "original"
+    ) -> None:
+        """Checks and stores the arguments, see `Sinusoids`."""
         if task_definition not in TASK_DEFINITIONS:
             raise ValueError(
                 f"`task_definition` must be one of {TASK_DEFINITIONS}. "
@@ -28,7 +37,8 @@ class _Regression(TaskDistribution):
         self.num_queries = num_queries
         self.task_definition = task_definition
 
-    def _split(self, x, y):
+    def _split(self, x: tf.Tensor, y: tf.Tensor) -> Episode:
+        """Points [B, K+Q, ...] -> `Episode`."""
         k = self.num_shots
         return Episode(x[:, :k], y[:, :k], x[:, k:], y[:, k:])
 
@@ -36,26 +46,38 @@ class _Regression(TaskDistribution):
 class Sinusoids(_Regression):
     """`y = A sin(w x - b)`, x in [-5, 5], A in [0.1, 5], b in [0, pi], w in [0.8, 1.2].
 
-    That is what the authors' code draws; `task_definition="paper"` has `w x + b` (eq. 18).
+    This is what the authors' code draws. With `task_definition="paper"` it is `w x + b` (eq. 18).
+
+    Example:
+    >>> episode = Sinusoids(num_shots=5).sample(tf.constant([0, 1]), num_tasks=2)
+    >>> episode.support_x.shape
+    TensorShape([2, 5, 1])
     """
 
-    def __init__(self, num_shots=10, num_queries=10, task_definition="original", oracle=False):
+    def __init__(
+        self,
+        num_shots: int = 10,
+        num_queries: int = 10,
+        task_definition: str = "original",
+        oracle: bool = False,
+    ) -> None:
         """Creates the distribution.
 
         Args:
-          num_shots: K, support points.
-          num_queries: Q, query points.
-          task_definition: "original" or "paper".
-          oracle: appends the task's identity (A, b) to every input, for the oracle baseline.
+            num_shots: K, support points.
+            num_queries: Q, query points.
+            task_definition: "original" or "paper".
+            oracle: appends the parameters (A, b) of the task to every input, for the oracle
+                baseline.
 
         Raises:
-          ValueError: for an unknown definition or numbers that are not positive.
+            ValueError: for an unknown definition or numbers that are not positive.
         """
         super().__init__(num_shots, num_queries, task_definition)
         self.oracle = oracle
         self.num_inputs = 3 if oracle else 1
 
-    def sample(self, seed, num_tasks):
+    def sample(self, seed: tf.Tensor, num_tasks: int) -> Episode:
         """Draws tasks: inputs [B, K or Q, 1] (3 with `oracle`), targets [B, K or Q, 1]."""
         amplitude_seed, phase_seed, frequency_seed, x_seed = seeds.split(seed, 4)
         amplitude = seeds.uniform([num_tasks, 1, 1], amplitude_seed, 0.1, 5.0)
@@ -71,31 +93,36 @@ class Sinusoids(_Regression):
 
 
 class Polynomials(_Regression):
-    """`y = sum_i c_i x^i` up to `order`, x in [-2, 2], c_i uniform in [-1, 1] over 2^i.
+    """`y = sum_i c_i x^i` for i up to `order`, x in [-2, 2], c_i uniform in [-1, 1] / 2^i.
 
-    The division and the range of x are the authors' code; `task_definition="paper"` leaves the
-    division out (section 6.3, which gives no range).
+    The division by 2^i and the range of x are those of the authors' code. The paper (section 6.3)
+    divides by nothing and gives no range; `task_definition="paper"` omits the division.
     """
 
-    def __init__(self, order=1, num_shots=10, num_queries=10, task_definition="original"):
+    def __init__(
+        self,
+        order: int = 1,
+        num_shots: int = 10,
+        num_queries: int = 10,
+        task_definition: str = "original",
+    ) -> None:
         """Creates the distribution.
 
         Args:
-          order: highest power, int >= 0.
-          num_shots: K, support points.
-          num_queries: Q, query points.
-          task_definition: "original" or "paper".
+            order: highest power, int >= 0.
+            num_shots: K, support points.
+            num_queries: Q, query points.
+            task_definition: "original" or "paper".
 
         Raises:
-          ValueError: for a negative order, an unknown definition or numbers below 1.
+            ValueError: for a negative order, an unknown definition or numbers below 1.
         """
         super().__init__(num_shots, num_queries, task_definition)
         if order < 0:
             raise ValueError(f"`order` must not be negative. Received: order={order}.")
         self.order = order
-        self.num_inputs = 1
 
-    def sample(self, seed, num_tasks):
+    def sample(self, seed: tf.Tensor, num_tasks: int) -> Episode:
         """Draws tasks: inputs [B, K or Q, 1], targets [B, K or Q, 1]."""
         coefficient_seed, x_seed = seeds.split(seed, 2)
         powers = tf.range(self.order + 1, dtype=tf.float32)

@@ -1,23 +1,30 @@
-"""A task distribution as something Keras can iterate over."""
+"""Numbered batches of a task distribution, as a `tf.data.Dataset` that Keras iterates over."""
 
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Callable
+from typing import Self
 
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.tasks.episode import TaskDistribution
+from mtnet_tf.tasks.episode import Episode, TaskDistribution
+
+# More batches than any training takes.
+_ENDLESS = 2**40
 
 
-class SampledBatches(NamedTuple):
-    """Batches of tasks, numbered: batch i depends on the run seed, the purpose and i alone.
+@dataclasses.dataclass(frozen=True)
+class SampledBatches:
+    """Batches of tasks. Batch i is determined by the run seed, the purpose and i.
 
-    What can be sampled in-graph is left to the compiled step, and Keras sees numbers only. Other
-    episodes are made ahead of it, while the step before computes.
+    If the distribution can be sampled in-graph, the compiled step does it, and the stream contains
+    only numbers. Otherwise the stream contains episodes, which are sampled ahead of the step, while
+    the previous step computes.
 
     Attributes:
-      tasks: `TaskDistribution`.
-      batch_size: tasks per batch.
-      stream: `tf.data.Dataset`, what Keras iterates over.
+        tasks: `TaskDistribution`.
+        batch_size: tasks per batch.
+        stream: `tf.data.Dataset` that Keras iterates over.
     """
 
     tasks: TaskDistribution
@@ -25,41 +32,54 @@ class SampledBatches(NamedTuple):
     stream: tf.data.Dataset
 
     @classmethod
-    def of(cls, tasks, batch_size, steps, numbers, run_seed, purpose):
+    def of(
+        cls,
+        tasks: TaskDistribution,
+        batch_size: int | None,
+        steps: int | None,
+        numbers: range | Callable[[], int],
+        run_seed: int,
+        purpose: seeds.Purpose,
+    ) -> Self:
         """Batches of a distribution.
 
         Args:
-          tasks: `TaskDistribution`.
-          batch_size: tasks per batch.
-          steps: batches that will be asked for.
-          numbers: range of their numbers; or, for an endless stream, a function that gives the
-            first of them, called when it is asked for.
-          run_seed: int.
-          purpose: `seeds.Purpose`.
+            tasks: `TaskDistribution`.
+            batch_size: tasks per batch.
+            steps: number of batches that will be requested.
+            numbers: range of the batch numbers; or, for an endless stream, a function that returns
+                the first number, called when the first batch is requested.
+            run_seed: seed of the run.
+            purpose: `seeds.Purpose`.
 
         Raises:
-          ValueError: without a batch size or a number of steps.
+            ValueError: without a batch size or a number of steps.
         """
         if not batch_size or not steps:
             raise ValueError(
                 "A TaskDistribution is endless: `batch_size` and the number of steps must be "
                 f"given. Received: batch_size={batch_size}, steps={steps}."
             )
-        if callable(numbers):
-            stream = _endless(numbers)
-        else:
+        if isinstance(numbers, range):
             stream = tf.data.Dataset.range(numbers.start, numbers.stop)
+        else:
+            stream = _endless(numbers)
         if not tasks.in_graph:
 
-            def sample(number):
+            def sample(number: tf.Tensor) -> Episode:
                 return tasks.sample(seeds.stateless_seed(run_seed, purpose, number), batch_size)
 
             stream = stream.map(sample, num_parallel_calls=2).prefetch(2)
         return cls(tasks, batch_size, stream)
 
 
-def _endless(first):
+def _endless(first: Callable[[], int]) -> tf.data.Dataset:
+    """Numbers from `first()` on, which is called when the first of them is requested."""
     start = tf.data.Dataset.from_generator(
         lambda: iter([first()]), output_signature=tf.TensorSpec([], tf.int64)
     )
-    return start.flat_map(lambda number: tf.data.Dataset.range(number, number + 2**40))
+
+    def numbers(start: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.range(start, start + _ENDLESS)
+
+    return start.flat_map(numbers)  # pyright: ignore[reportArgumentType]

@@ -1,38 +1,54 @@
-"""What a learner trains and validates on: what Keras iterates over, and the episodes in it."""
+"""What Keras iterates over when a learner trains and validates, and the episodes in it."""
 
 import weakref
+from collections.abc import Callable
+from typing import Any, Literal
 
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.tasks import Episode, SampledBatches, TaskDistribution
+from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.sampled_stream import SampledBatches
 from mtnet_tf.tasks.user_episodes import episode_batches
 
+Role = Literal["train", "test"]
 _PURPOSES = {"train": seeds.Purpose.TRAIN_TASKS, "test": seeds.Purpose.VALIDATION_TASKS}
 
 
 class EpisodeStreams:
     """Streams of episodes, and the one in use for each role, "train" and "test"."""
 
-    def __init__(self):
-        """Nothing is streamed yet."""
-        self._known = weakref.WeakKeyDictionary()  # stream -> (tasks, batch size)
-        self._sampled = {}  # role -> (tasks, batch size), None for episodes at hand
+    def __init__(self) -> None:
+        """Creates an object without streams."""
+        # Stream -> (tasks, batch size).
+        self._known: weakref.WeakKeyDictionary[Any, tuple[TaskDistribution, int]] = (
+            weakref.WeakKeyDictionary()
+        )
+        # Role -> (tasks, batch size), or None for episodes of the user.
+        self._sampled: dict[str, tuple[TaskDistribution, int] | None] = {}
 
-    def open(self, x, role, batch_size, steps, seed, start):
+    def open(
+        self,
+        x: Any,
+        role: Role,
+        batch_size: int | None,
+        steps: int | None,
+        seed: int,
+        start: Callable[[], int],
+    ) -> tuple[Any, bool]:
         """Makes `x` something that Keras iterates over.
 
         Args:
-          x: as for `MetaLearner.fit`.
-          role: "train": an endless stream, if `x` is a `TaskDistribution`; "test": `steps` batches.
-          batch_size: tasks per batch.
-          steps: batches that will be asked for.
-          seed: run seed.
-          start: function that gives the number of the first batch in training, called when that
-            batch is asked for: Keras' callbacks may restore the optimizer before.
+            x: as for `EpisodicLearner.fit`.
+            role: "train" makes an endless stream of a `TaskDistribution`, "test" `steps` batches.
+            batch_size: tasks per batch.
+            steps: number of batches that will be requested.
+            seed: run seed.
+            start: function that returns the number of the first training batch. It is called when
+                that batch is requested, because Keras' callbacks may restore the optimizer first.
 
         Returns:
-          Pair (stream, whether its tasks are others than before).
+            Pair (stream, whether its tasks differ from those of the previous stream of this role).
         """
         stream = episode_batches(x, batch_size)
         if isinstance(x, TaskDistribution):
@@ -46,14 +62,15 @@ class EpisodeStreams:
         self._sampled[role] = self._known[stream] if is_known else None
         return stream, before != self._sampled[role]
 
-    def samples_in_graph(self, role):
-        """Whether the compiled step samples by itself, and its data are numbers of batches."""
+    def samples_in_graph(self, role: Role) -> bool:
+        """Whether the compiled step samples its tasks, and its data are numbers of batches."""
         sampled = self._sampled.get(role)
         return sampled is not None and sampled[0].in_graph
 
-    def episode(self, data, role, seed):
-        """The `Episode` that is `data`, or that is sampled now."""
-        if not self.samples_in_graph(role):
+    def episode(self, data: Any, role: Role, seed: tf.Tensor) -> Episode:
+        """The `Episode` in `data`, or one sampled with `seed`."""
+        sampled = self._sampled.get(role)
+        if sampled is None or not sampled[0].in_graph:
             return Episode(*tf.nest.flatten(data))
-        tasks, batch_size = self._sampled[role]
+        tasks, batch_size = sampled
         return tasks.sample(seed, batch_size)

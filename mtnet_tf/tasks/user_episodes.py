@@ -1,42 +1,47 @@
-"""Episodes that a user has at hand, NumPy arrays or a generator of them, as `tf.data`."""
+"""Episodes of the user, NumPy arrays or a generator of them, as `tf.data`."""
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+_DEFAULT_BATCH_SIZE = 32  # as in Keras
 
-def episode_batches(x, batch_size=None):
-    """What `fit` can iterate over.
+
+def episode_batches(x: Any, batch_size: int | None = None) -> Any:
+    """Makes episodes something that Keras iterates over.
 
     Args:
-      x: episodes as arrays, `Episode` or ((support_x, support_y), (query_x, query_y)), each
-        [T, n, ...] for T tasks; or an iterator of batches of them, each of any number of ways
-        and shots; anything else is returned as it is.
-      batch_size: tasks per batch, for arrays; default: 32, as Keras'.
+        x: episodes as arrays, `Episode` or ((support_x, support_y), (query_x, query_y)), each
+            [T, n, ...] for T tasks; or an iterator of batches of them, in which the number of
+            examples may differ from batch to batch. Anything else is returned unchanged.
+        batch_size: tasks per batch, for arrays; 32 by default.
 
     Returns:
-      `tf.data.Dataset` of batches (support_x, support_y, query_x, query_y), or `x`.
+        `tf.data.Dataset` of batches (support_x, support_y, query_x, query_y), or `x`.
 
     Raises:
-      ValueError: for arrays that are no episodes.
+        ValueError: if the arrays are not episodes.
     """
     if isinstance(x, tuple | list):
         arrays = _arrays(x)
         if len({len(a) for a in arrays}) > 1:
             raise ValueError(
-                "The four arrays of `x` must hold the same number of tasks. "
+                "The four arrays of `x` must contain the same number of tasks. "
                 f"Received: {[len(a) for a in arrays]} tasks."
             )
-        return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size or 32)
+        batches = tf.data.Dataset.from_tensor_slices(arrays)
+        return batches.batch(batch_size or _DEFAULT_BATCH_SIZE)
     if isinstance(x, Iterator) and not isinstance(x, tf.data.Iterator):
         return _from_iterator(x)
     return x
 
 
-def _from_iterator(iterator):
+def _from_iterator(iterator: Iterator[Any]) -> tf.data.Dataset:
+    """Batches of episodes in their order. The first one determines shapes and dtypes."""
     first = next(iterator, None)
     if first is None:
         raise ValueError("`x` must yield at least one batch of episodes. Received: none.")
@@ -47,9 +52,10 @@ def _from_iterator(iterator):
     return tf.data.Dataset.from_generator(lambda: episodes, output_signature=specs)
 
 
-def _arrays(episode):
-    """The four arrays [B, n, ...] of an episode, floats of Keras' default precision."""
-    parts = [keras.ops.convert_to_numpy(part) for part in tf.nest.flatten(episode)[:4]]
+def _arrays(episode: Any) -> tuple[np.ndarray, ...]:
+    """The four arrays [B, n, ...] of an episode, floats in Keras' default precision."""
+    flat = tf.nest.flatten(episode)[:4]
+    parts = [np.asarray(keras.ops.convert_to_numpy(part)) for part in flat]
     if len(parts) != 4 or any(part.ndim < 2 for part in parts):
         raise ValueError(
             "`x` must be episodes ((support_x, support_y), (query_x, query_y)) of arrays "

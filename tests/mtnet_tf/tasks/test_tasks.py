@@ -8,8 +8,8 @@ from mtnet_tf.tasks.image_classes import rotate
 SEED = tf.constant([3, 4])
 
 
-def picture_tasks(num_classes=10, per_class=6, counts=None, **options):
-    """Pictures that tell who they are: pixel 0 is the class, pixel 1 the number within it."""
+def image_tasks(num_classes=10, per_class=6, counts=None, **options):
+    """Images that identify themselves: pixel 0 is the class, pixel 1 the number within it."""
     counts = [per_class] * num_classes if counts is None else counts
     images = np.zeros((sum(counts), 2, 2, 1), np.uint8)
     images[:, 0, 0, 0] = np.repeat(np.arange(len(counts)), counts)
@@ -23,8 +23,8 @@ def identify(x):
     return x[..., 0, 0, 0], x[..., 0, 1, 0]
 
 
-def test_image_episode_has_distinct_classes_and_disjoint_halves():
-    episode = picture_tasks().sample(SEED, 50)
+def test_image_episode_has_distinct_classes_and_disjoint_sets():
+    episode = image_tasks().sample(SEED, 50)
     assert episode.support_x.shape == (50, 6, 2, 2, 1)
     assert episode.query_x.shape == (50, 9, 2, 2, 1)
     classes, numbers = (np.concatenate(p, 1) for p in zip(
@@ -37,17 +37,17 @@ def test_image_episode_has_distinct_classes_and_disjoint_halves():
         assert len(set(zip(classes[task], numbers[task], strict=True))) == 15
 
 
-def test_labels_are_shuffled_and_every_picture_gets_drawn():
-    episode = picture_tasks().sample(SEED, 500)
+def test_labels_are_shuffled_and_every_image_is_drawn():
+    episode = image_tasks().sample(SEED, 500)
     classes, numbers = identify(episode.support_x)
     assert len(set(zip(classes.ravel(), numbers.ravel(), strict=True))) == 60
     first = classes[:, 0]  # label 0
     assert np.bincount(first, minlength=10).min() > 20
 
 
-def test_classes_of_uneven_size_give_only_their_own_pictures():
+def test_classes_of_unequal_size_give_only_their_own_images():
     counts = [5, 9, 6, 7]
-    episode = picture_tasks(counts=counts).sample(SEED, 200)
+    episode = image_tasks(counts=counts).sample(SEED, 200)
     classes, numbers = identify(episode.query_x)
     assert np.all(numbers < np.array(counts)[classes])
     assert {(c, n) for c, n in zip(classes.ravel(), numbers.ravel(), strict=True)} == {
@@ -65,7 +65,7 @@ def test_only_the_chosen_classes_are_sampled(in_graph):
     np.testing.assert_array_equal(episode.classes, np.rint(x * 255)[..., 0, 0, 0])
 
 
-def test_sampled_in_graph_or_from_a_mapped_file_the_episodes_are_the_same(tmp_path, rng):
+def test_sampling_in_graph_and_from_a_mapped_file_gives_the_same_episodes(tmp_path, rng):
     images = rng.integers(0, 256, (40, 5, 5, 3), np.uint8)
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
@@ -79,7 +79,7 @@ def test_sampled_in_graph_or_from_a_mapped_file_the_episodes_are_the_same(tmp_pa
 
 def test_rotation_is_one_quarter_turn_per_class_and_task():
     images = np.zeros((8, 2, 2, 1), np.uint8)
-    images[:, 0, 0] = 255  # the lit corner tells the turn
+    images[:, 0, 0] = 255  # the bright corner identifies the rotation
     tasks = ImageClasses(images, [4, 4], num_ways=2, num_shots=2, num_queries=2, rotations=True)
     episode = tasks.sample(SEED, 200)
     x = np.concatenate([episode.support_x, episode.query_x], 1).reshape(200, 8, 4)
@@ -95,7 +95,7 @@ def test_rotate_is_numpy_rot90(rng):
         np.testing.assert_array_equal(turned[k], np.rot90(x[k], k))
 
 
-@pytest.mark.parametrize("tasks", [picture_tasks(), Sinusoids(), Polynomials(2)])
+@pytest.mark.parametrize("tasks", [image_tasks(), Sinusoids(), Polynomials(2)])
 def test_episodes_depend_on_the_seed_alone(tasks):
     compiled = tf.function(lambda seed: tasks.sample(seed, 3), jit_compile=True, autograph=False)
     for ours, again in zip(tasks.sample(SEED, 3)[:4], compiled(SEED)[:4], strict=True):
@@ -104,7 +104,7 @@ def test_episodes_depend_on_the_seed_alone(tasks):
     assert np.any(other.support_x.numpy() != tasks.sample(SEED, 3).support_x.numpy())
 
 
-def test_sinusoids_are_sine_waves_with_the_authors_phase():
+def test_sinusoids_have_the_phase_of_the_authors_code():
     oracle = Sinusoids(num_shots=7, num_queries=4, oracle=True).sample(SEED, 200)
     x, amplitude, phase = np.moveaxis(oracle.support_x.numpy().astype(float), -1, 0)
     y = oracle.support_y.numpy()[..., 0]
@@ -118,7 +118,7 @@ def test_sinusoids_are_sine_waves_with_the_authors_phase():
         assert np.abs(wave - y[task]).max(1).min() < 5e-3
 
 
-def test_the_papers_sinusoid_has_the_other_sign():
+def test_sinusoids_of_the_paper_have_the_opposite_phase():
     x, amplitude, phase = np.moveaxis(
         Sinusoids(task_definition="paper", oracle=True).sample(SEED, 20).support_x.numpy(), -1, 0
     )
@@ -142,7 +142,7 @@ def test_polynomials_have_the_coefficients_of_their_definition(definition, bound
     np.testing.assert_allclose(np.abs(fits).max(0), bounds, rtol=0.05)
 
 
-def test_split_is_disjoint_complete_and_of_the_published_sizes():
+def test_split_is_disjoint_and_complete_and_has_the_published_sizes():
     split = split_classes(1623)
     assert [len(part) for part in split] == [1100, 100, 423]
     assert sorted(np.concatenate(split)) == list(range(1623))
@@ -155,12 +155,12 @@ def test_split_is_disjoint_complete_and_of_the_published_sizes():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: picture_tasks(num_ways=11), "`num_ways` must not exceed .* 10"),
-        (lambda: picture_tasks(num_shots=4), "Every class needs .* = 7 .* a class of 6"),
+        (lambda: image_tasks(num_ways=11), "`num_ways` must not exceed .* 10"),
+        (lambda: image_tasks(num_shots=4), "Every class must have .* = 7 .* a class of 6"),
         (lambda: ImageClasses(np.zeros((3, 2, 2, 1), np.uint8), [2], num_ways=1, num_shots=1,
                               num_queries=1), "sum of `counts`"),
         (lambda: ImageClasses(np.zeros((4, 2, 3, 1), np.uint8), [4], num_ways=1, num_shots=1,
-                              num_queries=1, rotations=True), "square pictures"),
+                              num_queries=1, rotations=True), "requires square images"),
         (lambda: Sinusoids(task_definition="mine"), "`task_definition` must be one of"),
         (lambda: Sinusoids(num_shots=0), "must be positive"),
         (lambda: Polynomials(-1), "`order` must not be negative"),
