@@ -86,7 +86,7 @@ def curvature_factors(
             tf.reduce_sum(factor[:, :, c] * predictions) for c in range(predictions.shape[-1])
         ]
     outputs = [cell.outputs for cell in cells]
-    found: list[list[tf.Tensor]] = [tape.gradient(d, outputs) for d in directions]
+    found: list[list[Any]] = [tape.gradient(d, outputs) for d in directions]
     pairs = []
     for i, cell in enumerate(cells):
         ones = tf.ones_like(cell.rows[..., :1])

@@ -84,7 +84,10 @@ def test_every_parameter_of_the_rule_learns(regression_episode):
         dim_hidden=(3, 3), cell_options={"transform": False, "mask": None}, dtype="float64"
     )
     learner = MetaLearner(
-        model, 0.1, 2, first_order=True, update_rule=LSTMRule(hidden_units=3, dtype="float64")
+        model,
+        num_inner_steps=2,
+        first_order=True,
+        update_rule=LSTMRule(hidden_units=3, dtype="float64"),
     )
     learner.compile(keras.optimizers.SGD(0.1), "mean_squared_error", run_eagerly=True)
     _, gradients = learner.meta_gradients(regression_episode(), tf.constant([0, 1]))
