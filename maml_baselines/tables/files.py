@@ -90,10 +90,10 @@ def _note(settings: Settings) -> str:
     chosen = "" if settings.use_test_split else "The checkpoint was chosen on the same classes. "
     return (
         f"Seed {settings.seed}. Scores are the {unit}: mean ± 95 % interval over distinct "
-        f"episodes. {chosen}Measured: the checkpoint with the best validation score; each query "
-        "set is normalised with its own statistics, as in the MT-net paper. Inductive: each query "
-        "example is normalised with the statistics of the support set. Minus MT-net: difference "
-        "to the score of MT-net on the same episodes."
+        f"episodes. {chosen}Measured: the score of the checkpoint with the best validation score, "
+        "with each query set normalised by its own statistics, as in the MT-net paper. Inductive: "
+        "the same, with each query example normalised by the statistics of the support set. Minus "
+        "MT-net: paired difference to MT-net on the same episodes."
     )
 
 

@@ -211,14 +211,14 @@ def test_minibatches_are_consecutive_parts_of_support_and_query_set():
     np.testing.assert_array_equal(batches[3][0], batches[0][0])
 
 
-def tiny_images():
+def tiny_pictures():
     images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), np.uint8)
     return ImageClasses(images, [6] * 10, num_ways=3, num_shots=1, num_queries=2)
 
 
 def image_learner(name, **given):
     given = {"data_source": "omniglot", "num_filters": 4, "jit_compile": False, **given}
-    tasks = tiny_images()
+    tasks = tiny_pictures()
     found = build_learner(resolve({"method": name, "num_ways": 3, **given}), tasks)
     return found, tasks.sample(SEED, 2)
 
@@ -279,7 +279,7 @@ def test_a_meta_step_is_the_same_with_xla(name):
     values = []
     for jit_compile in (False, True):
         found, _ = image_learner(name, num_inner_steps=2, num_train_ways=0, jit_compile=jit_compile)
-        history = found.fit(tiny_images(), batch_size=2, steps_per_epoch=2, verbose=0).history
+        history = found.fit(tiny_pictures(), batch_size=2, steps_per_epoch=2, verbose=0).history
         values.append(history["loss"])
     np.testing.assert_allclose(*values, rtol=1e-3)
 
@@ -291,7 +291,7 @@ def test_a_meta_step_is_the_same_with_xla(name):
 def test_a_baseline_saved_during_training_continues_with_the_same_bits(name, tmp_path):
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
     given = {"convolutional": False, "num_meta_iterations": 4, "num_inner_steps": 2}
-    (whole, _), tasks = image_learner(name, **given), tiny_images()
+    (whole, _), tasks = image_learner(name, **given), tiny_pictures()
     whole.fit(tasks, **options)
     whole.save(tmp_path / "half.keras")
     resumed = keras.saving.load_model(tmp_path / "half.keras")

@@ -87,7 +87,7 @@ def test_support_context_reads_in_both_directions(rng):
     np.testing.assert_allclose(tf.reverse(reversed_set, [1]), found, rtol=1e-6)
 
 
-def tiny_images(num_ways=3):
+def tiny_pictures(num_ways=3):
     images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), np.uint8)
     return ImageClasses(images, [6] * 10, num_ways=num_ways, num_shots=1, num_queries=2)
 
@@ -97,11 +97,11 @@ SMALL["run_eagerly"] = True
 
 
 def learner(name, **given):
-    return build_learner(resolve({**SMALL, "method": name, **given}), tiny_images())
+    return build_learner(resolve({**SMALL, "method": name, **given}), tiny_pictures())
 
 
 def test_supervised_loss_is_over_the_classes_of_the_data_set():
-    episode = tiny_images().sample(SEED, 2)
+    episode = tiny_pictures().sample(SEED, 2)
     numbers = [tf.gather(episode.classes, y, batch_dims=1) for y in episode[1:4:2]]
 
     def certain(x):  # features that contain the true class
@@ -115,7 +115,7 @@ def test_supervised_loss_is_over_the_classes_of_the_data_set():
 
 
 def test_supervised_loss_requires_the_classes():
-    episode = Episode(*tiny_images().sample(SEED, 2)[:4])
+    episode = Episode(*tiny_pictures().sample(SEED, 2)[:4])
     with pytest.raises(ValueError, match="`episode.classes` must contain"):
         classification_loss(tf.identity, tf.identity, range(10), episode)
 
@@ -153,7 +153,7 @@ def test_pretraining_does_not_change_the_last_layer_of_fine_tuning():
     found = learner("finetune")
     head = found.model.layers[-1]
     before = head.kernel.numpy(), found.model.layers[0].kernel.numpy()
-    found.fit(tiny_images(), batch_size=2, steps_per_epoch=1, verbose=0)
+    found.fit(tiny_pictures(), batch_size=2, steps_per_epoch=1, verbose=0)
     np.testing.assert_array_equal(head.kernel, before[0])
     assert np.any(found.model.layers[0].kernel.numpy() != before[1])
     assert len(found.task_weights) == 10  # all layers adapt
@@ -161,7 +161,7 @@ def test_pretraining_does_not_change_the_last_layer_of_fine_tuning():
 
 @pytest.mark.parametrize("name", METRIC_METHODS)
 def test_every_metric_method_trains_and_is_evaluated(name):
-    found, tasks = learner(name), tiny_images()
+    found, tasks = learner(name), tiny_pictures()
     before = [v.numpy() for v in found.meta_parameters]
     found.fit(tasks, batch_size=2, steps_per_epoch=1, verbose=0, validation_data=tasks,
               validation_steps=1)  # fmt: skip
@@ -176,8 +176,8 @@ def test_every_metric_method_trains_and_is_evaluated(name):
 
 def test_a_metric_method_trains_on_more_ways_than_it_is_tested_on():
     found = learner("prototypical", num_train_ways=5)
-    found.fit(tiny_images(5), batch_size=1, steps_per_epoch=1, verbose=0,
-              validation_data=tiny_images(3), validation_steps=1)  # fmt: skip
+    found.fit(tiny_pictures(5), batch_size=1, steps_per_epoch=1, verbose=0,
+              validation_data=tiny_pictures(3), validation_steps=1)  # fmt: skip
 
 
 def test_a_learner_without_inner_steps_cannot_be_exported():
@@ -210,7 +210,7 @@ def test_settings_that_metric_methods_do_not_allow_are_errors(given, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METRIC_METHODS)
 def test_a_metric_method_saved_during_training_continues_with_the_same_bits(name, tmp_path):
-    whole, tasks = learner(name, convolutional=False), tiny_images()
+    whole, tasks = learner(name, convolutional=False), tiny_pictures()
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
     whole.fit(tasks, **options)
     whole.save(tmp_path / "half.keras")
