@@ -32,6 +32,7 @@ setup(
         "absl-py>=2.1",
         "pillow>=11",
         "tqdm>=4.66",
+        "tabulate>=0.9",
         "matplotlib>=3.9",
         "tensorboard>=2.20",
     ],

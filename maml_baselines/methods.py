@@ -1,7 +1,8 @@
-"""The systems by name: what each one's settings are, and who builds its learner."""
+"""The methods by name: their papers, their settings, and the function that builds the learner."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any
 
 from maml_baselines import published_recipes
 from maml_baselines.gradient import (
@@ -14,42 +15,48 @@ from maml_baselines.gradient import (
     reptile,
 )
 from maml_baselines.metric import builders
-from mtnet_tf.experiments import build_learner
+from mtnet_tf import EpisodicLearner
+from mtnet_tf.experiments import Settings, build_learner
+from mtnet_tf.tasks import TaskDistribution
 
-_NO_CELLS = {"use_transform": False, "use_mask": False}
-_MAML = {**_NO_CELLS, "baseline": None}
-# A system of its own is not trained jointly before, as its objective is another one.
+_PLAIN_LAYERS = {"use_transform": False, "use_mask": False}
+_MAML = {**_PLAIN_LAYERS, "baseline": None}
+# Methods with their own meta-loss are not trained jointly first, because joint training lowers
+# another loss.
 _OWN = {**_MAML, "num_pretrain_iterations": 0}
 _FIRST_ORDER = {**_OWN, "first_order": True}
 
 
-class Method(NamedTuple):
-    """One system.
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method of few-shot learning.
 
     Attributes:
-      paper: who published it, and where in their paper it stands.
-      settings: what the name stands for, settings that a user can't contradict.
-      recipe: function from (data source, number of ways) to the published hyperparameters, a dict
-        of settings that a user may change; those of the MT-net paper where it says nothing.
-      build: function (settings, tasks) -> new compiled learner.
-      any_ways: whether it trains on tasks of any number of ways, having no output for each class
-        of a task; on pictures only.
-      by_flags: whether `settings` say all of it: `--method` is then another way to say them.
+        paper: authors, year, and the place in their paper.
+        settings: values of the fields of `Settings` that the name implies. Users cannot change
+            them.
+        recipe: function (data source, number of ways) -> published hyperparameters, values of
+            fields of `Settings`. Users can change them. The MT-net paper's recipe gives the rest.
+        build: function (settings, tasks) -> new compiled learner.
+        any_ways: whether it can train with another number of ways than in evaluation, because the
+            network has no output per class of a task. Such methods require images.
+        by_flags: whether `settings` describe the method completely. `method` is then only another
+            way to write them.
     """
 
     paper: str
-    settings: Mapping
-    recipe: Callable = lambda data_source, num_ways: {}
-    build: Callable = build_learner
+    settings: Mapping[str, Any]
+    recipe: Callable[[str, int], dict[str, Any]] = published_recipes.unpublished
+    build: Callable[[Settings, TaskDistribution], EpisodicLearner] = build_learner
     any_ways: bool = False
     by_flags: bool = False
 
 
-def _by_flags(paper, **settings):
+def _by_flags(paper: str, **settings: bool | str | None) -> Method:
     return Method(paper, settings, by_flags=True)
 
 
-METHODS = {
+METHODS: dict[str, Method] = {
     "mtnet": _by_flags(
         "Lee & Choi 2018, eq. 8 and 13", use_transform=True, use_mask=True, unit_mask=True
     ),
@@ -65,8 +72,10 @@ METHODS = {
     ),
     "maml": _by_flags("Finn et al. 2017, algorithm 2", **_MAML, first_order=False),
     "fomaml": _by_flags("Finn et al. 2017, section 5.2", **_MAML, first_order=True),
-    "oracle": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="oracle"),
-    "pretrained": _by_flags("Finn et al. 2017, section 5.1", **_NO_CELLS, baseline="pretrained"),
+    "oracle": _by_flags("Finn et al. 2017, section 5.1", **_PLAIN_LAYERS, baseline="oracle"),
+    "pretrained": _by_flags(
+        "Finn et al. 2017, section 5.1", **_PLAIN_LAYERS, baseline="pretrained"
+    ),
     "metasgd": Method(
         "Li et al. 2017, algorithm 1", _OWN, published_recipes.meta_sgd, meta_sgd.build
     ),

@@ -1,23 +1,29 @@
-"""From the name of a method to settings and a learner."""
+"""From the name of a method to its settings and its learner."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from maml_baselines.methods import METHODS
+from maml_baselines.methods import METHODS, Method
+from mtnet_tf import EpisodicLearner
 from mtnet_tf.experiments import DEFAULTS, IMAGES, Settings
 from mtnet_tf.experiments import build_learner as build_mtnet
 from mtnet_tf.experiments import resolve as resolve_settings
+from mtnet_tf.tasks import TaskDistribution
 
 
 def resolve(given: Mapping[str, Any]) -> Settings:
-    """The value of every setting, with `method` replaced by what it stands for.
+    """The value of every setting: given, implied by the method, from its recipe, or the default.
+
+    Example:
+    >>> resolve({"method": "tnet", "data_source": "omniglot"}).use_transform
+    True
 
     Args:
         given: values of some fields of `Settings`.
 
     Returns:
-        `Settings`. Its `method` is None where other settings say everything, so that a run is the
-        same in whichever way it was requested.
+        The settings. `method` is None if other settings say the same, so that both ways to ask for
+        a run give the same run.
 
     Raises:
         ValueError: for an unknown method, for settings that contradict it, or for a value that is
@@ -48,7 +54,7 @@ def resolve(given: Mapping[str, Any]) -> Settings:
 
 
 def _check_ways(settings: Settings) -> Settings:
-    """The settings; ValueError for ways in training that the method cannot learn from."""
+    """The settings; ValueError if the method cannot train with this number of ways."""
     ways, method = settings.num_train_ways, settings.method
     if ways == 1:
         raise ValueError(
@@ -63,21 +69,22 @@ def _check_ways(settings: Settings) -> Settings:
     return settings
 
 
-def fits(method, data_source):
-    """Whether a method makes sense on a data source.
+def fits(method: Method, data_source: str) -> bool:
+    """Whether a method can learn from a data source.
 
-    Joint training does not on pictures, whose labels are numbered anew in each task.
+    Methods that compare embeddings require images. Joint training requires regression tasks: each
+    classification task numbers its classes differently.
     """
     if data_source in IMAGES:
         return method.settings.get("baseline") is None
     return not method.any_ways
 
 
-def find_method(name):
-    """The method of this name.
+def find_method(name: str) -> Method:
+    """The method with this name.
 
     Raises:
-      ValueError: if there is none.
+        ValueError: if there is none.
     """
     if name not in METHODS:
         raise ValueError(
@@ -86,17 +93,16 @@ def find_method(name):
     return METHODS[name]
 
 
-def build_learner(settings, tasks):
-    """A new learner, compiled.
+def build_learner(settings: Settings, tasks: TaskDistribution) -> EpisodicLearner:
+    """Builds and compiles the learner of a method.
 
     Args:
-      settings: dict, see `resolve`.
-      tasks: `TaskDistribution` to train on.
+        settings: see `resolve`.
+        tasks: to train on.
 
-    Returns:
-      `EpisodicLearner`.
+    Raises:
+        ValueError: for an unknown method.
     """
-    build = build_mtnet
-    if settings.method:
-        build = find_method(settings.method).build
-    return build(settings, tasks)
+    if settings.method is None:
+        return build_mtnet(settings, tasks)
+    return find_method(settings.method).build(settings, tasks)

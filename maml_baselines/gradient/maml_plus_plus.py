@@ -1,42 +1,67 @@
-"""MAML++ (Antoniou et al. 2019): MAML with a multi-step loss and learned step sizes."""
+"""MAML++ (Antoniou et al. 2019, section 4): MAML with a multi-step loss and learned step sizes.
+
+`meta-loss = sum over inner steps s of v[s] * query loss after step s` (eq. 4), with a learned step
+size for each weight and inner step, and first-order meta-gradients at the start of training.
+
+Deviations: normalisation has one offset for all inner steps (section 4: one per step). One network
+predicts (the paper's numbers: an ensemble of the checkpoints of the best epochs).
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf import MetaLearner, UpdateRule
-from mtnet_tf.experiments import build_learner, make_optimizer, query_loss_unit, support_loss_unit
-from mtnet_tf.meta import query_loss
+from mtnet_tf.experiments import (
+    Settings,
+    build_learner,
+    make_optimizer,
+    query_loss_unit,
+    support_loss_unit,
+)
+from mtnet_tf.meta import InnerOptions, InnerTrajectory, Masks, MetaLoss, query_loss
+from mtnet_tf.tasks import Episode, TaskDistribution
 
-# Of all iterations: the paper's multi-step loss for 15 of 150 epochs, first order for 50. The
-# configurations of the authors' code differ among themselves, and none goes first order.
+# Fractions of all iterations. The paper uses the multi-step loss for 15 of 150 epochs and
+# first-order gradients for 50. The configurations of the authors' code have other values, and none
+# uses first-order gradients.
 MULTI_STEP_FRACTION = 0.1
 FIRST_ORDER_FRACTION = 1 / 3
 FINAL_META_LEARNING_RATE = 1e-5
-LARGEST_GRADIENT = 10.0  # an entry's, of the mean query loss; on photographs
+LARGEST_GRADIENT = 10.0  # of the mean query loss, per entry, for photographs
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class PerStepRates(UpdateRule):
     """`weights - rate[weight, step] * gradient` (LSLR, section 4).
 
-    Beyond the steps it was trained with, the last step's rates go on.
+    Steps after the S-th one use the rates of the S-th.
+
+    Attributes:
+        rates: list with a variable [S] for each task weight.
     """
 
-    def __init__(self, initial_rate, num_inner_steps, loss_unit=1.0, **kwargs):
+    rates: list[keras.Variable]
+
+    def __init__(
+        self, initial_rate: float, num_inner_steps: int, loss_unit: float = 1.0, **kwargs: Any
+    ) -> None:
         """Creates the rule.
 
         Args:
-          initial_rate: of all weights and steps, for gradients of the mean loss.
-          num_inner_steps: S, steps that have rates of their own, int >= 1.
-          loss_unit: as of `MetaSGDRule`.
-          **kwargs: Keras' `name`, `dtype`.
+            initial_rate: initial step size of all weights and steps, per mean loss.
+            num_inner_steps: S, number of steps with different rates, int >= 1.
+            loss_unit: the loss divided by the mean loss, see `MetaSGDRule`.
+            **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
         self.initial_rate = initial_rate
         self.num_inner_steps = num_inner_steps
         self.loss_unit = loss_unit
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates the rates, [S] for each task weight."""
         constant = keras.initializers.Constant(self.initial_rate)
         self.rates = [
@@ -45,30 +70,41 @@ class PerStepRates(UpdateRule):
         ]
         self.built = True
 
-    def update(self, step, weights, gradients, losses, state):
-        """See `UpdateRule`."""
+    def update(
+        self,
+        step: int,
+        weights: list[tf.Tensor],
+        gradients: list[tf.Tensor],
+        losses: tf.Tensor,
+        state: Any,
+    ) -> tuple[list[tf.Tensor], Any]:
+        """One inner step, see `UpdateRule.update`. There is no state."""
         row = min(step, self.num_inner_steps - 1)
         rates = [tf.convert_to_tensor(rate.value)[row] / self.loss_unit for rate in self.rates]
         moved = zip(weights, rates, gradients, strict=True)
         return [w - rate * g for w, rate, g in moved], None
 
-    def get_config(self):
-        """Arguments to create the rule again."""
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__`."""
         config = {"initial_rate": self.initial_rate, "num_inner_steps": self.num_inner_steps}
         return {**super().get_config(), **config, "loss_unit": self.loss_unit}
 
 
-def step_importance(num_inner_steps, progress):
-    """Weights of the query losses after steps 1 to S (MSL, section 4).
+def step_importance(num_inner_steps: int, progress: tf.Tensor | float) -> tf.Tensor:
+    """The weights v of the query losses after steps 1 to S (MSL, section 4).
 
-    All the same at first; those before the last fall linearly to nothing.
+    They are equal at first. All but the last fall linearly to zero.
+
+    Example:
+    >>> step_importance(4, 0.5).numpy().tolist()
+    [0.125, 0.125, 0.125, 0.625]
 
     Args:
-      num_inner_steps: S.
-      progress: scalar in [0, 1], how much of the annealing is over.
+        num_inner_steps: S.
+        progress: scalar in [0, 1], the fraction of the multi-step iterations that is over.
 
     Returns:
-      Tensor [S] that sums to 1.
+        Tensor [S] with sum 1.
     """
     early = (1.0 - progress) / num_inner_steps
     return tf.stack([early] * (num_inner_steps - 1) + [1.0 - early * (num_inner_steps - 1)])
@@ -76,40 +112,46 @@ def step_importance(num_inner_steps, progress):
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class MAMLPlusPlus(MetaLearner):
-    """MAML whose meta-loss looks at every inner step, and whose first third is first order.
+    """MAML with a query loss after every inner step, and first-order iterations at the start.
 
-    `sum over steps s of v[s] * query loss after step s` (eq. 4).
-
-    Deviations: normalisation has one offset for all inner steps, where section 4 learns one per
-    step (its statistics are those of the set at hand, as here); and one network answers, where the
-    paper's numbers are of an ensemble of the best epochs.
+    `meta-loss = sum over inner steps s of v[s] * query loss after step s` (eq. 4).
     """
 
     has_planned_length = True
 
-    def __init__(self, *args, multi_step_iterations=0, first_order_iterations=0, **kwargs):
+    def __init__(
+        self,
+        *args: Any,
+        multi_step_iterations: int = 0,
+        first_order_iterations: int = 0,
+        **kwargs: Any,
+    ) -> None:
         """Creates the learner.
 
         Args:
-          *args: as of `MetaLearner`.
-          multi_step_iterations: meta-iterations until only the last step's loss counts.
-          first_order_iterations: meta-iterations without second derivatives, at the start.
-          **kwargs: as of `MetaLearner`.
+            *args: arguments of `MetaLearner`.
+            multi_step_iterations: number of meta-iterations until only the loss after the last
+                step counts.
+            first_order_iterations: number of meta-iterations without second derivatives, at the
+                start of training.
+            **kwargs: further arguments of `MetaLearner`.
         """
         super().__init__(*args, **kwargs)
         self.multi_step_iterations = multi_step_iterations
         self.first_order_iterations = first_order_iterations
 
-    def inner_options(self, num_inner_steps, masks, *, training=False):
-        """Those of `MetaLearner`, in training first order for the first iterations."""
+    def inner_options(
+        self, num_inner_steps: int, masks: Masks | None, *, training: bool = False
+    ) -> InnerOptions:
+        """Those of `MetaLearner`; first order in the first iterations of training."""
         options = super().inner_options(num_inner_steps, masks, training=training)
         if not training or self.first_order or not self.first_order_iterations:
             return options
         early = tf.convert_to_tensor(self.optimizer.iterations) < self.first_order_iterations
         return {**options, "first_order": early}
 
-    def meta_loss(self, episode, seed, *, training):
-        """Eq. 4 in training; in validation the query loss after the last step."""
+    def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
+        """Eq. 4 in training; the query loss after the last step in validation."""
         result = super().meta_loss(episode, seed, training=training)
         if not (training and self.multi_step_iterations and self.num_inner_steps > 1):
             return result
@@ -122,12 +164,13 @@ class MAMLPlusPlus(MetaLearner):
         losses.append(result.value)
         return result.with_value(tf.reduce_sum(importance * tf.stack(losses)))
 
-    def _loss_after(self, step, trajectory, episode):
+    def _loss_after(self, step: int, trajectory: InnerTrajectory, episode: Episode) -> tf.Tensor:
+        """The query loss after an inner step, scalar."""
         early = trajectory.until(step)
         return query_loss(self.model, self.task_weights, self.task_loss, episode, early).value
 
-    def get_config(self):
-        """Arguments to create the learner again."""
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__`."""
         return {
             **super().get_config(),
             "multi_step_iterations": self.multi_step_iterations,
@@ -135,8 +178,8 @@ class MAMLPlusPlus(MetaLearner):
         }
 
 
-def build(settings, tasks):
-    """The paper's network; Adam's learning rate falls along a cosine."""
+def build(settings: Settings, tasks: TaskDistribution) -> MAMLPlusPlus:
+    """Builds the MT-net paper's network with MAML++; the learning rate of Adam follows a cosine."""
     total = settings.num_meta_iterations
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.meta_learning_rate,

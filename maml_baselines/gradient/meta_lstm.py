@@ -1,31 +1,44 @@
-"""The meta-learner LSTM (Ravi & Larochelle 2017): an LSTM cell as the rule of the inner loop."""
+"""The meta-learner LSTM (Ravi & Larochelle 2017, section 3): an LSTM computes the inner steps.
+
+`weights = forget * weights - input * gradient`, with gates that an LSTM computes for each entry.
+
+Deviations: the offsets of normalisation are meta-learned and not adapted, and there is no scale.
+The gates of the last step are passed on after their sigmoid, as in the paper (the authors' code:
+before it). The initial biases are the centres of the ranges in the authors' code. Gradients are
+those of the mean loss, as in the paper (the authors' code divides them once more by the number of
+images). The paper has no results for Omniglot.
+"""
 
 import math
+from collections.abc import Sequence
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
 
-from mtnet_tf import UpdateRule
-from mtnet_tf.experiments import build_learner, query_loss_unit, support_loss_unit
+from mtnet_tf import MetaLearner, UpdateRule
+from mtnet_tf.experiments import Settings, build_learner, query_loss_unit, support_loss_unit
+from mtnet_tf.tasks import TaskDistribution
 
-# Initial gates: forget next to nothing and step little, as section 3.3 asks; the middles of the
-# ranges [4, 5] and [-5, -4] of the authors' code.
+# At first the gates keep nearly all of a weight and steps are small (section 3.3). The values are
+# the centres of the ranges [4, 5] and [-5, -4] in the authors' code.
 FORGET_BIAS, INPUT_BIAS = 4.5, -4.5
 HIDDEN_UNITS = 20
 CLIP_NORM = 0.25  # of the gradient of the mean query loss
 
 
-def preprocess(x, p=10.0):
-    """Two numbers of similar size for one of any size (Andrychowicz et al. 2016, appendix A).
+def preprocess(x: tf.Tensor, p: float = 10.0) -> tf.Tensor:
+    """Maps numbers of any size to two numbers of similar size (section 3.2).
 
-    `(log|x| / p, sign(x))` where |x| >= e^-p, else `(-1, e^p x)`.
+    `(log|x| / p, sign(x))` if `|x| >= exp(-p)`, else `(-1, exp(p) x)` (Andrychowicz et al. 2016,
+    appendix A).
 
     Args:
-      x: tensor [...].
-      p: what counts as small.
+        x: tensor [...].
+        p: numbers below `exp(-p)` are small.
 
     Returns:
-      Tensor [..., 2].
+        Tensor [..., 2].
     """
     large = tf.abs(x) >= math.exp(-p)
     logarithm = tf.math.log(tf.where(large, tf.abs(x), tf.ones_like(x))) / p
@@ -35,28 +48,43 @@ def preprocess(x, p=10.0):
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class LSTMRule(UpdateRule):
-    """`weights = forget * weights - input * gradient` (Ravi & Larochelle 2017, section 3.1).
+    """`weights = forget * weights - input * gradient` (section 3.1).
 
-    A plain LSTM reads each coordinate's preprocessed gradient and loss; both gates see its
-    output, the weight, and their own last value:
+    An LSTM reads the preprocessed gradient and loss of each weight entry. The inputs of both gates
+    are its output h, the entry, and the gate's value at the last step:
 
-        input = sigmoid(W_I . [h, weight, last input] + b_I), forget likewise
+        input = sigmoid(W_I . [h, weight, last input] + b_I), and the same for forget
 
-    All coordinates share these parameters, and each has states of its own. As published, gradients
-    and losses are constants for the meta-gradient. With closed LSTM and fixed gates (1, alpha)
-    this is gradient descent. (The authors' code hands on gates before their sigmoid; this follows
-    the paper.)
+    All entries share these parameters; each has its own states. Gradients and losses are constants
+    for the meta-gradient, as in the paper. With h = 0 and fixed gates (1, alpha) this is gradient
+    descent.
+
+    Attributes:
+        reader: the LSTM.
+        forget_kernel, input_kernel: variables [H + 2, 1].
+        forget_bias, input_bias: scalar variables.
     """
 
-    def __init__(self, hidden_units=HIDDEN_UNITS, loss_unit=1.0, seed=0, **kwargs):
+    forget_kernel: keras.Variable
+    forget_bias: keras.Variable
+    input_kernel: keras.Variable
+    input_bias: keras.Variable
+
+    def __init__(
+        self,
+        hidden_units: int = HIDDEN_UNITS,
+        loss_unit: float = 1.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         """Creates the rule.
 
         Args:
-          hidden_units: of the LSTM that reads gradients, H.
-          loss_unit: what losses and gradients are divided by, to be those of the mean over
-            examples as in the paper: N with `FewShotCrossentropy`.
-          seed: of the initial values.
-          **kwargs: Keras' `name`, `dtype`.
+            hidden_units: H, of the LSTM.
+            loss_unit: the loss divided by the mean loss over examples; N for
+                `FewShotCrossentropy`. Losses and gradients are divided by it.
+            seed: of the initial values.
+            **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
         self.hidden_units = hidden_units
@@ -65,17 +93,17 @@ class LSTMRule(UpdateRule):
         small = [keras.initializers.RandomUniform(-0.01, 0.01, seed=seed + i) for i in range(5)]
         self.reader = keras.layers.LSTMCell(
             hidden_units,
-            kernel_initializer=small[0],
-            recurrent_initializer=small[1],
-            bias_initializer=small[4],
+            kernel_initializer=small[0],  # pyright: ignore[reportArgumentType]
+            recurrent_initializer=small[1],  # pyright: ignore[reportArgumentType]
+            bias_initializer=small[4],  # pyright: ignore[reportArgumentType]
             unit_forget_bias=False,
-            seed=seed,  # of no dropout; but it is a variable of the cell
+            seed=seed,  # the cell has no dropout, but it saves the seed as a variable
             dtype=self.dtype_policy,
         )
         self._gate_initializers = small[2:4]
 
-    def build(self, input_shape):
-        """Creates the parameters, the same number whatever the task weights are."""
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
+        """Creates the parameters; their number does not depend on the task weights."""
         self.reader.build((None, 4))
         gates = zip(("forget", "input"), (FORGET_BIAS, INPUT_BIAS), strict=True)
         for (name, bias), kernel in zip(gates, self._gate_initializers, strict=True):
@@ -87,8 +115,19 @@ class LSTMRule(UpdateRule):
                     initializer=constant))  # fmt: skip
         self.built = True
 
-    def update(self, step, weights, gradients, losses, state):
-        """See `UpdateRule`."""
+    def update(
+        self,
+        step: int,
+        weights: list[tf.Tensor],
+        gradients: list[tf.Tensor],
+        losses: tf.Tensor,
+        state: Any,
+    ) -> tuple[list[tf.Tensor], Any]:
+        """One inner step, see `UpdateRule.update`.
+
+        The state is a triple (states of the LSTM, forget gates [B, P], input gates [B, P]), with P
+        entries in all weights.
+        """
         flat = _join(weights)  # [B, P]
         gradient = tf.stop_gradient(_join(gradients)) / self.loss_unit
         if state is None:
@@ -102,33 +141,55 @@ class LSTMRule(UpdateRule):
         enter = self._gate(self.input_kernel, self.input_bias, hidden, flat, enter)
         return _split(forget * flat - enter * gradient, weights), (states, forget, enter)
 
-    def _gate(self, kernel, bias, hidden, flat, last):
+    def _gate(
+        self,
+        kernel: keras.Variable,
+        bias: keras.Variable,
+        hidden: tf.Tensor,
+        flat: tf.Tensor,
+        last: tf.Tensor,
+    ) -> tf.Tensor:
+        """The values of a gate, [B, P].
+
+        Args:
+            kernel: of the gate, [H + 2, 1].
+            bias: of the gate, scalar.
+            hidden: outputs of the LSTM, [B*P, H].
+            flat: weights [B, P].
+            last: values of the gate at the last step, [B, P].
+        """
         others = tf.stack([tf.reshape(flat, [-1]), tf.reshape(last, [-1])], 1)
         seen = tf.concat([hidden, others], 1) @ tf.convert_to_tensor(kernel.value)  # [B*P, 1]
         return tf.reshape(tf.sigmoid(seen + tf.convert_to_tensor(bias.value)), tf.shape(flat))
 
-    def get_config(self):
-        """Arguments to create the rule again."""
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__`."""
         config = {"hidden_units": self.hidden_units, "loss_unit": self.loss_unit}
         return {**super().get_config(), **config, "seed": self.seed}
 
 
-def _join(tensors):
-    """Tensors [B, ...] as one [B, P]."""
-    return tf.concat([tf.reshape(t, [tf.shape(t)[0], math.prod(t.shape[1:])]) for t in tensors], 1)
+def _join(tensors: list[tf.Tensor]) -> tf.Tensor:
+    """Concatenates tensors [B, ...] to one tensor [B, P]."""
+    return tf.concat([tf.reshape(t, [tf.shape(t)[0], _num_entries(t)]) for t in tensors], 1)
 
 
-def _split(flat, like):
-    parts = tf.split(flat, [math.prod(t.shape[1:]) for t in like], 1)
+def _num_entries(tensor: tf.Tensor) -> int:
+    """The number of entries for each task of a tensor [B, ...]."""
+    return math.prod(cast(tuple[int, ...], tensor.shape[1:]))
+
+
+def _split(flat: tf.Tensor, like: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The inverse of `_join`, for tensors of the shapes of `like`."""
+    parts = tf.split(flat, [_num_entries(t) for t in like], 1)
     return [tf.reshape(part, tf.shape(t)) for part, t in zip(parts, like, strict=True)]
 
 
-def build(settings, tasks):
-    """The paper's network under an LSTM rule; Adam with clipped gradients, first order.
+def build(settings: Settings, tasks: TaskDistribution) -> MetaLearner:
+    """Builds the MT-net paper's network with the LSTM rule; first order, Adam, clipped gradients.
 
-    Batch normalisation, section 3.4: in training support and query set each by their own
-    statistics; in evaluation the query by the support set's, the "inductive" score. Offsets of
-    normalisation, which has no scale here, are meta-learned; the authors' LSTM adapts both.
+    Batch normalisation as in section 3.4: in training, the support set and the query set are each
+    normalised with their own statistics; the inductive score of an evaluation normalises the query
+    set with the statistics of the support set.
     """
     clip = CLIP_NORM * query_loss_unit(settings, tasks)
     optimizer = keras.optimizers.Adam(

@@ -1,34 +1,49 @@
-"""Meta-SGD (Li et al. 2017): a meta-learned step size for every parameter."""
+"""Meta-SGD (Li et al. 2017, section 3.1, eq. 5): a meta-learned step size for every parameter.
+
+`weights - rate * gradient`, entry by entry, with a meta-learned `rate`.
+
+Deviations: one query image per class on Omniglot (the paper: 15). The paper does not give the unit
+of its step sizes; here it is that of the mean loss.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from mtnet_tf import UpdateRule
-from mtnet_tf.experiments import build_learner, support_loss_unit
+from mtnet_tf import MetaLearner, UpdateRule
+from mtnet_tf.experiments import Settings, build_learner, support_loss_unit
+from mtnet_tf.tasks import TaskDistribution
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class MetaSGDRule(UpdateRule):
-    """`weights - rate * gradient`, a rate for each entry (Li et al. 2017, eq. 5).
+    """`weights - rate * gradient` with a meta-learned rate for each entry (eq. 5).
 
-    A rate may become negative or zero: direction and length of a step are both learned. With
-    rates that are all the same and stay so, this is MAML.
+    Both the direction and the length of a step are learned, since a rate may become zero or
+    negative. With equal and constant rates this is MAML.
+
+    Attributes:
+        rates: list with a variable for each task weight, in the shape of the weight.
     """
 
-    def __init__(self, initial_rate, loss_unit=1.0, **kwargs):
+    rates: list[keras.Variable]
+
+    def __init__(self, initial_rate: float, loss_unit: float = 1.0, **kwargs: Any) -> None:
         """Creates the rule.
 
         Args:
-          initial_rate: of all entries, for gradients of the mean loss.
-          loss_unit: how many times the mean the loss is. Adam moves a rate by about the meta
-            learning rate, so that its unit decides how fast it is learned.
-          **kwargs: Keras' `name`, `dtype`.
+            initial_rate: initial step size of all entries, per mean loss.
+            loss_unit: the loss divided by the mean loss. One step of Adam changes a rate by about
+                the meta learning rate, so the unit of the rates decides how fast they are learned.
+            **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
         self.initial_rate = initial_rate
         self.loss_unit = loss_unit
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates a rate for each entry of each task weight."""
         constant = keras.initializers.Constant(self.initial_rate)
         self.rates = [
@@ -37,20 +52,27 @@ class MetaSGDRule(UpdateRule):
         ]
         self.built = True
 
-    def update(self, step, weights, gradients, losses, state):
-        """See `UpdateRule`."""
+    def update(
+        self,
+        step: int,
+        weights: list[tf.Tensor],
+        gradients: list[tf.Tensor],
+        losses: tf.Tensor,
+        state: Any,
+    ) -> tuple[list[tf.Tensor], Any]:
+        """One inner step, see `UpdateRule.update`. There is no state."""
         rates = [tf.convert_to_tensor(rate.value) / self.loss_unit for rate in self.rates]
         moved = zip(weights, rates, gradients, strict=True)
         return [w - rate * g for w, rate, g in moved], None
 
-    def get_config(self):
-        """Arguments to create the rule again."""
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__`."""
         config = {"initial_rate": self.initial_rate, "loss_unit": self.loss_unit}
         return {**super().get_config(), **config}
 
 
-def build(settings, tasks):
-    """The paper's network with a rate per parameter, compiled."""
+def build(settings: Settings, tasks: TaskDistribution) -> MetaLearner:
+    """Builds the MT-net paper's network with Meta-SGD."""
     unit = support_loss_unit(settings)
     rule = MetaSGDRule(settings.step_size * unit, unit)
     return build_learner(settings, tasks, update_rule=rule)

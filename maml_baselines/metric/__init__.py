@@ -1,4 +1,4 @@
-"""Methods that compare embeddings, one file per method.
+"""Methods that compare embeddings, one file per method, and the functions that build them.
 
 May import: `mtnet_tf`.
 """

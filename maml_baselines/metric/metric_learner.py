@@ -1,11 +1,15 @@
-"""What metric methods share: embed support and query, compare them, no gradient step."""
+"""Common part of the metric methods: they compare embeddings and take no inner step."""
 
 import abc
 import functools
+from collections.abc import Callable
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from mtnet_tf import EpisodicLearner
+from mtnet_tf.layers import SetStatistics
 from mtnet_tf.meta import (
     InnerTrajectory,
     MetaLoss,
@@ -14,56 +18,96 @@ from mtnet_tf.meta import (
     predict,
     task_losses,
 )
+from mtnet_tf.tasks import Episode
+
+# Function (query examples [B, m, ...], statistics) -> predictions [B*m, N].
+Predictor = Callable[..., tf.Tensor]
 
 
 class MetricLearner(EpisodicLearner):
-    """Abstract: a query is answered by comparing its embedding with those of the support set.
+    """Abstract learner that compares embeddings of query examples with those of the support set.
 
-    As everywhere in this package, support and query set are normalised each by its own
-    statistics, or, inductively, the query set by those of the support set.
+    As everywhere in this package, the support set and the query set are each normalised with their
+    own statistics. For the inductive score, the query set is normalised with the statistics of the
+    support set.
     """
 
-    def __init__(self, model, num_ways, num_train_ways=None, *, seed=0, **kwargs):
+    def __init__(
+        self,
+        model: keras.Model,
+        num_ways: int,
+        num_train_ways: int | None = None,
+        *,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         """Creates the learner.
 
         Args:
-          model: built Keras model, [n, ...] -> embeddings [n, D].
-          num_ways: N, classes of a task.
-          num_train_ways: classes of a task in training, None for as many.
-          seed: run seed.
-          **kwargs: Keras' `name`.
+            model: built Keras model, [n, ...] -> embeddings [n, D].
+            num_ways: N, classes of a task.
+            num_train_ways: classes of a task in training; None for `num_ways`.
+            seed: run seed.
+            **kwargs: Keras' `name`.
         """
         super().__init__(model, seed, **kwargs)
         self.num_ways = num_ways
         self.num_train_ways = num_train_ways or num_ways
 
     @abc.abstractmethod
-    def compare(self, support, labels, query):
-        """Answers to queries.
+    def compare(self, support: tf.Tensor, labels: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+        """Predicts the classes of query examples from embeddings.
 
         Args:
-          support: embeddings [B, n, D].
-          labels: one-hot [B, n, N].
-          query: embeddings [B, m, D].
+            support: embeddings [B, n, D].
+            labels: one-hot [B, n, N].
+            query: embeddings [B, m, D].
 
         Returns:
-          Logits [B, m, N].
+            Logits [B, m, N].
         """
 
-    def embed(self, x, training=False, statistics=None):
-        """[B, n, ...] -> embeddings [B, n, D]."""
-        folded = predict(self.model, [], [], x, training, statistics)
-        return tf.reshape(folded, [count_tasks(x), tf.shape(x)[1], folded.shape[-1]])
+    def embed(
+        self, x: tf.Tensor, training: bool = False, statistics: SetStatistics | None = None
+    ) -> tf.Tensor:
+        """Embeds examples: [B, n, ...] -> [B, n, D].
 
-    def answer(self, support, num_ways, x, statistics=None, *, training=False):
-        """Logits [B*m, N] of queries [B, m, ...] given support sets (x, y)."""
+        Args:
+            x: examples [B, n, ...].
+            training: passed to the model.
+            statistics: to record or to use in normalisation; None for those of each set.
+        """
+        flattened = predict(self.model, [], [], x, training, statistics)
+        return tf.reshape(flattened, [count_tasks(x), tf.shape(x)[1], flattened.shape[-1]])
+
+    def answer(
+        self,
+        support: tuple[tf.Tensor, tf.Tensor],
+        num_ways: int,
+        x: tf.Tensor,
+        statistics: SetStatistics | None = None,
+        *,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Predicts the classes of query examples.
+
+        Args:
+            support: pair (x [B, n, ...], class numbers [B, n]).
+            num_ways: N.
+            x: query examples [B, m, ...].
+            statistics: as in `embed`, for the query examples.
+            training: passed to the model.
+
+        Returns:
+            Logits [B*m, N], flattened.
+        """
         support_x, support_y = support
         embedded = self.embed(support_x, training)
         labels = tf.one_hot(support_y, num_ways, dtype=embedded.dtype)
         return flatten_tasks(self.compare(embedded, labels, self.embed(x, training, statistics)))
 
-    def meta_loss(self, episode, seed, *, training):
-        """The loss of the answers to the query sets, a `MetaLoss`."""
+    def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
+        """The mean over tasks of the query loss."""
         ways = self.num_train_ways if training else self.num_ways
         support = (episode.support_x, episode.support_y)
         answers = self.answer(support, ways, episode.query_x, training=training)
@@ -71,16 +115,18 @@ class MetricLearner(EpisodicLearner):
         losses = task_losses(self.task_loss, flatten_tasks(episode.query_y), answers, num_tasks)
         return MetaLoss(tf.reduce_mean(losses), answers, losses, InnerTrajectory([], []))
 
-    def predictors(self, support, num_inner_steps, seed):
-        """Chance before the support set is seen, then the same answers after any step."""
+    def predictors(
+        self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
+    ) -> list[Predictor]:
+        """Equal logits before learning, then the same predictions after any number of steps."""
         answer = functools.partial(self.answer, support, self.num_ways)
         return [self._guess, *[answer] * num_inner_steps]
 
-    def _guess(self, x, statistics=None):
-        num_examples = tf.size(x[..., 0, 0, 0])
+    def _guess(self, x: tf.Tensor, statistics: SetStatistics | None = None) -> tf.Tensor:
+        num_examples = tf.reduce_prod(tf.shape(x)[:2])
         return tf.zeros([num_examples, self.num_ways], self.model.outputs[0].dtype)
 
-    def get_config(self):
-        """Arguments to create the learner again."""
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__`."""
         ways = {"num_ways": self.num_ways, "num_train_ways": self.num_train_ways}
         return {**super().get_config(), **ways}

@@ -1,9 +1,15 @@
-"""The baselines of Ravi & Larochelle (2017, section 5.1): a classifier of all training classes.
+"""The supervised baselines of Ravi & Larochelle (2017, section 5.1).
 
-It is trained on the pictures of the same episodes, which say what their classes are in the data
-set. A new task then fine-tunes it with a head of its own, or looks for nearest neighbours among
-its features.
+A network is trained to classify all C training classes, on the images of the same episodes. For a
+new task, `FineTune` replaces the last layer and trains all layers on the support set;
+`NearestNeighbour` compares features.
+
+Deviations: normalisation uses batch statistics; on Omniglot, the rotations of a character are one
+class; the decay of the learning rate is not searched.
 """
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,26 +19,32 @@ from maml_baselines.metric.metric_learner import MetricLearner
 from mtnet_tf import MetaLearner
 from mtnet_tf.layers import FastWeightScope
 from mtnet_tf.meta import InnerTrajectory, MetaLoss, count_tasks, flatten_tasks
+from mtnet_tf.tasks import Episode
 
 
-def classification_loss(embed, classifier, classes, episode):
-    """Cross-entropy over all training classes, of every picture of an episode batch.
+def classification_loss(
+    embed: Callable[[tf.Tensor], tf.Tensor],
+    classifier: Callable[[tf.Tensor], tf.Tensor],
+    classes: Sequence[int],
+    episode: Episode,
+) -> MetaLoss:
+    """The mean cross-entropy over all training classes, for every image of an episode batch.
 
     Args:
-      embed: function [B, n, ...] -> features [B*n, D].
-      classifier: layer, features -> logits [.., C].
-      classes: numbers of the training classes in the data set, ascending, ints [C].
-      episode: `Episode` with `classes`, some of these.
+        embed: function [B, n, ...] -> features [B*n, D].
+        classifier: layer, features [.., D] -> logits [.., C].
+        classes: numbers of the training classes in the data set, ascending, ints [C].
+        episode: its `classes` [B, N] are some of these.
 
     Returns:
-      `MetaLoss`, its predictions those among the N classes of each query's task.
+        The loss; the predictions [B*m, N] are the logits of the N classes of each task.
 
     Raises:
-      ValueError: for episodes that don't say their classes.
+        ValueError: for episodes without `classes`.
     """
     if episode.classes is None:
         raise ValueError(
-            "Episodes must say which classes of the data set their labels stand for, `classes`. "
+            "`episode.classes` must contain the class of the data set for each label. "
             "Received: classes=None. Train on an `ImageClasses`."
         )
     logits = [classifier(embed(x)) for x in (episode.support_x, episode.query_x)]
@@ -52,79 +64,97 @@ def classification_loss(embed, classifier, classes, episode):
     return MetaLoss(value, answers, tf.fill([num_tasks], value), InnerTrajectory([], []))
 
 
-def _classifier(classes, depth, seed, dtype):
-    kernel = keras.initializers.GlorotUniform(seed=seed)
-    layer = keras.layers.Dense(len(classes), kernel_initializer=kernel, dtype=dtype)
+def _classifier(num_classes: int, depth: int, seed: int, dtype: str) -> keras.layers.Dense:
+    """A built layer, features [.., depth] -> logits [.., num_classes]."""
+    layer = keras.layers.Dense(
+        num_classes,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),  # pyright: ignore[reportArgumentType]
+        dtype=dtype,
+    )
     layer.build((None, depth))
     return layer
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class FineTune(MetaLearner):
-    """Fine-tune baseline: the head is replaced, and all layers go down the support loss.
+    """Fine-tune baseline: a new last layer, then gradient descent of all layers on a task.
 
-    The new head, the last layer of `model`, keeps its initial values in training.
+    The last layer of `model` is the new one. Training does not change it.
     """
 
-    def __init__(self, model, *args, classes, **kwargs):
+    def __init__(
+        self, model: keras.Sequential, *args: Any, classes: Iterable[int], **kwargs: Any
+    ) -> None:
         """Creates the learner.
 
         Args:
-          model: built Keras `Sequential` of TW layers, the last one the head of a task.
-          *args: as of `MetaLearner`.
-          classes: numbers of the training classes in the data set, ints [C].
-          **kwargs: as of `MetaLearner`.
+            model: built model of TW layers; the last layer has one output per class of a task.
+            *args: further arguments of `MetaLearner`.
+            classes: numbers of the training classes in the data set, ints [C].
+            **kwargs: further arguments of `MetaLearner`.
         """
         super().__init__(model, *args, **kwargs)
         self.classes = tuple(sorted(int(c) for c in classes))
-        depth, dtype = model.layers[-2].output.shape[-1], model.outputs[0].dtype
-        self.classifier = _classifier(self.classes, depth, self.seed, dtype)
+        features = model.layers[-2].output
+        depth = features.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]
+        dtype = model.outputs[0].dtype
+        self.classifier = _classifier(len(self.classes), depth, self.seed, dtype)
 
     @property
-    def meta_parameters(self):
-        """The network's and the classifier's variables."""
+    def meta_parameters(self) -> list[keras.Variable]:
+        """The variables of the network and of the classifier."""
         return [*super().meta_parameters, *self.classifier.trainable_variables]
 
-    def features(self, x):
-        """What the head of the initial network sees: [B, n, ...] -> [B*n, D]."""
+    def features(self, x: tf.Tensor) -> tf.Tensor:
+        """The inputs of the last layer before adaptation: [B, n, ...] -> [B*n, D]."""
         outputs = flatten_tasks(x)
         with FastWeightScope([], count_tasks(x)):
             for layer in self.model.layers[:-1]:
                 outputs = layer(outputs)
         return outputs
 
-    def meta_loss(self, episode, seed, *, training):
-        """Supervised in training; in validation the query loss after fine-tuning."""
+    def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
+        """The classification loss in training; the query loss after fine-tuning in validation."""
         if training:
             return classification_loss(self.features, self.classifier, self.classes, episode)
         return super().meta_loss(episode, seed, training=False)
 
-    def get_config(self):
-        """Arguments to create the learner again."""
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__`."""
         return {**super().get_config(), "classes": list(self.classes)}
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
 class NearestNeighbour(MetricLearner):
-    """Nearest-neighbour baseline: the class of the support picture of the nearest direction."""
+    """Nearest-neighbour baseline: the class of the support image with the largest cosine."""
 
-    def __init__(self, model, num_ways, num_train_ways=None, *, classes, **kwargs):
+    def __init__(
+        self,
+        model: keras.Model,
+        num_ways: int,
+        num_train_ways: int | None = None,
+        *,
+        classes: Iterable[int],
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         """Creates the learner.
 
         Args:
-          model: built Keras model, [n, ...] -> features [n, D].
-          num_ways: N.
-          num_train_ways: see `MetricLearner`.
-          classes: numbers of the training classes in the data set, ints [C].
-          **kwargs: as of `MetricLearner`.
+            model: built Keras model, [n, ...] -> features [n, D].
+            num_ways: N, classes of a task.
+            num_train_ways: classes of a task in training; None for `num_ways`.
+            classes: numbers of the training classes in the data set, ints [C].
+            seed: run seed.
+            **kwargs: Keras' `name`.
         """
-        super().__init__(model, num_ways, num_train_ways, **kwargs)
+        super().__init__(model, num_ways, num_train_ways, seed=seed, **kwargs)
         self.classes = tuple(sorted(int(c) for c in classes))
         depth, dtype = model.output_shape[-1], model.outputs[0].dtype
-        self.classifier = _classifier(self.classes, depth, self.seed, dtype)
+        self.classifier = _classifier(len(self.classes), depth, self.seed, dtype)
 
-    def meta_loss(self, episode, seed, *, training):
-        """Supervised in training; in validation the loss of the nearest neighbours."""
+    def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
+        """The classification loss in training; the query loss of the cosines in validation."""
         if not training:
             return super().meta_loss(episode, seed, training=False)
         return classification_loss(
@@ -134,11 +164,11 @@ class NearestNeighbour(MetricLearner):
             episode,
         )
 
-    def compare(self, support, labels, query):
-        """The cosine of the nearest support picture of each class."""
-        cosines = cosine_similarity(query, support)[..., None]  # [B, m, n, 1]
+    def compare(self, support: tf.Tensor, labels: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+        """The largest cosine with a support image of each class, see `MetricLearner.compare`."""
+        cosines = tf.expand_dims(cosine_similarity(query, support), -1)  # [B, m, n, 1]
         return tf.reduce_max(tf.where(labels[:, None] > 0, cosines, -1.0), 2)
 
-    def get_config(self):
-        """Arguments to create the learner again."""
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__`."""
         return {**super().get_config(), "classes": list(self.classes)}

@@ -1,11 +1,14 @@
-"""The paper's tables as commands: rows, files, published numbers.
+"""The paper's tables as commands: rows, files and published numbers.
 
 May import: `methods`, `resolving`, `mtnet_tf`.
 """
 
+from maml_baselines.tables.records import Estimate, Row
 from maml_baselines.tables.write import methods_of, settings_of, write_table
 
 __all__ = [
+    "Estimate",
+    "Row",
     "methods_of",
     "settings_of",
     "write_table",

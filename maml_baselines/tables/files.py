@@ -1,123 +1,106 @@
-"""The rows of a table as CSV, Markdown and a picture."""
+"""The files of a table: CSV, Markdown and a plot."""
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+import tabulate
+
+from maml_baselines.tables.records import COLUMNS, Row, format_row, parse_row
 from mtnet_tf._files import write_text
-from mtnet_tf.experiments import plot_scores, reports
-
-COLUMNS = (
-    "method",
-    "paper's table",
-    "its own paper",
-    "measured",
-    "inductive",
-    "minus MT-net",
-    "split",
-    "episodes",
-    "iterations",
-    "best",
-    "steps",
-    "s per meta-step",
-    "parameters",
-    "run",
-)
+from mtnet_tf.experiments import Settings, plot_scores, reports
 
 
-class Row(NamedTuple):
-    """One system of a table: the columns of `COLUMNS`, as text."""
-
-    method: str
-    published: str = ""
-    own: str = ""
-    measured: str = ""
-    inductive: str = ""
-    difference: str = ""
-    split: str = ""
-    episodes: str = ""
-    iterations: str = ""
-    best: str = ""
-    steps: str = ""
-    seconds: str = ""
-    parameters: str = ""
-    run: str = ""
-
-
-def read_rows(path):
-    """The rows of an earlier command, a list of `Row`.
+def read_rows(path: Path | str) -> list[Row]:
+    """Reads the rows that an earlier command wrote.
 
     Args:
-      path: without ".csv".
+        path: of the table, without ".csv".
+
+    Returns:
+        The rows; none if there is no such file.
 
     Raises:
-      ValueError: if the file is no such table.
+        ValueError: if the file is not a table that `write_files` wrote.
     """
     file = Path(f"{path}.csv")
     if not file.exists():
         return []
     with file.open(newline="", encoding="utf-8") as lines:
         header, *rows = list(csv.reader(lines)) or [[]]
-    if tuple(header) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+    try:
+        if tuple(header) != COLUMNS:
+            raise ValueError(f"columns {header}")
+        return [parse_row(cells) for cells in rows]
+    except ValueError as error:
         raise ValueError(
-            f"{file} must be a table of this program, to be gone on with. Received: columns "
-            f"{header}. Move it away, or name another with `table_file`."
-        )
-    return [Row(*row) for row in rows]
+            f"{file} must be a table of this program, so that rows can be added. "
+            f"Received: {error}. Move the file away, or name another one with `table_file`."
+        ) from error
 
 
-def write_files(rows, path, settings):
-    """Writes the table so far.
+def write_files(rows: Sequence[Row], path: Path | str, settings: Settings) -> None:
+    """Writes the rows of a table to its three files.
 
     Args:
-      rows: list of `Row`.
-      path: without ".csv", ".md" and ".png".
-      settings: `Settings` of any row, for what they have in common.
+        rows: of the table.
+        path: of the table, without ".csv", ".md" and ".png".
+        settings: of any row, for what all rows have in common.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *map(format_row, rows)])
     write_text(f"{path}.csv", text.getvalue())
-    write_text(f"{path}.md", _markdown(rows, settings))
-    scores = {row.method: _numbers(row.measured) for row in rows if row.run}
+    write_text(f"{path}.md", markdown(rows, settings))
+    _plot(rows, Path(f"{path}.png"), settings)
+
+
+def _plot(rows: Sequence[Row], file: Path, settings: Settings) -> None:
+    """Plots the measured and the published scores; deletes an older plot if no row has a score."""
+    scores = {
+        row.method: (row.measured.mean, row.measured.ci95 or 0.0) for row in rows if row.measured
+    }
     if not scores:
-        Path(f"{path}.png").unlink(missing_ok=True)  # of an earlier table
+        file.unlink(missing_ok=True)
         return
     published = {
-        "MT-net paper": {row.method: _numbers(row.published)[0] for row in rows if row.published},
-        "its own paper": {row.method: _numbers(row.own)[0] for row in rows if row.own},
+        "MT-net paper": {row.method: row.published.mean for row in rows if row.published},
+        "its own paper": {row.method: row.own.mean for row in rows if row.own},
     }
-    unit = "% of right answers" if settings.is_image else "mean squared error"
-    plot_scores(scores, published, f"{path}.png", _title(rows, settings), unit)
+    unit = "% of correct answers" if settings.is_image else "mean squared error"
+    plot_scores(scores, published, file, _title(rows, settings), unit)
 
 
-def _numbers(cell):
-    """The numbers of "98.1 ± 0.2" or "98.1"."""
-    return [float(part) for part in cell.split(" ± ")]
+def markdown(rows: Sequence[Row], settings: Settings) -> str:
+    """The table in GitHub's Markdown, with a title and a note.
+
+    Args:
+        rows: of the table.
+        settings: of any row.
+    """
+    cells = [[cell.replace("|", "/") for cell in format_row(row)] for row in rows]
+    table = tabulate.tabulate(cells, COLUMNS, tablefmt="github", disable_numparse=True)
+    return f"# {_title(rows, settings)}\n\n{_note(settings)}\n\n{table}\n"
 
 
-def _markdown(rows, settings):
-    head = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    body = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
-    chosen = (
-        ""
-        if settings.use_test_split
-        else "These are the classes that the checkpoint was chosen on. "
+def _note(settings: Settings) -> str:
+    """What the columns mean."""
+    unit = "percentage of correct answers" if settings.is_image else "mean squared error"
+    chosen = "" if settings.use_test_split else "The checkpoint was chosen on the same classes. "
+    return (
+        f"Seed {settings.seed}. Scores are the {unit}: mean ± 95 % interval over distinct "
+        f"episodes. {chosen}Measured: the score of the checkpoint with the best validation score, "
+        "with each query set normalised by its own statistics, as in the MT-net paper. Inductive: "
+        "the same, with each query example normalised by the statistics of the support set. Minus "
+        "MT-net: paired difference to MT-net on the same episodes."
     )
-    note = (
-        f"Seed {settings.seed}; mean ± 95 % interval over distinct episodes; per cent of right "
-        f"answers, or mean squared error. {chosen}Measured: the best checkpoint on validation, "
-        "queries normalised together, as in the MT-net paper; inductive: normalised by the support "
-        "set, each query by itself. Minus MT-net: paired over the same episodes."
-    )
-    return "\n".join([f"# {_title(rows, settings)}", "", note, "", *head, *body, ""])
 
 
-def _title(rows, settings):
+def _title(rows: Sequence[Row], settings: Settings) -> str:
     title = reports.title(settings.replace(method="all systems"))
     title += "" if settings.use_test_split else ", validation split"
-    lengths = [int(row.iterations) for row in rows if row.iterations]
+    lengths = [row.iterations for row in rows if row.iterations is not None]
     if not lengths:
         return title
     ends = dict.fromkeys((min(lengths), max(lengths)))

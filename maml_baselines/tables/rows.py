@@ -1,127 +1,152 @@
-"""The rows of a table: an evaluation as text, what was published, the difference to MT-net."""
+"""Makes the rows of a table: scores of an evaluation, published numbers, differences to MT-net."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from maml_baselines.tables.files import Row
 from maml_baselines.tables.published import OWN_PAPERS, PUBLISHED
+from maml_baselines.tables.records import Estimate, Row
 from mtnet_tf.evaluation import summarize
-from mtnet_tf.experiments import Result, align, read_results, read_settings
+from mtnet_tf.experiments import Result, Run, Settings, align, read_results, read_settings
 
 REFERENCE = "mtnet"
 
 
-class Scores(NamedTuple):
-    """An evaluation, and the inner steps after which it counts."""
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """The scores of an evaluation.
+
+    Attributes:
+        result: of the evaluation.
+        step: number of inner steps after which the score counts.
+    """
 
     result: Result
     step: int
 
 
-def row_of(name, settings, run, scores):
-    """The row of an evaluated run, not yet compared.
+def row_of(name: str, settings: Settings, run: Run, scores: Scores) -> Row:
+    """The row of an evaluated run, without a difference to MT-net.
 
     Args:
-      name: of the method.
-      settings: `Settings`.
-      run: `Run`.
-      scores: `Scores`.
-
-    Returns:
-      `Row`.
+        name: of the method.
+        settings: of the run.
+        run: folder of the run.
+        scores: of its evaluation.
     """
     record = scores.result.record
-    rows = run.rows()
-    seconds = [row["seconds_per_iteration"] for row in rows]
-    seconds = seconds[1:] or seconds  # the first ones hold the time of compiling
+    metrics = run.rows()
     inductive = scores.result.inductive
     return Row(
         method=name,
-        **published(name, settings),
+        published=published_in(PUBLISHED, name, settings),
+        own=published_in(OWN_PAPERS, name, settings),
         measured=_measured(scores),
-        inductive="" if inductive is None else _mean(inductive, scores.step, record["metric"]),
+        inductive=None if inductive is None else _mean(inductive, scores.step, record["metric"]),
         split=record["split"],
-        episodes=str(len(scores.result.scores)),
-        iterations=str(int(rows[-1]["iteration"]) if rows else 0),
-        best=str(record["iteration"]),
-        steps=str(scores.step) if record.get("adapts_weights", True) else "",
-        seconds=f"{np.median(seconds):.3g}" if seconds else "",
-        parameters=str(record["num_meta_parameters"]),
+        episodes=len(scores.result.scores),
+        iterations=int(metrics[-1]["iteration"]) if metrics else 0,
+        best=record["iteration"],
+        steps=scores.step if record.get("adapts_weights", True) else None,
+        seconds=_seconds([line["seconds_per_iteration"] for line in metrics]),
+        parameters=record["num_meta_parameters"],
         run=run.path.name,
     )
 
 
-def find_scores(row, logdir):
-    """What a row of an earlier command was made of, `Scores`; None if that has gone."""
-    if not row.run:
+def _seconds(seconds: list[float]) -> float | None:
+    """The median, without the first value, which includes compilation; None without values."""
+    return float(np.median(seconds[1:] or seconds)) if seconds else None
+
+
+def find_scores(row: Row, runs_dir: Path | str) -> Scores | None:
+    """Finds the evaluation that the row of an earlier command shows.
+
+    Args:
+        row: as read from a file.
+        runs_dir: folder of the run folders.
+
+    Returns:
+        The scores; None if the evaluation no longer exists.
+    """
+    if row.run is None or row.measured is None:
         return None
     try:
-        results = read_results(Path(logdir) / row.run, row.split)
+        results = read_results(Path(runs_dir) / row.run, row.split or "test")
     except ValueError:
         return None
-    step = int(row.steps or 1)  # a method without steps scores the same after any
+    step = row.steps or 1  # a method without inner steps has the same score after any number
     for result in results:
-        is_long_enough = read_settings(result.record["settings"]).num_test_inner_steps >= step
-        if is_long_enough and _measured(Scores(result, step)) == row.measured:
-            return Scores(result, step)
+        num_steps = read_settings(result.record["settings"]).num_test_inner_steps
+        if num_steps < step:
+            continue
+        scores = Scores(result, step)
+        if _measured(scores).format() == row.measured.format():
+            return scores
     return None
 
 
-def compare(rows, scores):
-    """The rows with their differences to MT-net, each after its own inner steps.
+def compare(rows: Mapping[str, Row], scores: Mapping[str, Scores | None]) -> list[Row]:
+    """Adds the differences to MT-net, each method after its own number of inner steps.
 
     Args:
-      rows: dict from method to `Row`.
-      scores: dict from method to `Scores`, of those that have any.
-
-    Returns:
-      List of `Row`.
+        rows: from the name of a method to its row.
+        scores: from the name of a method to its scores; None or missing if it has none.
     """
     reference = scores.get(REFERENCE)
-    found = (_difference(scores.get(name), reference) for name in rows)
     return [
-        row if row.method == REFERENCE else row._replace(difference=text)
-        for row, text in zip(rows.values(), found, strict=True)
+        row if name == REFERENCE else _with_difference(row, scores.get(name), reference)
+        for name, row in rows.items()
     ]
 
 
-def _difference(scores, reference):
+def _with_difference(row: Row, scores: Scores | None, reference: Scores | None) -> Row:
     if scores is None or reference is None:
-        return ""
+        return dataclasses.replace(row, difference=None, has_other_episodes=False)
     pairs = align(scores.result, reference.result)
     if pairs is None:  # the oracle has other inputs
-        return "other episodes"
-    difference = pairs.scores_a[:, scores.step] - pairs.scores_b[:, reference.step]
-    return _interval(difference, scores.result.record["metric"], sign="+")
+        return dataclasses.replace(row, difference=None, has_other_episodes=True)
+    differences = pairs.scores_a[:, scores.step] - pairs.scores_b[:, reference.step]
+    estimate = _estimate(differences, scores.result.record["metric"])
+    return dataclasses.replace(row, difference=estimate, has_other_episodes=False)
 
 
-def _measured(scores):
+def _measured(scores: Scores) -> Estimate:
     return _mean(scores.result.scores, scores.step, scores.result.record["metric"])
 
 
-def _mean(scores, step, metric):
-    return _interval(np.stack(list(scores.values()))[:, step], metric)
+def _mean(scores: Mapping[str, np.ndarray], step: int, metric: str) -> Estimate:
+    """The mean over episodes of their scores [S+1] after a step."""
+    return _estimate(np.stack(list(scores.values()))[:, step], metric)
 
 
-def _interval(scores, metric, sign=""):
-    scale, digits = (100, 2) if metric == "accuracy" else (1, 3)
+def _estimate(scores: np.ndarray, metric: str) -> Estimate:
+    """The mean of the scores [E] of episodes: accuracies in per cent, or squared errors."""
+    scale, decimals = (100, 2) if metric == "accuracy" else (1, 3)
     found = summarize(scale * scores[:, None])
-    return f"{found.mean[0]:{sign}.{digits}f} ± {found.ci95[0]:.{digits}f}"
+    return Estimate(float(found.mean[0]), float(found.ci95[0]), decimals)
 
 
-def column_of(settings):
-    """The column of the paper's tables that settings belong to: (data source, ways)."""
-    is_image = settings.is_image
-    return settings.data_source, settings.num_ways if is_image else None
+def column_of(settings: Settings) -> tuple[str, int | None]:
+    """The column of the paper's tables that settings belong to: data source and number of ways."""
+    return settings.data_source, settings.num_ways if settings.is_image else None
 
 
-def published(name, settings):
-    """What the MT-net paper prints and what the method's own paper does, for the same test."""
-    shots = 1 if settings.is_image else 10
-    same = settings.num_shots == shots and not settings.synthetic
-    same = same and settings.use_test_split
-    column = column_of(settings) if same else None
-    tables = {"published": PUBLISHED, "own": OWN_PAPERS}
-    return {field: table.get(column, {}).get(name, "") for field, table in tables.items()}
+def published_in(
+    table: Mapping[tuple[str, int | None], Mapping[str, Estimate]], name: str, settings: Settings
+) -> Estimate | None:
+    """What a table prints for a method, if the settings are those of the table.
+
+    Args:
+        table: `PUBLISHED` or `OWN_PAPERS`.
+        name: of the method.
+        settings: of a run.
+    """
+    is_same_test = (
+        settings.num_shots == (1 if settings.is_image else 10)
+        and not settings.synthetic
+        and settings.use_test_split
+    )
+    return table.get(column_of(settings), {}).get(name) if is_same_test else None

@@ -1,25 +1,31 @@
-"""The paper's tables, run again: every system trained, evaluated on the same episodes, compared."""
+"""Repeats the paper's tables: trains every method, evaluates it on the same episodes, compares."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from maml_baselines.methods import METHODS
 from maml_baselines.resolving import build_learner, fits, resolve
-from maml_baselines.tables.files import Row, read_rows, write_files
-from maml_baselines.tables.published import EVALUATED_AFTER
+from maml_baselines.tables.files import read_rows, write_files
+from maml_baselines.tables.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
+from maml_baselines.tables.records import Row, format_score, format_seconds
 from maml_baselines.tables.rows import (
     REFERENCE,
     Scores,
     column_of,
     compare,
     find_scores,
-    published,
+    published_in,
     row_of,
 )
 from mtnet_tf.experiments import (
+    Result,
     Run,
+    Settings,
+    as_flags,
     check_same_run,
     evaluate_run,
     read_results,
@@ -29,80 +35,110 @@ from mtnet_tf.experiments import (
     train_run,
 )
 
-# An evaluation with other values of these, or of fewer inner steps, is another one.
+# An evaluation with other values of these fields, or with fewer inner steps, is made again.
 _OF_AN_EVALUATION = (
     *("step_size", "num_shots", "num_queries", "seed"),
     *("num_meta_iterations", "checkpoint_iteration", "num_test_episodes"),
 )
 
 
-def methods_of(given):
-    """Names of the systems that fit a data source, the reference first."""
+def methods_of(given: Mapping[str, Any]) -> list[str]:
+    """Names of the methods that can learn from a data source, MT-net first.
+
+    Args:
+        given: values of some fields of `Settings`, among them `data_source`.
+    """
     return [name for name, method in METHODS.items() if fits(method, given["data_source"])]
 
 
-def write_table(given, methods, path, say, command):
+def write_table(
+    given: Mapping[str, Any],
+    methods: Sequence[str],
+    path: Path | str,
+    say: Callable[[str], None],
+    command: str,
+) -> list[Row]:
     """Trains and evaluates what is missing, and writes the table after every row.
 
-    Rows that an earlier command wrote to the same table stay, until they are made again.
+    Rows that an earlier command wrote to the same table are kept, unless `methods` contains them.
 
     Args:
-      given: dict of settings for all rows, `data_source` among them.
-      methods: names of the systems; the others are compared with MT-net, which comes first.
-      path: of the table, without ".csv", ".md" and, of its picture, ".png".
-      say: function that prints a line.
-      command: the command line, str.
+        given: values of some fields of `Settings` for all rows, among them `data_source`.
+        methods: names of the methods. MT-net comes first, since the others are compared with it.
+        path: of the table, without ".csv", ".md" and ".png".
+        say: function that prints a line.
+        command: the command line.
 
     Returns:
-      List of `Row`, of these methods.
+        The rows of `methods`.
 
     Raises:
-      ValueError: before anything is trained, if settings make no sense for one of the rows, or if
-        the file holds something else.
+        ValueError: before any training, if the settings of a row are not allowed, or if the file
+            contains something else.
     """
-    methods = sorted(dict.fromkeys(methods), key=lambda name: name != REFERENCE)
-    planned = [(name, settings_of(given, name)) for name in methods]
+    names = sorted(dict.fromkeys(methods), key=lambda name: name != REFERENCE)
+    planned = {name: settings_of(given, name) for name in names}
+    first = planned[names[0]]
     rows = {row.method: row for row in read_rows(path)}
-    _check_same_tasks(rows.values(), planned[0][1], path)
-    scores = {name: find_scores(row, planned[0][1].runs_dir) for name, row in rows.items()}
-    for number, (name, settings) in enumerate(planned, start=1):
-        run = Run(Path(settings.runs_dir) / run_name(settings))
+    _check_same_tasks(rows.values(), first, path)
+    scores = {name: find_scores(row, first.runs_dir) for name, row in rows.items()}
+    compared: list[Row] = []
+    for number, (name, settings) in enumerate(planned.items(), start=1):
         keras.utils.clear_session()
-        scores[name] = None
-        try:
-            result = train_and_evaluate(settings, run, command)
-            scores[name] = Scores(result, settings.num_test_inner_steps)
-            row = row_of(name, settings, run, scores[name])
-        except (ValueError, tf.errors.OpError) as error:  # must not cost the other rows
-            reason = f"failed: {str(error).splitlines()[0]}"
-            row = Row(name, **published(name, settings), measured=reason)
+        row, scores[name] = _make_row(name, settings, command)
         rows[name] = row
-        rows = {n: rows[n] for n in METHODS if n in rows}
-        say(f"[{number}/{len(methods)}] {name}: {row.measured}, {row.seconds or '?'} s a meta-step")
-        compared = compare(rows, scores)
+        seconds = format_seconds(row) or "?"
+        say(f"[{number}/{len(names)}] {name}: {format_score(row)}, {seconds} s per meta-step")
+        compared = compare({n: rows[n] for n in METHODS if n in rows}, scores)
         write_files(compared, path, settings)
-    return [row for row in compared if row.method in methods]
+    return [row for row in compared if row.method in names]
 
 
-def _check_same_tasks(rows, settings, path):
+def _make_row(name: str, settings: Settings, command: str) -> tuple[Row, Scores | None]:
+    """The row of a method and its scores; an error becomes the text of the row."""
+    run = Run(Path(settings.runs_dir) / run_name(settings))
+    try:
+        result = train_and_evaluate(settings, run, command)
+        scores = Scores(result, settings.num_test_inner_steps)
+        return row_of(name, settings, run, scores), scores
+    except (ValueError, tf.errors.OpError) as error:  # the other rows do not depend on it
+        row = Row(
+            method=name,
+            published=published_in(PUBLISHED, name, settings),
+            own=published_in(OWN_PAPERS, name, settings),
+            failure=as_flags(str(error).splitlines()[0]),
+        )
+        return row, None
+
+
+def _check_same_tasks(rows: Iterable[Row], settings: Settings, path: Path | str) -> None:
     """Raises ValueError if an earlier command wrote rows of other tasks to the same table."""
     task = task_name(settings, settings.num_shots)
     end = f"_seed{settings.seed}"
     for row in rows:
+        if row.run is None:
+            continue
         is_same = row.run.startswith(f"{task}_") and row.run.endswith(end)
-        if row.run and not (is_same and row.split == _split(settings)):
+        if not (is_same and row.split == _split(settings)):
             raise ValueError(
                 f"{path}.csv must hold rows of the {_split(settings)} split of {task}, seed "
-                f"{settings.seed}, to be gone on with. Received: a row of the {row.split} split "
-                f"of {row.run}. Name another table with `table_file`."
+                f"{settings.seed}, so that rows can be added. Received: a row of the {row.split} "
+                f"split of {row.run}. Name another table with `table_file`."
             )
 
 
-def settings_of(given, name):
+def settings_of(given: Mapping[str, Any], name: str) -> Settings:
     """All settings of a row.
 
-    It is evaluated after as many inner steps as the user says, else its own paper, else the MT-net
-    paper.
+    The number of inner steps before the evaluation is the given one, else that of the method's own
+    paper, else that of the MT-net paper.
+
+    Args:
+        given: values of some fields of `Settings`.
+        name: of the method.
+
+    Raises:
+        ValueError: if the settings are not allowed.
     """
     settings = resolve({**given, "method": name})
     recipe = {}
@@ -114,32 +150,36 @@ def settings_of(given, name):
     return settings
 
 
-def train_and_evaluate(settings, run, command):
-    """Does what is not done yet.
+def train_and_evaluate(settings: Settings, run: Run, command: str) -> Result:
+    """Trains and evaluates a run, as far as this has not been done.
 
     Args:
-      settings: `Settings`.
-      run: `Run`.
-      command: the command line, str.
+        settings: of the run.
+        run: its folder.
+        command: the command line.
 
     Returns:
-      `comparison.Result`.
+        The evaluation.
+
+    Raises:
+        ValueError: if the folder contains a run with other settings, or if training diverges.
     """
-
-    def quiet(text):
-        """Says nothing: a row of a table is one line."""
-
-    options = {"say": quiet, "verbose": 0}
     if settings.resume and run.latest():
         check_same_run(settings, run.settings())
-    train_run(settings, run, command, build_learner, **options)
-    if _find_evaluation(settings, run) is None:
-        evaluate_run(settings, run, **options)
-    return _find_evaluation(settings, run)
+    train_run(settings, run, command, build_learner, say=_say_nothing, verbose=0)
+    found = _find_evaluation(settings, run)
+    if found is None:
+        evaluate_run(settings, run, say=_say_nothing, verbose=0)
+        found = read_results(run.path, _split(settings))[0]  # the newest
+    return found
 
 
-def _find_evaluation(settings, run):
-    """The newest one of the newest checkpoint with these settings, a `Result`, or None."""
+def _say_nothing(text: str) -> None:
+    """Prints nothing: each row of a table is reported in one line."""
+
+
+def _find_evaluation(settings: Settings, run: Run) -> Result | None:
+    """The newest evaluation of the newest checkpoint with these settings."""
     split, newest = _split(settings), run.latest()
     if newest is None or not any(run.path.glob(f"{split}_*_episodes.csv")):
         return None
@@ -154,5 +194,5 @@ def _find_evaluation(settings, run):
     return None
 
 
-def _split(settings):
+def _split(settings: Settings) -> str:
     return "test" if settings.use_test_split else "val"

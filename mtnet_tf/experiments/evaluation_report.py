@@ -1,9 +1,8 @@
 """The files and the printed table of an evaluation."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import dataclasses
 
 import numpy as np
 
@@ -117,7 +116,11 @@ def _record(
 
 def _statistics(scores: np.ndarray) -> dict[str, list[float]]:
     low, high = bootstrap_interval(scores)
-    named = {**dataclasses.asdict(summarize(scores)), "bootstrap95_low": low, "bootstrap95_high": high}
+    named = {
+        **dataclasses.asdict(summarize(scores)),
+        "bootstrap95_low": low,
+        "bootstrap95_high": high,
+    }
     return {name: np.asarray(value, float).tolist() for name, value in named.items()}
 
 

@@ -1,4 +1,4 @@
-"""Every system on the real Omniglot: one meta-step, an evaluation, a row of the table."""
+"""Every method on the real Omniglot: one meta-step, an evaluation, a row of the table."""
 
 import csv
 
@@ -18,7 +18,7 @@ def omniglot(tmp_path_factory, omniglot_source):
     return data
 
 
-def test_every_system_of_its_own_makes_a_row_on_the_real_omniglot(omniglot, tmp_path):
+def test_every_baseline_makes_a_row_on_the_real_omniglot(omniglot, tmp_path):
     names = ["mtnet", *(name for name, method in METHODS.items() if not method.by_flags)]
     flags = ["--datasource=omniglot", "--metatrain_iterations=1", "--num_test_episodes=20"]
     flags += ["--num_test_updates=1", "--num_filters=4", "--num_updates=2", "--debug=True"]

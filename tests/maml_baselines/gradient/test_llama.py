@@ -84,7 +84,7 @@ def test_log_determinant_of_a_linear_model_is_that_of_its_dense_hessian(rng):
 
 
 def test_factors_of_a_linear_convolution_are_its_dense_hessian(rng):
-    """Its positions are so many examples, summed over; each output has a loss of its own."""
+    """Each position of the kernel counts as an example; each output has a separate loss."""
     cell = TWConv2D(2, 2, padding="valid", **PLAIN)
     inputs = keras.Input((3, 4, 2), dtype="float64")
     model = keras.Sequential([inputs, cell, keras.layers.Flatten(dtype="float64")])
@@ -103,18 +103,18 @@ def test_log_determinant_of_few_and_of_many_rows_is_numpys(rows, rng):
         np.testing.assert_allclose(found[i], np.linalg.slogdet(np.kron(*damped))[1])
 
 
-def test_log_determinant_of_pictures_that_are_alike_is_finite_in_single_precision(rng):
-    """Large rows that differ by little, as patches of smooth pictures do."""
-    alike = rng.normal(size=(1, 1, 60)) * 30 + 0.01 * rng.normal(size=(1, 200, 60))
+def test_log_determinant_of_similar_images_is_finite_in_single_precision(rng):
+    """Large rows with small differences, like the patches of smooth images."""
+    similar = rng.normal(size=(1, 1, 60)) * 30 + 0.01 * rng.normal(size=(1, 200, 60))
     found = [
-        log_determinant([(tf.constant(alike, dtype), tf.constant(alike[:, :, :5], dtype))])
+        log_determinant([(tf.constant(similar, dtype), tf.constant(similar[:, :, :5], dtype))])
         for dtype in ("float32", "float64")
     ]
     assert found[0].dtype == tf.float32
     np.testing.assert_allclose(found[0], found[1], rtol=1e-3)
 
 
-def test_factors_of_tasks_are_those_of_each_alone(rng):
+def test_factors_of_a_task_do_not_depend_on_the_other_tasks(rng):
     model = network(4, 3)
     x = tf.constant(rng.normal(size=(2, 5, 2)))
     together = tf.nest.flatten(products(factors(model, x, True)))
@@ -137,7 +137,7 @@ def learner(kind, **options):
     return found
 
 
-def test_without_weight_it_is_maml_and_with_it_the_term_is_added(regression_episode):
+def test_without_weight_it_is_maml_and_with_weight_the_term_is_added(regression_episode):
     episode = regression_episode()
     plain = learner(MetaLearner).meta_loss(episode, SEED, training=True).value
     values = [
@@ -149,8 +149,11 @@ def test_without_weight_it_is_maml_and_with_it_the_term_is_added(regression_epis
 
 
 @pytest.mark.parametrize("options", [{"damping": 0.0}, {"eta": -1e-6}])
-def test_numbers_that_make_no_sense_are_refused(options):
-    with pytest.raises(ValueError, match="`damping` must be positive. Received: eta="):
+def test_numbers_out_of_range_are_errors(options):
+    with pytest.raises(
+        ValueError,
+        match="`eta` must not be negative and `damping` must be positive. Received: eta=",
+    ):
         learner(LLAMA, **options)
 
 

@@ -12,7 +12,7 @@ from mtnet_tf.meta.inner_loop import adapt
 
 
 def closed(rule, alpha):
-    """Gates that see nothing: forget nothing, let alpha of the gradient in."""
+    """Gates with constant values: forget nothing, and the input gate is alpha."""
     for variable in rule.trainable_variables:
         variable.assign(tf.zeros_like(variable))
     rule.forget_bias.assign(50.0)
@@ -36,7 +36,7 @@ def test_fixed_gates_are_gradient_descent(rng):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
-def test_gates_look_at_weight_and_last_gate_by_hand():
+def test_gates_depend_on_weight_and_last_gate_by_hand():
     rule = LSTMRule(hidden_units=2, dtype="float64")
     rule.build([(1,)])
     closed(rule, 0.5)
@@ -52,7 +52,7 @@ def test_gates_look_at_weight_and_last_gate_by_hand():
 
 
 def test_losses_and_gradients_are_read_in_the_unit_of_the_mean(rng):
-    """Five times the loss in a unit five times as large is the same step."""
+    """Five times the loss in a unit that is five times as large gives the same step."""
     rules = [LSTMRule(hidden_units=2, loss_unit=unit, dtype="float64") for unit in (1.0, 5.0)]
     weights, gradients = ([tf.constant(rng.normal(size=(2, 3)))] for _ in range(2))
     losses = tf.constant([1.0, 2.0], tf.float64)
@@ -84,7 +84,10 @@ def test_every_parameter_of_the_rule_learns(regression_episode):
         dim_hidden=(3, 3), cell_options={"transform": False, "mask": None}, dtype="float64"
     )
     learner = MetaLearner(
-        model, 0.1, 2, first_order=True, update_rule=LSTMRule(hidden_units=3, dtype="float64")
+        model,
+        num_inner_steps=2,
+        first_order=True,
+        update_rule=LSTMRule(hidden_units=3, dtype="float64"),
     )
     learner.compile(keras.optimizers.SGD(0.1), "mean_squared_error", run_eagerly=True)
     _, gradients = learner.meta_gradients(regression_episode(), tf.constant([0, 1]))

@@ -16,8 +16,8 @@ from maml_baselines.metric.map_ranking import (
 
 
 def score(order, positives, negatives):
-    """Score of a ranking, from its definition; `order` lists pictures, positives first."""
-    place = {picture: rank for rank, picture in enumerate(order)}
+    """Score of a ranking, from its definition; `order` lists the images, positives have the smaller numbers."""
+    place = {image: rank for rank, image in enumerate(order)}
     p, m = len(positives), len(negatives)
     total = sum(
         (1 if place[i] < place[p + j] else -1) * (positives[i] - negatives[j])
@@ -29,8 +29,8 @@ def score(order, positives, negatives):
 
 def average_precision(order, num_positives):
     hits, precisions = 0, []
-    for rank, picture in enumerate(order, start=1):
-        if picture < num_positives:
+    for rank, image in enumerate(order, start=1):
+        if image < num_positives:
             hits += 1
             precisions.append(hits / rank)
     return np.mean(precisions)
@@ -52,7 +52,7 @@ def test_dynamic_programme_finds_the_best_of_all_rankings(num_positives, num_neg
         np.testing.assert_allclose(found, max(every) - right)
 
 
-def test_hinge_gradient_is_that_of_the_best_ranking(rng):
+def test_hinge_gradient_is_that_of_the_best_ranking():
     positives = tf.constant([0.3, -0.2], tf.float64)
     negatives = tf.constant([0.5, 0.1, -0.6], tf.float64)
     theory, numeric = tf.test.compute_gradient(hinge, [positives, negatives])
@@ -61,7 +61,7 @@ def test_hinge_gradient_is_that_of_the_best_ranking(rng):
 
 
 @pytest.mark.parametrize("epsilon", [0.25, 1.0])
-def test_direct_loss_is_of_the_best_rankings_with_and_without_their_loss(epsilon, rng):
+def test_direct_loss_compares_the_best_rankings_with_and_without_their_loss(epsilon, rng):
     for _ in range(5):
         positives, negatives = (np.sort(rng.uniform(-1, 1, n))[::-1] for n in (2, 3))
         orders = list(itertools.permutations(range(5)))
@@ -75,15 +75,15 @@ def test_direct_loss_is_of_the_best_rankings_with_and_without_their_loss(epsilon
 def test_direct_loss_of_a_small_epsilon_is_the_loss_of_the_ranking_by_score():
     positives, negatives = tf.constant([0.9, 0.1], tf.float64), tf.constant([0.5], tf.float64)
     found = direct_loss(positives, negatives, 1e-3)
-    np.testing.assert_allclose(found, 1 - (1 + 2 / 3) / 2)  # right, wrong, right
+    np.testing.assert_allclose(found, 1 - (1 + 2 / 3) / 2)  # correct, wrong, correct
 
 
-def test_far_apart_classes_cost_nothing():
+def test_the_loss_of_well_separated_classes_is_zero():
     found = hinge(tf.constant([40.0, 39.0]), tf.constant([-39.0, -40.0]))
     np.testing.assert_allclose(found, 0, atol=1e-5)
 
 
-def test_each_picture_of_a_task_ranks_the_others(rng):
+def test_each_image_of_a_task_ranks_the_others(rng):
     embedded = rng.normal(size=(1, 6, 4))
     labels = tf.constant([[0, 1, 2, 2, 0, 1]])
     unit = embedded[0] / np.linalg.norm(embedded[0], axis=1, keepdims=True)

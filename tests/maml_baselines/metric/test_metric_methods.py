@@ -1,4 +1,4 @@
-"""Metric methods and supervised baselines, against what can be worked out by hand."""
+"""Metric methods and supervised baselines, compared with results by hand."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from mtnet_tf.adaptation.adapter import Adapter
 from mtnet_tf.tasks import Episode
 
 SEED = tf.constant([0, 1])
-PICTURES_ONLY = [name for name, method in METHODS.items() if method.any_ways]
+METRIC_METHODS = [name for name, method in METHODS.items() if method.any_ways]
 
 
 def test_prototype_of_a_cluster_is_its_centre():
@@ -51,7 +51,7 @@ def full_context(rng, scale):
     return learner
 
 
-def test_context_is_none_at_first_and_learned(rng):
+def test_there_is_no_context_at_first_and_it_is_learned(rng):
     """Zero LSTMs leave the skip connections: f = f', g = g'."""
     learner = full_context(rng, 0.0)
     support = tf.constant([[[1.0, 0.5], [0.0, 2.0]]])
@@ -72,19 +72,19 @@ def test_query_context_does_not_depend_on_the_order_of_the_support_set(rng):
     query = tf.constant([[[1.0, 1.0]]])
     found = learner.embed_query(query, support)
     assert np.any(np.abs(found - query) > 0.01)
-    turned = learner.embed_query(query, tf.reverse(support, [1]))
-    np.testing.assert_allclose(found, turned, rtol=1e-5)
+    reversed_set = learner.embed_query(query, tf.reverse(support, [1]))
+    np.testing.assert_allclose(found, reversed_set, rtol=1e-5)
 
 
-def test_support_context_reads_both_ways(rng):
-    """The set turned round, with the two LSTMs exchanged, has the same embeddings turned round."""
+def test_support_context_reads_in_both_directions(rng):
+    """Reversing the set and exchanging the two LSTMs reverses the embeddings."""
     learner = full_context(rng, 0.5)
     support = tf.constant([[[1.0, 0.5], [0.0, 2.0], [-1.0, 1.0]]])
     found = learner.embed_support(support)
     cells = learner.forward_cell, learner.backward_cell
     learner.backward_cell, learner.forward_cell = cells
-    turned = learner.embed_support(tf.reverse(support, [1]))
-    np.testing.assert_allclose(tf.reverse(turned, [1]), found, rtol=1e-6)
+    reversed_set = learner.embed_support(tf.reverse(support, [1]))
+    np.testing.assert_allclose(tf.reverse(reversed_set, [1]), found, rtol=1e-6)
 
 
 def tiny_pictures(num_ways=3):
@@ -104,19 +104,19 @@ def test_supervised_loss_is_over_the_classes_of_the_data_set():
     episode = tiny_pictures().sample(SEED, 2)
     numbers = [tf.gather(episode.classes, y, batch_dims=1) for y in episode[1:4:2]]
 
-    def sure(x):  # features that say the true class
+    def certain(x):  # features that contain the true class
         own = numbers[0] if x is episode.support_x else numbers[1]
         return tf.reshape(50.0 * tf.one_hot(own, 10), [-1, 10])
 
-    result = classification_loss(sure, tf.identity, range(10), episode)
+    result = classification_loss(certain, tf.identity, range(10), episode)
     np.testing.assert_allclose(result.value, 0, atol=1e-6)
     right = tf.argmax(result.query_predictions, -1, tf.int32) == tf.reshape(episode.query_y, [-1])
     assert np.all(right)
 
 
-def test_supervised_loss_needs_to_know_the_classes():
+def test_supervised_loss_requires_the_classes():
     episode = Episode(*tiny_pictures().sample(SEED, 2)[:4])
-    with pytest.raises(ValueError, match="Episodes must say which classes"):
+    with pytest.raises(ValueError, match="`episode.classes` must contain"):
         classification_loss(tf.identity, tf.identity, range(10), episode)
 
 
@@ -129,27 +129,27 @@ def test_the_classifier_has_an_output_for_each_training_class(name):
     found = build_learner(settings, tasks)
     assert found.classes == (2, 4, 5, 9) and found.classifier.kernel.shape[-1] == 4
     episode = tasks.sample(SEED, 2)
-    found.classifier.bias.assign([0.0, 100.0, 0.0, 0.0])  # class 4, whatever it sees
+    found.classifier.bias.assign([0.0, 100.0, 0.0, 0.0])  # class 4 for every image
     answers = found.meta_loss(episode, SEED, training=True).query_predictions
     labels = tf.repeat(tf.cast(episode.classes == 4, tf.int32), 6, 0)  # [B*m, N]
     np.testing.assert_array_equal(answers > 50, labels)
 
 
-def test_map_ssvm_answers_with_the_class_whose_pictures_are_alike():
+def test_map_ssvm_predicts_the_class_with_the_most_similar_images():
     support = tf.constant([[[1.0, 0.1], [0.0, 1.0], [1.0, 0.0], [0.1, 1.0]]])
     query = tf.constant([[[2.0, 0.3], [0.2, 5.0]]])
     found = learner("map-ssvm").compare(support, tf.one_hot([[0, 1, 0, 1]], 2), query)
     np.testing.assert_array_equal(tf.argmax(found, -1), [[0, 1]])
 
 
-def test_nearest_neighbour_finds_the_picture_of_the_same_direction():
+def test_nearest_neighbour_finds_the_image_with_the_same_direction():
     support = tf.constant([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
     query = tf.constant([[[9.0, 0.1], [0.1, 0.2], [0.0, 3.0]]])
     cosines = learner("nearest").compare(support, tf.one_hot([[0, 1, 2]], 3), query)
     np.testing.assert_array_equal(tf.argmax(cosines, -1), [[0, 2, 1]])
 
 
-def test_fine_tuning_starts_from_the_classifier_with_a_head_that_pretraining_left_alone():
+def test_pretraining_does_not_change_the_last_layer_of_fine_tuning():
     found = learner("finetune")
     head = found.model.layers[-1]
     before = head.kernel.numpy(), found.model.layers[0].kernel.numpy()
@@ -159,8 +159,8 @@ def test_fine_tuning_starts_from_the_classifier_with_a_head_that_pretraining_lef
     assert len(found.task_weights) == 10  # all layers adapt
 
 
-@pytest.mark.parametrize("name", PICTURES_ONLY)
-def test_every_method_for_pictures_trains_and_is_evaluated(name):
+@pytest.mark.parametrize("name", METRIC_METHODS)
+def test_every_metric_method_trains_and_is_evaluated(name):
     found, tasks = learner(name), tiny_pictures()
     before = [v.numpy() for v in found.meta_parameters]
     found.fit(tasks, batch_size=2, steps_per_epoch=1, verbose=0, validation_data=tasks,
@@ -187,7 +187,7 @@ def test_a_metric_method_trains_on_more_ways_than_it_is_tested_on():
     assert np.isfinite(history["loss"] + history["val_loss"]).all()
 
 
-def test_what_adapts_no_weights_says_so_to_export_and_prediction():
+def test_a_learner_without_inner_steps_cannot_be_exported():
     with pytest.raises(ValueError, match="must be one whose weights adapt .* PrototypicalNetwork"):
         Adapter(learner("prototypical"))
 
@@ -195,25 +195,28 @@ def test_what_adapts_no_weights_says_so_to_export_and_prediction():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"method": "prototypical"}, "--method=prototypical classifies pictures. Received: --data"),
+        (
+            {"method": "prototypical"},
+            "`method=prototypical` classifies images. Received: data_source",
+        ),
         (
             {"data_source": "omniglot", "num_train_ways": 9},
-            "--num_train_ways is for methods without",
+            "`num_train_ways` requires a method without",
         ),
         (
             {"method": "nearest", "data_source": "omniglot", "num_train_ways": 1},
-            "--num_train_ways must be at least 2, or 0 for",
+            "`num_train_ways` must be at least 2, or 0 for",
         ),
     ],
 )
-def test_what_metric_methods_can_not_do_is_one_sentence(given, message):
+def test_settings_that_metric_methods_do_not_allow_are_errors(given, message):
     with pytest.raises(ValueError, match=message):
         resolve(given)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PICTURES_ONLY)
-def test_a_method_for_pictures_saved_in_mid_training_goes_on_with_the_same_bits(name, tmp_path):
+@pytest.mark.parametrize("name", METRIC_METHODS)
+def test_a_metric_method_saved_during_training_continues_with_the_same_bits(name, tmp_path):
     whole, tasks = learner(name, convolutional=False), tiny_pictures()
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
     whole.fit(tasks, **options)

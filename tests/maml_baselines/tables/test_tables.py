@@ -1,4 +1,4 @@
-"""`python -m maml_baselines`: rows, resuming, and what the table says."""
+"""`python -m maml_baselines`: its rows, how it resumes, and the text of the table."""
 
 import csv
 
@@ -8,6 +8,7 @@ import pytest
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
 from maml_baselines.tables.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
+from maml_baselines.tables.records import Estimate
 from maml_baselines.tables.rows import Scores, row_of
 from maml_baselines.tables.write import methods_of, settings_of, write_table
 from mtnet_tf.experiments import run as run_experiment
@@ -52,8 +53,9 @@ def test_a_table_is_trained_compared_and_resumed(tmp_path, capsys):
     difference = np.mean(found.scores_a[:, 2] - found.scores_b[:, 2])
     assert metasgd["minus MT-net"].startswith(f"{difference:+.3f} ± ")
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert "| metasgd | 0.53 ± 0.09 |  |" in path.with_suffix(".md").read_text(encoding="utf-8")
-    # A second time everything is there already.
+    (line,) = [x for x in path.with_suffix(".md").read_text().splitlines() if "| metasgd " in x]
+    assert [cell.strip() for cell in line.split("|")[1:4]] == ["metasgd", "0.53 ± 0.09", ""]
+    # The second time, everything exists already.
     stamps = {file: file.stat().st_mtime_ns for run in runs for file in run.glob("test_*.json")}
     assert main(command) == 0
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
@@ -67,24 +69,26 @@ def test_rows_are_evaluated_after_the_steps_of_their_own_paper_or_the_users():
         assert [settings_of(given, n).num_test_inner_steps for n in names] == expected
 
 
-@pytest.mark.parametrize(("adapts", "steps"), [(True, "1"), (False, "")])
-def test_steps_are_told_of_systems_that_take_some(adapts, steps, tmp_path):
+@pytest.mark.parametrize(("adapts", "steps"), [(True, 1), (False, None)])
+def test_only_rows_of_methods_with_inner_steps_have_a_number_of_steps(adapts, steps, tmp_path):
     record = {"metric": "accuracy", "split": "test", "iteration": 5, "num_meta_parameters": 7}
     scores = {"episode": np.array([0.2, 0.5]), "another": np.array([0.2, 0.7])}
     result = Result({**record, "adapts_weights": adapts}, scores, None, tmp_path / "scores.csv")
     settings = settings_of({"data_source": "omniglot", "num_test_inner_steps": 1}, "matching")
     row = row_of("matching", settings, run_folder.Run(tmp_path / "run"), Scores(result, 1))
-    assert row.steps == steps and row.measured.startswith("60.00 ± ")
+    # The mean of 0.5 and 0.7, and 1.96 times their standard deviation 0.1 over sqrt(2), in per cent.
+    assert row.measured.format() == Estimate(60.0, 19.6 / 2**0.5).format() == "60.00 ± 13.86"
+    assert (row.steps, row.best, row.parameters, row.episodes) == (steps, 5, 7, 2)
 
 
-def test_a_longer_evaluation_is_not_taken_for_done(tmp_path):
+def test_an_evaluation_with_fewer_steps_is_made_again(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml"]
     assert main(command) == 0 and main([*command, "--num_test_updates=4"]) == 0
     (row,) = rows_of(newest(tmp_path))
     assert row["steps"] == "4"
 
 
-def test_an_update_lr_that_changes_nothing_is_refused(tmp_path):
+def test_a_step_size_without_effect_is_an_error(tmp_path):
     given = {
         "hidden_units": 4,
         "num_meta_iterations": 1,
@@ -97,12 +101,12 @@ def test_an_update_lr_that_changes_nothing_is_refused(tmp_path):
     run = run_folder.Run(tmp_path / "run")
     options = {"say": lambda text: None, "verbose": 0}
     run_experiment.train_run(settings, run, "command", build_learner, **options)
-    with pytest.raises(ValueError, match="--update_lr must be 0.05, as in training, with --meth"):
+    with pytest.raises(ValueError, match="`step_size` must be 0.05, as in training, with `meth"):
         run_experiment.evaluate_run(settings.replace(step_size=0.1), run, **options)
 
 
-def test_an_evaluation_with_other_settings_is_not_the_rows(tmp_path):
-    """As by `main.py --run=... --train=False --update_lr=...` in between."""
+def test_an_evaluation_with_other_settings_does_not_change_a_row(tmp_path):
+    """Like `main.py --run=... --train=False --update_lr=...` between two commands."""
     given = {
         "data_source": "sinusoid",
         "hidden_units": 4,
@@ -140,13 +144,13 @@ def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_pat
     assert [row["method"] for row in kept] == ["mtnet", "tnet", "maml"]
     assert (kept[0], kept[2]) == (mtnet, maml)
     assert " ± " in kept[1]["minus MT-net"]
-    # An evaluation by other settings is not what the table shows.
+    # The table does not show an evaluation with other settings.
     settings = settings_of(TINY_GIVEN, "mtnet").replace(step_size=0.5, runs_dir=str(tmp_path))
     options = {"say": lambda text: None, "verbose": 0}
     run_experiment.evaluate_run(settings, run_folder.Run(tmp_path / mtnet["run"]), **options)
     assert main([*command, "--methods=tnet"]) == 0
     assert rows_of(path) == kept
-    # Another MT-net is another reference, for all.
+    # Another MT-net is another reference for all rows.
     other = [*command, "--methods=mtnet", "--metatrain_iterations=4", f"--table_file={path}"]
     assert main([*other, "--meta_lr=0.5"]) == 0
     again = rows_of(path)
@@ -155,12 +159,12 @@ def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_pat
         assert after["minus MT-net"] != before["minus MT-net"] and " ± " in after["minus MT-net"]
     title = path.with_suffix(".md").read_text(encoding="utf-8").splitlines()[0]
     assert title == "# all systems, sinusoid, 10-shot, 2 to 4 meta-iterations"
-    # Without one there is no difference.
+    # Without MT-net there is no difference.
     assert main([*other, "--update_lr=1e30"]) == 1
     assert [row["minus MT-net"] for row in rows_of(path)] == ["", "", ""]
 
 
-def test_a_table_is_of_one_seed_split_and_kind_of_task(tmp_path, capsys):
+def test_a_table_has_one_seed_one_split_and_one_kind_of_task(tmp_path, capsys):
     flags = ["--methods=maml", f"--table_file={tmp_path / 'table'}"]
     command = ["table1", *TINY, f"--logdir={tmp_path}", *flags]
     assert main(command) == 0
@@ -172,7 +176,7 @@ def test_a_table_is_of_one_seed_split_and_kind_of_task(tmp_path, capsys):
     assert row["split"] == "test" and row["episodes"] == "20"
 
 
-def test_tables_of_other_settings_are_other_files(tmp_path):
+def test_tables_with_different_settings_are_different_files(tmp_path):
     stems = set()
     for flags in ([], ["--seed=1"], ["--num_queries=4"], ["--test_set=False"]):
         command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=mtnet", *flags]
@@ -182,7 +186,7 @@ def test_tables_of_other_settings_are_other_files(tmp_path):
     assert len(stems) == 4 and all(stem.startswith("table1_sinusoid_10shot_") for stem in stems)
 
 
-def test_validation_scores_are_said_to_be_that(tmp_path):
+def test_a_table_of_validation_scores_names_the_split(tmp_path):
     flags = ["--methods=maml", "--test_set=False", f"--table_file={tmp_path / 'table.csv'}"]
     assert main(["table1", *TINY, f"--logdir={tmp_path}", *flags]) == 0
     (row,) = rows_of(tmp_path / "table.csv")
@@ -191,7 +195,7 @@ def test_validation_scores_are_said_to_be_that(tmp_path):
     assert "validation split, 2 meta-iterations" in text
 
 
-def test_a_file_that_is_no_table_is_left_alone(tmp_path, capsys):
+def test_a_file_that_is_not_a_table_is_kept(tmp_path, capsys):
     file = tmp_path / "mine.csv"
     file.write_text("a,b\n1,2\n")
     flags = ["--methods=maml", f"--table_file={tmp_path / 'mine'}"]
@@ -200,7 +204,7 @@ def test_a_file_that_is_no_table_is_left_alone(tmp_path, capsys):
     assert file.read_text() == "a,b\n1,2\n"
 
 
-def test_the_oracle_has_a_row_though_its_episodes_are_its_own(tmp_path):
+def test_the_oracle_has_a_row_although_its_episodes_differ(tmp_path):
     assert main(["table1", *TINY, f"--logdir={tmp_path}", "--methods=oracle,mtnet"]) == 0
     mtnet, oracle = rows_of(newest(tmp_path))
     assert mtnet["method"] == "mtnet" and oracle["method"] == "oracle"
@@ -208,12 +212,12 @@ def test_the_oracle_has_a_row_though_its_episodes_are_its_own(tmp_path):
     assert oracle["minus MT-net"] == "other episodes"
 
 
-def test_a_run_meant_for_fewer_iterations_does_not_go_on_with_no_learning_rate(tmp_path):
+def test_a_run_planned_for_fewer_iterations_does_not_continue_without_learning_rate(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=reptile"]
     assert main(command) == 0 and main([*command, "--metatrain_iterations=4"]) == 1
     (row,) = rows_of(newest(tmp_path))
     assert row["measured"].startswith("failed: --metatrain_iterations must be 2, as when")
-    assert not (newest(tmp_path).with_suffix(".png")).exists()  # of the table before
+    assert not newest(tmp_path).with_suffix(".png").exists()  # the plot of the older table
 
 
 def test_published_numbers_are_shown_for_the_same_tasks_only(tmp_path):
@@ -223,7 +227,7 @@ def test_published_numbers_are_shown_for_the_same_tasks_only(tmp_path):
     assert row["paper's table"] == ""
 
 
-def test_a_row_that_diverges_says_so_and_the_table_goes_on(tmp_path):
+def test_a_row_that_diverges_is_reported_in_the_table(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml", "--update_lr=1e30"]
     assert main(command) == 1
     (row,) = rows_of(newest(tmp_path))
@@ -234,7 +238,7 @@ def test_a_row_that_diverges_says_so_and_the_table_goes_on(tmp_path):
     ("flags", "message"),
     [
         (["table1", "--methods=maml,mine"], "--method must be one of"),
-        (["table3", "--methods=maml,oracle"], "--baseline=oracle needs"),
+        (["table3", "--methods=maml,oracle"], "--baseline=oracle requires"),
         (
             ["table1", "--methods=maml,reptile", "--pretrain_iterations=1"],
             "--pretrain_iterations=0",
@@ -242,20 +246,20 @@ def test_a_row_that_diverges_says_so_and_the_table_goes_on(tmp_path):
         (["table3", "--methods=maml,metasgd", "--num_classes=0"], "--num_classes must be positive"),
     ],
 )
-def test_a_bad_command_is_one_sentence(flags, message, tmp_path, capsys):
+def test_a_wrong_command_gives_one_line(flags, message, tmp_path, capsys):
     assert main([*flags, f"--logdir={tmp_path}"]) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
 
 
-def test_published_numbers_are_of_systems_that_exist():
+def test_published_numbers_belong_to_known_methods():
     for table in (PUBLISHED, OWN_PAPERS):
         assert all(set(column) <= set(METHODS) for column in table.values())
     assert set(PUBLISHED) == set(EVALUATED_AFTER)
 
 
-def test_every_system_of_a_table_fits_its_data_and_mtnet_comes_first():
-    pictures, curves = (methods_of({"data_source": s}) for s in ("omniglot", "sinusoid"))
-    assert pictures[0] == curves[0] == "mtnet"
-    assert set(pictures) | set(curves) == set(METHODS)
-    assert not {"oracle", "pretrained"} & set(pictures) and "prototypical" not in curves
+def test_every_method_of_a_table_fits_its_data_and_mtnet_comes_first():
+    images, curves = (methods_of({"data_source": s}) for s in ("omniglot", "sinusoid"))
+    assert images[0] == curves[0] == "mtnet"
+    assert set(images) | set(curves) == set(METHODS)
+    assert not {"oracle", "pretrained"} & set(images) and "prototypical" not in curves

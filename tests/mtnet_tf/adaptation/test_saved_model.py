@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import mtnet_tf
 from maml_baselines.gradient.meta_sgd import MetaSGDRule
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
 from mtnet_tf.adaptation.adapter import Adapter
@@ -184,9 +183,6 @@ def test_an_export_contains_what_the_update_rule_has_learned(tmp_path, rng):
     np.testing.assert_allclose(found, expected_outputs(learner, data, tf.identity)[0], atol=1e-5)
 
 
-@pytest.mark.skipif(
-    not hasattr(mtnet_tf.meta, "GradientDescent"), reason="needs step sizes that are variables"
-)
 @pytest.mark.parametrize("variable", [keras.Variable, tf.Variable])
 def test_an_export_contains_a_step_size_that_is_a_variable(variable, tmp_path, rng):
     model = networks.regression_network(dim_hidden=(3,), cell_options={"mask": None})
