@@ -1,4 +1,4 @@
-"""Turns published picture archives into one array file that trains fast.
+"""Turns published image archives into one array file that trains fast.
 
 Omniglot and MiniImagenet go the same way: archive or folder -> the folder layout of
 the original MAML code -> packed arrays (see `packed`). A user's own folder is packed
@@ -7,7 +7,7 @@ this project.
 
     from data_prep import load_packed, prepare_omniglot
 
-    pictures = load_packed(prepare_omniglot("data"))
+    images = load_packed(prepare_omniglot("data"))
     pictures.images.shape  # (32460, 28, 28, 1)
 """
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.cli import make_parser
+from data_prep.cli import as_flags, make_parser
 from data_prep.errors import DataError
 from data_prep.packed import SPLITS, is_packed, listed, load_packed
 
@@ -19,11 +19,11 @@ def _summary(folder: Path) -> str:
     for part in parts:
         packed = load_packed(part)
         lines.append(
-            f"{part}: {len(packed.class_names):,} classes, {len(packed.images):,} pictures of "
+            f"{part}: {len(packed.class_names):,} classes, {len(packed.images):,} images of "
             f"shape {packed.images.shape[1:]}."
         )
     if pairs := [f"{second} = {first}" for first, second in packed.details.get("duplicates", [])]:
-        lines.append(f"Note: pictures with the same pixels, all kept: {listed(pairs, _MANY)}.")
+        lines.append(f"Note: images with the same pixels, all kept: {listed(pairs, _MANY)}.")
     text = "\n".join(lines) + "\n"
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         sys.stdout.write(_summary(args.run(args)))
     except DataError as error:
-        sys.stderr.write(f"data_prep: {error}\n")
+        sys.stderr.write(f"data_prep: {as_flags(str(error), args)}\n")
         return _EXIT_BAD_DATA
     except KeyboardInterrupt:
         sys.stderr.write(

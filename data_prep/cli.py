@@ -1,6 +1,7 @@
 """The options of `python -m data_prep omniglot | miniimagenet | folder`."""
 
 import argparse
+import re
 from pathlib import Path
 
 from data_prep.folder import default_packed_dir, prepare_folder
@@ -12,13 +13,28 @@ from data_prep.omniglot import prepare_omniglot, prepare_synthetic_omniglot
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser; what it parses has `run`, which prepares and returns the folder."""
     parser = argparse.ArgumentParser(
-        prog="python -m data_prep", description="Prepares picture data sets for MT-nets."
+        prog="python -m data_prep", description="Prepares image data sets for MT-nets."
     )
     commands = parser.add_subparsers(title="data sets", metavar="DATASET", required=True)
     _add_omniglot(commands)
     _add_miniimagenet(commands)
     _add_folder(commands)
     return parser
+
+
+def as_flags(message: str, args: argparse.Namespace) -> str:
+    """A message of the library, with flags in place of the arguments that it names in backticks.
+
+    `` `data_dir` `` becomes `--data_dir`, and `` `force=True` `` becomes `--force`. Names that are no
+    options of the command stay as they are.
+
+    Args:
+        message: message of a `DataError`.
+        args: what `make_parser` has parsed.
+    """
+    names = "|".join(vars(args).keys() - {"run", "parser"})
+    flag = re.compile(rf"`({names})(=[^`]*)?`")
+    return flag.sub(lambda m: f"--{m[1]}{(m[2] or '').removeprefix('=True')}", message)
 
 
 def _add_omniglot(commands: argparse._SubParsersAction) -> None:
@@ -71,7 +87,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=int, help="pictures to work on at once (default: one per core)"
+        "--workers", type=int, help="images to work on at once (default: one per core)"
     )
 
 
@@ -80,9 +96,9 @@ def _add_miniimagenet(commands: argparse._SubParsersAction) -> None:
         "miniimagenet",
         help="MiniImagenet, or procedurally drawn textures in its place",
         description=(
-            "Makes <data_dir>/miniImagenet/{train,val,test}/<class>/<picture>.jpg (84x84, the "
+            "Makes <data_dir>/miniImagenet/{train,val,test}/<class>/<image>.jpg (84x84, the "
             "layout of the original MAML code) and <data_dir>/miniImagenet_packed/{train,val,"
-            "test} (one array file each) from the pictures that train.csv, val.csv and test.csv "
+            "test} (one array file each) from the images that train.csv, val.csv and test.csv "
             "of Ravi & Larochelle name. What is there already is not made again; an interrupted "
             "run goes on where it was."
         ),
@@ -92,7 +108,7 @@ def _add_miniimagenet(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="folders, zip or tar archives of the pictures, in any subfolders "
+        help="folders, zip or tar archives of the images, in any subfolders "
         "(default: DATA_DIR/miniImagenet_source)",
     )
     parser.add_argument(
@@ -101,7 +117,7 @@ def _add_miniimagenet(commands: argparse._SubParsersAction) -> None:
     _add_common(parser)
     _add_workers(parser)
     parser.add_argument(
-        "--allow_missing", action="store_true", help="go on without missing or unreadable pictures"
+        "--allow_missing", action="store_true", help="go on without missing or unreadable images"
     )
     parser.add_argument(
         "--report",
@@ -122,7 +138,7 @@ def _add_miniimagenet(commands: argparse._SubParsersAction) -> None:
         help="with --synthetic: number of classes (default: 64 16 20)",
     )
     parser.add_argument(
-        "--per_class", type=int, help="with --synthetic: pictures of each class (default: 600)"
+        "--per_class", type=int, help="with --synthetic: images of each class (default: 600)"
     )
     parser.add_argument("--seed", type=int, help="with --synthetic: seed (default: 0)")
     parser.set_defaults(run=_run_miniimagenet, parser=parser)
@@ -131,23 +147,23 @@ def _add_miniimagenet(commands: argparse._SubParsersAction) -> None:
 def _add_folder(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "folder",
-        help="your own pictures: a folder of class folders, or of train, val and test folders",
+        help="your own images: a folder of class folders, or of train, val and test folders",
         description=(
-            "Packs pictures of any size and kind, turned upright and stretched to the size, into "
+            "Packs images of any size and kind, turned upright and stretched to the size, into "
             "one array file per split. SOURCE is only read. It is packed anew when its files or "
             "the options change."
         ),
     )
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the folder")
     parser.add_argument(
-        "--image_size", type=int, required=True, help="height and width of the packed pictures"
+        "--image_size", type=int, required=True, help="height and width of the packed images"
     )
     colours = parser.add_mutually_exclusive_group()
     colours.add_argument(
         "--grey",
         action="store_true",
         default=None,
-        help="one channel (default: if all pictures are grey)",
+        help="one channel (default: if all images are grey)",
     )
     colours.add_argument(
         "--colour", action="store_false", dest="grey", help="three channels, even if all are grey"

@@ -1,4 +1,4 @@
-"""The course of every preparation: a folder of pictures first, packed arrays from it."""
+"""The course of every preparation: a folder of images first, packed arrays from it."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from data_prep.errors import DataError, os_errors_explained
 from data_prep.io import exclusive, is_vacant, recover, was_interrupted
 from data_prep.packed import load_packed
 
-# In the folder of pictures; a dotfile, so that neither the original MAML code nor
+# In the folder of images; a dotfile, so that neither the original MAML code nor
 # this package takes it for a class.
 MARKER_NAME = ".data_prep.json"
 _MADE_BY = "mtnet_tf data_prep"
@@ -25,9 +25,9 @@ class Plan:
         data_dir: the folder both results go to.
         dataset: name of the data set.
         command: how `python -m data_prep` calls it.
-        synthetic: whether the pictures are procedural.
-        folder_name: of the folder of pictures, in the layout of the original MAML code.
-        settings: everything two runs must agree on to give the same pictures.
+        synthetic: whether the images are procedural.
+        folder_name: of the folder of images, in the layout of the original MAML code.
+        settings: everything two runs must agree on to give the same images.
         parts: folders within the packed one, a packed array each; "" is itself.
     """
 
@@ -41,7 +41,7 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """The folder of pictures."""
+        """The folder of images."""
         return self.data_dir / self.folder_name
 
     @property
@@ -67,7 +67,7 @@ def write_marker(folder: Path, **notes: Any) -> None:
 
 
 class DuplicateFinder:
-    """Notices pictures whose pixels were seen before."""
+    """Notices images whose pixels were seen before."""
 
     def __init__(self) -> None:
         """Has seen nothing."""
@@ -75,7 +75,7 @@ class DuplicateFinder:
         self.pairs: list[list[str]] = []
 
     def add(self, name: str, pixels: bytes) -> None:
-        """Notes the pixels of one picture, or a digest of them."""
+        """Notes the pixels of one image, or a digest of them."""
         first = self._seen.setdefault(hashlib.sha256(pixels).digest(), name)
         if first != name:
             self.pairs.append([first, name])
@@ -93,9 +93,9 @@ def prepare(
 
     Args:
         plan: what to make.
-        write: makes the folder of pictures; is told whether it may replace one.
+        write: makes the folder of images; is told whether it may replace one.
         pack: makes the packed folder from it, likewise.
-        accept_foreign: whether a folder of pictures that somebody else made will do.
+        accept_foreign: whether a folder of images that somebody else made will do.
         force: make both again.
 
     Returns:
@@ -135,7 +135,7 @@ def _build(
     if foreign and not accept_foreign:
         raise DataError(
             f"`{plan.folder}` was not made by data_prep and is in the way. "
-            "Move it away, or choose another --data_dir."
+            "Move it away, or choose another `data_dir`."
         )
     if marker is not None and not force:
         _check_settings(plan, plan.folder, marker["settings"])
@@ -147,7 +147,7 @@ def _build(
 def _is_ready(plan: Plan) -> bool:
     """Whether the packed folder is there, complete, and made with the same settings.
 
-    The folder of pictures may be missing: once packed, its files can be deleted.
+    The folder of images may be missing: once packed, its files can be deleted.
     """
     if is_vacant(plan.packed):
         return False
@@ -164,6 +164,6 @@ def _check_settings(plan: Plan, folder: Path, found: Mapping[str, Any]) -> None:
         if found.get(key) != wanted[key]:
             raise DataError(
                 f"`{folder}` was prepared with {key}={found.get(key)}, but {key}={wanted[key]} "
-                f"is asked for. Prepare it again with `python -m data_prep {plan.command} --force` "
-                "and the same options, or choose another --data_dir."
+                f"is requested. Prepare it again with `force=True` and the same options, or choose "
+                "another `data_dir`."
             )

@@ -1,28 +1,30 @@
-"""The one way to write a file: to a partial file next to it, which is then renamed."""
+"""Reading and writing small files. A file is written completely or not at all."""
 
 import csv
 import json
-import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+from data_prep.io import replacing
 
 
-def write_text(path, text):
-    """Writes a file beside and renames it."""
-    partial = Path(f"{path}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path, value):
-    """Writes JSON beside and renames it."""
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes a JSON file."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def read_json(path):
-    """Reads JSON.
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file.
 
     Raises:
-      ValueError: if the file is none.
+        ValueError: if the file is not valid JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -30,9 +32,7 @@ def read_json(path):
         raise ValueError(f"{path} is not readable JSON ({error}). Restore or delete it.") from error
 
 
-def write_csv(path, rows):
-    """Writes rows (lists) beside and renames the file."""
-    partial = Path(f"{path}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+def write_csv(path: str | Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file."""
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-    os.replace(partial, path)

@@ -9,8 +9,8 @@ import tensorflow as tf
 __version__ = "0.1.0"
 
 
-def versions():
-    """Versions of what computes the numbers, a dict."""
+def versions() -> dict[str, str]:
+    """Versions of the packages that the results depend on."""
     modules = {"tensorflow": tf, "keras": keras, "numpy": np}
     found = {name: module.__version__ for name, module in modules.items()}
     return {"mtnet_tf": __version__, **found, "python": platform.python_version()}

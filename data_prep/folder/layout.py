@@ -32,13 +32,13 @@ def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_clas
     """Lists a folder of class folders, or of train, val and test folders of them.
 
     Args:
-        folder: where the pictures are.
+        folder: where the images are.
         seed: decides which classes go to which split where the folder does not say.
         sizes: the proportions of the three splits.
-        min_per_class: the fewest pictures a class may have.
+        min_per_class: the fewest images a class may have.
 
     Raises:
-        DataError: there are no pictures, or no classes, or too few of either.
+        DataError: there are no images, or no classes, or too few of either.
     """
     if len(sizes) != len(SPLITS) or not all(0 < s < math.inf for s in sizes) or seed < 0:
         raise DataError(
@@ -48,12 +48,12 @@ def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_clas
     source = FolderSource(folder, MAX_BYTES, SUFFIXES)
     if not source.names:
         raise DataError(
-            f"`{folder}` must hold class folders of pictures ({', '.join(sorted(SUFFIXES))}). "
+            f"`{folder}` must hold class folders of images ({', '.join(sorted(SUFFIXES))}). "
             f"Received: {f'{len(source.others):,} other files' if source.others else 'none'}."
         )
     if loose := [name for name in source.names if "/" not in name]:
         raise DataError(
-            f"Pictures must lie in class folders, but {len(loose):,} lie in `{folder}` itself "
+            f"Images must lie in class folders, but {len(loose):,} lie in `{folder}` itself "
             f"({listed(loose)}). Move them into folders named after their classes."
         )
     given = _given_splits(source)
@@ -78,14 +78,14 @@ def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | Non
         return None
     if set(tops) != set(SPLITS):
         raise DataError(
-            f"`{source.path}` must hold pictures in train, val and test, or else class folders "
+            f"`{source.path}` must hold images in train, val and test, or else class folders "
             f"alone. Received: {listed(sorted(tops))}. Add or rename folders."
         )
     splits = {}
     for split in SPLITS:
         if loose := [name for name in tops[split] if name.count("/") == 1]:
             raise DataError(
-                f"Pictures must lie in class folders, but {len(loose):,} lie in `{split}` of "
+                f"Images must lie in class folders, but {len(loose):,} lie in `{split}` of "
                 f"`{source.path}` itself ({listed(loose)}). Move them into class folders."
             )
         classes = _group(tops[split])
@@ -127,6 +127,6 @@ def _check_sizes(
     ]
     if small:
         raise DataError(
-            f"Every class in `{folder}` must have at least {min_per_class} pictures. Received: "
-            f"{listed(small)}. Add pictures, or remove these folders."
+            f"Every class in `{folder}` must have at least {min_per_class} images. Received: "
+            f"{listed(small)}. Add images, or remove these folders."
         )

@@ -1,13 +1,14 @@
-"""Prepares a user's own pictures: a folder of class folders, of any size and kind."""
+"""Prepares a user's own images: a folder of class folders, of any size and kind."""
 
 import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from data_prep.errors import DataError, os_errors_explained
 from data_prep.folder.layout import Layout, read_layout
@@ -25,7 +26,7 @@ from data_prep.packed import SPLITS, count, fill_splits, holds_splits, listed, l
 from data_prep.preparation import DuplicateFinder, is_prepared
 
 # Part of what a packed folder is recognised by: raise it whenever the same files give
-# other pictures or splits.
+# other images or splits.
 _VERSION = 1
 
 
@@ -44,9 +45,9 @@ def prepare_folder(
 ) -> Path:
     """Packs a folder of class folders, or of train, val and test folders of them.
 
-    Every picture is brought to the size as `load_picture` does it: turned upright by
+    Every image is brought to the size as `load_picture` does it: turned upright by
     its EXIF orientation, stretched with a Lanczos filter, neither cropped nor padded.
-    A class is a folder that holds pictures; its name is the path to it.
+    A class is a folder that holds images; its name is the path to it.
 
     Nothing is written into `source`. The result lies in `packed_dir` under a name that
     changes with the files (names, sizes, times) and with the options, so that a changed
@@ -57,12 +58,12 @@ def prepare_folder(
             symbolic links followed.
         packed_dir: where results are kept; outside of `source`.
         image_size: side of the packed squares, or (height, width).
-        grey: whether to pack one channel instead of RGB; None: when all pictures are grey.
+        grey: whether to pack one channel instead of RGB; None: when all images are grey.
         seed: decides which classes go to which split where `source` does not say.
         split: the proportions of classes in training, validation and test.
-        min_per_class: the fewest pictures a class may have; an episode needs two.
+        min_per_class: the fewest images a class may have; an episode needs two.
         force: pack again.
-        workers: how many pictures to work on at once; all cores by default.
+        workers: how many images to work on at once; all cores by default.
         progress: whether to show bars on a terminal.
 
     Returns:
@@ -122,9 +123,8 @@ def ensure_folder(
 
 
 def default_packed_dir() -> Path:
-    """Where packed folders are kept unless somebody says otherwise: the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "mtnet_tf"
+    """The default folder of packed folders, in the user's cache."""
+    return platformdirs.user_cache_path("mtnet_tf")
 
 
 def _check_places(source: Path, packed_dir: Path) -> None:
@@ -134,7 +134,7 @@ def _check_places(source: Path, packed_dir: Path) -> None:
     if packed_dir.resolve().is_relative_to(source.resolve()):
         raise DataError(
             f"`{packed_dir}` lies in `{source}`, where nothing is to be written. Choose a place "
-            "outside of it with --packed_dir."
+            "outside of it with `packed_dir`."
         )
 
 
@@ -159,14 +159,14 @@ def _pack(
 ) -> None:
     source = layout.source
     if source.others:
-        _warn("Left out, no pictures by their names: %s.", source.others)
+        _warn("Left out, no images by their names: %s.", source.others)
     height, width = options["image_size"]
     is_grey, duplicates = _examine(layout, (height, width, 3), workers, progress)
     channels = 1 if (is_grey if options["grey"] is None else options["grey"]) else 3
     shape = (height, width, channels)
     if duplicates:
         pairs = [f"{second} = {first}" for first, second in duplicates]
-        _warn("Pictures with the same pixels, all kept: %s.", pairs)
+        _warn("Images with the same pixels, all kept: %s.", pairs)
     with building(packed, replace=holds_splits(packed)) as build:
         fill_splits(
             build,
@@ -186,10 +186,10 @@ def _pack(
 def _examine(
     layout: Layout, shape: tuple[int, int, int], workers: int, progress: bool
 ) -> tuple[bool, list[list[str]]]:
-    """Decodes all pictures; returns whether all are grey, and pairs with the same pixels.
+    """Decodes all images; returns whether all are grey, and pairs with the same pixels.
 
     Raises:
-        DataError: pictures cannot be read; names the first ones.
+        DataError: images cannot be read; names the first ones.
     """
     source, finder = layout.source, DuplicateFinder()
     all_grey, faults = True, {}
@@ -203,7 +203,7 @@ def _examine(
         return is_grey, hashlib.sha256(pixels).digest(), ""
 
     looks = in_parallel(look, source.names, workers)
-    looks = bar(looks, "Checking pictures", count(layout.splits), "picture", progress=progress)
+    looks = bar(looks, "Checking images", count(layout.splits), "picture", progress=progress)
     for name, (is_grey, digest, fault) in zip(source.names, looks, strict=True):
         all_grey &= is_grey
         if fault:

@@ -1,6 +1,6 @@
-"""Brings a picture of any kind to the array a network takes.
+"""Brings an image of any kind to the array a network takes.
 
-There is one way, for every data set and for a single picture at prediction time:
+There is one way, for every data set and for a single image at prediction time:
 
 1. decode; an animation gives its first frame;
 2. turn upright by the EXIF orientation;
@@ -34,7 +34,7 @@ SUFFIXES = frozenset(
     | {".ppm", ".pgm", ".pbm"}
 )
 # Where Pillow begins to warn of a decompression bomb; far above any camera's
-# output that is to become a picture of a few dozen pixels.
+# output that is to become an image of a few dozen pixels.
 MAX_PIXELS = 89_478_485
 # A file of that many pixels without compression, 4 bytes each.
 MAX_BYTES = 4 * MAX_PIXELS
@@ -50,9 +50,9 @@ def load_picture(
     invert: bool = False,
     resampling: Resampling = "lanczos",
 ) -> np.ndarray:
-    """Brings one picture to a network's input, exactly as its data set was prepared.
+    """Brings one image to a network's input, exactly as its data set was prepared.
 
-    MiniImagenet and folders of pictures take the defaults. Omniglot takes
+    MiniImagenet and folders of images take the defaults. Omniglot takes
     `invert=True` and the `resampling` its index names, "nearest" by default: a
     drawing in dark ink on light paper then becomes ink 255 on paper 0.
 
@@ -71,7 +71,7 @@ def load_picture(
         uint8 [H, W, C].
 
     Raises:
-        DataError: the picture is missing, damaged, too large, or of a kind that has
+        DataError: the image is missing, damaged, too large, or of a kind that has
             no clear meaning in 8 bits; or an argument is impossible.
     """
     check_resampling(resampling)
@@ -93,14 +93,14 @@ def check_shape(image_shape: tuple[int, int, int]) -> None:
 
 
 def decode(data: bytes, where: str) -> Image.Image:
-    """Decodes a picture file of any kind.
+    """Decodes an image file of any kind.
 
     Args:
         data: the file's bytes.
         where: names the file in an error message.
 
     Returns:
-        The picture, upright, of mode "L" or "RGB".
+        The image, upright, of mode "L" or "RGB".
 
     Raises:
         DataError: the file is empty, damaged, too large, or has no clear meaning in 8 bits.
@@ -118,10 +118,10 @@ def decode(data: bytes, where: str) -> Image.Image:
         size = "many more"
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{where} is not a complete picture of a known kind ({', '.join(FORMATS)}). {_UNUSABLE}"
+            f"{where} is not a complete image of a known kind ({', '.join(FORMATS)}). {_UNUSABLE}"
         ) from error
     except DECODE_ERRORS as error:
-        raise DataError(f"{where} is not a complete picture ({error}). {_UNUSABLE}") from error
+        raise DataError(f"{where} is not a complete image ({error}). {_UNUSABLE}") from error
     raise DataError(
         f"{where} must have at most {MAX_PIXELS} pixels. Received: {size}. Reduce or remove it."
     )
@@ -134,7 +134,7 @@ def fit(
     invert: bool = False,
     resampling: Resampling = "lanczos",
 ) -> np.ndarray:
-    """Makes a decoded picture uint8 [H, W, C]; arguments as in `load_picture`."""
+    """Makes a decoded image uint8 [H, W, C]; arguments as in `load_picture`."""
     height, width, channels = image_shape
     image = image.convert("L" if channels == 1 or resampling == "nearest" else "RGB")
     if resampling == "nearest":
@@ -156,7 +156,7 @@ def _from_file(path: str | Path) -> Image.Image:
             )
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"Cannot read the picture `{path}`: {error.strerror or error}.") from error
+        raise DataError(f"Cannot read the image `{path}`: {error.strerror or error}.") from error
     return decode(data, f"`{path}`")
 
 
@@ -164,7 +164,7 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
     channels = {2: 1, 3: pixels.shape[-1]}.get(pixels.ndim) if pixels.size else None
     if pixels.dtype != np.uint8 or channels not in (1, 3, 4):
         raise DataError(
-            "An array must be a uint8 picture [H, W], or [H, W, C] with C of 1, 3 or 4. "
+            "An array must be a uint8 image [H, W], or [H, W, C] with C of 1, 3 or 4. "
             f"Received: {pixels.dtype} {list(pixels.shape)}."
         )
     image = Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and channels == 1 else pixels)
@@ -175,14 +175,14 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         turned = ImageOps.exif_transpose(image)
     except DECODE_ERRORS:
-        # Broken metadata round a sound picture; if the pixels are at fault, `load` says so.
+        # Broken metadata round a sound image; if the pixels are at fault, `load` says so.
         image.load()
         return image
     return turned
 
 
 def _to_8_bits(image: Image.Image, where: str) -> Image.Image:
-    """Returns the picture as "L" or "RGB", what is transparent laid on white."""
+    """Returns the image as "L" or "RGB", what is transparent laid on white."""
     if image.mode.startswith("I"):
         image = _from_16_bits(image, where)
     elif image.mode == "F":
@@ -203,6 +203,6 @@ def _from_16_bits(image: Image.Image, where: str) -> Image.Image:
 
 def _no_8_bits(where: str, kind: str) -> DataError:
     return DataError(
-        f"{where} must be a picture of 1, 8 or 16 bits a channel. Received: one {kind}, which do "
+        f"{where} must be an image of 1, 8 or 16 bits a channel. Received: one {kind}, which do "
         "not say what is black and what is white. Save it with 8 bits."
     )

@@ -43,7 +43,7 @@ def decode_png(data: bytes, where: str, size: tuple[int, int], mode: str) -> Ima
         mode: expected Pillow mode, "1" or "L".
 
     Returns:
-        The loaded picture.
+        The loaded image.
 
     Raises:
         DataError: the file is empty, damaged, or of another size or mode.
@@ -57,7 +57,7 @@ def decode_png(data: bytes, where: str, size: tuple[int, int], mode: str) -> Ima
             image.load()
     except DECODE_ERRORS as error:
         raise DataError(
-            f"{where} is not a complete PNG picture ({error}). Fetch a fresh copy of it."
+            f"{where} is not a complete PNG image ({error}). Fetch a fresh copy of it."
         ) from error
     if image_kind != (size, mode):
         raise DataError(
@@ -68,12 +68,12 @@ def decode_png(data: bytes, where: str, size: tuple[int, int], mode: str) -> Ima
 
 
 def resize(image: Image.Image, side: int, resampling: Resampling) -> Image.Image:
-    """Resizes a 1-bit picture to a square.
+    """Resizes a 1-bit image to a square.
 
     "nearest" takes the source pixel floor((i + 0.5) * old_side / side) and keeps
-    the picture 1-bit. The original code asks Pillow for Lanczos, but Pillow
-    silently uses nearest neighbour on 1-bit pictures, so this is what it does.
-    "lanczos" is what it asked for, on the picture turned grey.
+    the image 1-bit. The original code asks Pillow for Lanczos, but Pillow
+    silently uses nearest neighbour on 1-bit images, so this is what it does.
+    "lanczos" is what it asked for, on the image turned grey.
     """
     if resampling == "nearest":
         return image.resize((side, side), Image.Resampling.NEAREST)
@@ -81,7 +81,7 @@ def resize(image: Image.Image, side: int, resampling: Resampling) -> Image.Image
 
 
 def ink(image: Image.Image) -> np.ndarray:
-    """Returns the picture inverted, uint8 [H, W, 1]: ink 255, paper 0."""
+    """Returns the image inverted, uint8 [H, W, 1]: ink 255, paper 0."""
     return 255 - np.asarray(image.convert("L"))[:, :, np.newaxis]
 
 

@@ -9,6 +9,7 @@ from data_prep.io.atomic import (
     exclusive,
     is_vacant,
     recover,
+    replacing,
     resuming,
     was_interrupted,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "is_vacant",
     "open_source",
     "recover",
+    "replacing",
     "resuming",
     "was_interrupted",
 ]

@@ -1,4 +1,4 @@
-"""Reads pictures from a zip or tar archive, or from the folder unpacked from it.
+"""Reads images from a zip or tar archive, or from the folder unpacked from it.
 
 An archive is read in place, never unpacked, so a hostile member name can write
 nowhere; such an archive is refused all the same, because it is not what it says.
@@ -41,7 +41,7 @@ _PNG = (".png",)
 
 
 class ZipSource(PictureSource):
-    """The pictures in a zip archive."""
+    """The images in a zip archive."""
 
     def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
         """Opens the archive and checks its list of members."""
@@ -77,7 +77,7 @@ class ZipSource(PictureSource):
 
 
 class TarSource(PictureSource):
-    """The pictures in a tar archive, which may be compressed."""
+    """The images in a tar archive, which may be compressed."""
 
     def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
         """Opens the archive and checks its list of members."""
@@ -124,7 +124,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 def _open_tar(path: Path) -> BinaryIO:
     """Opens a tar archive; a compressed one as a temporary file without a name.
 
-    Pictures are read in any order, which a compressed stream cannot do.
+    Images are read in any order, which a compressed stream cannot do.
     """
     with path.open("rb") as file:
         start = file.read(6)
@@ -198,13 +198,13 @@ def _damaged_tar(path: Path, error: object) -> DataError:
 
 
 def open_source(path: Path, max_bytes: int, suffixes: Collection[str] = _PNG) -> PictureSource:
-    """Opens a zip or tar archive, or a folder, of pictures.
+    """Opens a zip or tar archive, or a folder, of images.
 
     Args:
         path: an archive, or a folder.
         max_bytes: the largest file the data set can hold. A larger one is refused
             unread: it is damaged or meant to fill the memory.
-        suffixes: what the names of its pictures end with, in lower case.
+        suffixes: what the names of its images end with, in lower case.
 
     Returns:
         The source, to be closed by the caller.

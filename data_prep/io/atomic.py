@@ -1,65 +1,75 @@
-"""Folders that are either complete or absent, whatever interrupts the work.
+"""Files and folders that are either complete or absent, even if the process is killed.
 
-A folder is built under a hidden name beside its target and renamed when it is
-complete. What a killed process left under a hidden name is cleared by the next
-build. A lock, which the system releases even after `kill -9`, keeps two
-processes from building the same thing, so a hidden folder found is always stale.
+A file or folder is built under a hidden name next to its target and renamed when it is complete. The
+next build deletes the remains of a killed process. A lock, which the system releases even after
+`kill -9`, prevents two processes from building the same folder, so a hidden folder is always a
+remainder.
 """
 
 import contextlib
 import json
 import logging
+import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+import filelock
 
 from data_prep.errors import DataError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-    import msvcrt
-
 LOCK_NAME = ".data_prep.lock"
 IDENTITY_NAME = ".data_prep_identity.json"
-_POLL_SECONDS = 0.2
 
 
-def _try_lock(file: BinaryIO) -> bool:
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """The one way to write a file: it is complete or absent, whenever the process is killed.
+
+    Args:
+        path: the final file. Its folder is created if necessary.
+
+    Yields:
+        Path of a temporary file in the same folder, with the same suffix, to be written. It replaces
+        `path` when the block ends, and is deleted when the block raises.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        if fcntl is None:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        # Some network file systems have no locks. Working without one is right
-        # for the usual single process, and better than not working at all.
-        return True
-    return True
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Lets one process at a time build in `folder`; the others wait their turn.
+    """Lets one process at a time build in `folder`; the others wait.
 
     Args:
-        folder: made if it is missing. The small lock file stays in it, because
-            removing a lock file that another process waits for is a race.
+        folder: created if it is missing. The small lock file stays in it, because deleting a lock
+            file that another process waits for would be a race.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("ab") as file:
-        if not _try_lock(file):
-            logging.getLogger(__name__).warning(
-                "Another process is preparing data in `%s`; waiting for it.", folder
-            )
-            while not _try_lock(file):
-                time.sleep(_POLL_SECONDS)
+    lock = filelock.FileLock(folder / LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logging.getLogger(__name__).warning(
+            "Another process is preparing data in `%s`; waiting for it.", folder
+        )
+        lock.acquire()
+    except NotImplementedError:
+        pass  # Some network file systems have no locks, and a single process needs none.
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def is_vacant(folder: Path) -> bool:
@@ -72,16 +82,16 @@ def _hidden_sibling(target: Path, purpose: str) -> Path:
 
 
 def was_interrupted(target: Path) -> bool:
-    """Whether a build of `target` was killed, or is going on in another process."""
+    """Whether a build of `target` was killed, or is running in another process."""
     target = target.resolve()
     return any(_hidden_sibling(target, purpose).exists() for purpose in ("building", "replaced"))
 
 
 def recover(target: Path) -> None:
-    """Clears what a killed build of `target` left; call it under `exclusive`.
+    """Deletes the remains of a killed build of `target`; call it within `exclusive`.
 
-    A finished folder that had stepped aside for its successor comes back when the
-    successor did not arrive.
+    A complete folder that was renamed to make room for its successor is restored if the successor
+    is missing.
     """
     target = target.resolve()
     replaced, unfinished = (_hidden_sibling(target, p) for p in ("replaced", "building"))
@@ -94,8 +104,8 @@ def recover(target: Path) -> None:
 
 def _put_in_place(built: Path, target: Path) -> None:
     replaced = _hidden_sibling(target, "replaced")
-    # A folder cannot be renamed over a full one, so the old one steps aside
-    # first: a kill between the two renames leaves no folder, never a mixed one.
+    # A folder cannot replace a full one, so the old one is renamed first. A kill between the two
+    # renames leaves no folder, and never a mixed one.
     if target.exists():
         target.rename(replaced)
     built.rename(target)
@@ -106,27 +116,27 @@ def _put_in_place(built: Path, target: Path) -> None:
 def _check_replaceable(target: Path, replace: bool) -> None:
     if not replace and not is_vacant(target):
         raise DataError(
-            f"`{target}` already exists and is left alone, because data_prep replaces only "
-            "what it has made itself. Move it away, or choose another --data_dir."
+            f"`{target}` already exists and is not changed, because data_prep replaces only "
+            "folders that it has created. Move it away, or choose another `data_dir`."
         )
 
 
 @contextlib.contextmanager
 def building(target: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Yields an empty folder that becomes `target` when the block ends well.
+    """Yields an empty folder that becomes `target` when the block ends.
 
-    When the block raises, the folder is removed and `target` stays as it was.
+    If the block raises, the folder is deleted and `target` does not change.
 
     Args:
         target: the final folder; a symbolic link is followed.
-        replace: whether a `target` that holds something may be replaced. Only for
-            folders the caller has recognised as made by this package.
+        replace: whether a `target` that is not empty may be replaced. Only for folders that were
+            created by this package.
 
     Yields:
         The folder to fill.
 
     Raises:
-        DataError: `target` holds something and `replace` is false.
+        DataError: if `target` is not empty and `replace` is false.
     """
     target = target.resolve()
     recover(target)
@@ -143,23 +153,23 @@ def building(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False) -> Iterator[Path]:
-    """Like `building`, but what an interrupted build has done is there again.
+    """Like `building`, but an interrupted build can be resumed.
 
-    A kill or Ctrl-C keeps the hidden folder; the next call with the same `identity`
-    gets it as it was left, one with another identity an empty one. Any error removes
-    it. The caller must be able to tell which of its pieces are complete, for example
-    because each was made by `building`.
+    After a kill or Ctrl-C, the hidden folder remains. The next call with the same `identity` gets it
+    unchanged, and a call with another identity gets an empty one. Any error deletes it. The caller
+    must be able to recognise which of its parts are complete, for example because each was made by
+    `building`.
 
     Args:
         target: the final folder; a symbolic link is followed.
-        identity: all that decides the content, as JSON can hold it.
-        replace: whether a `target` that holds something may be replaced.
+        identity: everything that determines the content, as JSON.
+        replace: whether a `target` that is not empty may be replaced.
 
     Yields:
         The folder to fill. Its file `IDENTITY_NAME` is removed at the end.
 
     Raises:
-        DataError: `target` holds something and `replace` is false.
+        DataError: if `target` is not empty and `replace` is false.
     """
     target = target.resolve()
     recover(target)
@@ -179,7 +189,7 @@ def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False
 
 
 def _is_unfinished(target: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether `resuming` would go on with the work of an interrupted build."""
+    """Whether `resuming` would resume an interrupted build."""
     note = _hidden_sibling(target.resolve(), "partial") / IDENTITY_NAME
     return note.is_file() and note.read_text(encoding="utf-8") == _written(identity)
 
@@ -189,6 +199,6 @@ def _written(identity: Mapping[str, Any]) -> str:
 
 
 def _discard(folder: Path) -> None:
-    # The identity first: pieces may be half-deleted when this is interrupted.
+    # The identity first, because an interruption may leave half-deleted parts.
     (folder / IDENTITY_NAME).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Works on many pictures at once.
+"""Works on many images at once.
 
 Threads, not processes: Pillow and hashlib release the interpreter's lock in what
 takes long, and a process would import the user's main module, TensorFlow included,
@@ -21,7 +21,7 @@ _AHEAD = 16
 
 
 def checked_workers(workers: int | None) -> int:
-    """Returns how many pictures to work on at once; None means all cores of this process.
+    """Returns how many images to work on at once; None means all cores of this process.
 
     Raises:
         DataError: the number is not positive.
@@ -40,7 +40,7 @@ def in_parallel(
     """Yields `function(item)` for each item, in order; what it raises is raised here.
 
     Pillow's warnings are silenced meanwhile: its hints on odd metadata say nothing a
-    user could act on, and what is wrong with a picture becomes a `DataError`.
+    user could act on, and what is wrong with an image becomes a `DataError`.
     """
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers)

@@ -1,4 +1,4 @@
-"""Pictures under names, wherever they are kept; here: in a folder."""
+"""Images under names, wherever they are kept; here: in a folder."""
 
 import abc
 import os
@@ -12,10 +12,10 @@ _FRESH_COPY = "Fetch a fresh copy of it."
 
 
 def is_picture(name: str, suffixes: Collection[str]) -> bool:
-    """Whether a member is a picture by its suffix, and nothing a system left behind.
+    """Whether a member is an image by its suffix, and nothing a system left behind.
 
     Dotfiles (such as .DS_Store), what lies in a dot folder, and the `__MACOSX` folder
-    that macOS adds to archives are no pictures, whatever their suffix.
+    that macOS adds to archives are no images, whatever their suffix.
     """
     return PurePosixPath(name).suffix.lower() in suffixes and not _is_junk(name)
 
@@ -30,13 +30,13 @@ def _is_junk(name: str) -> bool:
 
 
 class PictureSource(abc.ABC):
-    """Named picture files, wherever they are kept. Usable as a context manager.
+    """Named image files, wherever they are kept. Usable as a context manager.
 
     Several threads may read at once.
 
     Attributes:
         path: the archive or the folder.
-        names: sorted member names with forward slashes, pictures only (`is_picture`).
+        names: sorted member names with forward slashes, images only (`is_picture`).
         max_bytes: the largest file that is read.
     """
 
@@ -47,7 +47,7 @@ class PictureSource(abc.ABC):
         self.max_bytes = max_bytes
 
     def read(self, name: str) -> bytes:
-        """Returns the bytes of one picture.
+        """Returns the bytes of one image.
 
         Raises:
             DataError: the file is damaged or larger than `max_bytes`.
@@ -55,7 +55,7 @@ class PictureSource(abc.ABC):
         size = self._size(name)
         if size > self.max_bytes:
             raise DataError(
-                f"{self.where(name)} is {size} bytes long; a picture of this data "
+                f"{self.where(name)} is {size} bytes long; an image of this data "
                 f"set has at most {self.max_bytes}. {_FRESH_COPY}"
             )
         return self._read(name)
@@ -88,13 +88,13 @@ class PictureSource(abc.ABC):
 
 
 class FolderSource(PictureSource):
-    """The pictures in a folder and the folders below it.
+    """The images in a folder and the folders below it.
 
     Symbolic links are followed wherever they point, since people make data sets of
     them; one that leads back to a folder above itself is passed over.
 
     Attributes:
-        others: names of files that are neither pictures nor left behind by a system.
+        others: names of files that are neither images nor left behind by a system.
     """
 
     def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:

@@ -24,14 +24,14 @@ Encode = Callable[[tuple[str, str, str]], bytes]
 
 
 def encode(pixels: np.ndarray) -> bytes:
-    """Returns the JPEG file of a picture, uint8 [H, W, 3]."""
+    """Returns the JPEG file of an image, uint8 [H, W, 3]."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
 
 
 def shrink(data: bytes, where: str) -> bytes:
-    """Returns a picture as an 84x84 RGB JPEG file; one that is that already, unchanged."""
+    """Returns an image as an 84x84 RGB JPEG file; one that is that already, unchanged."""
     image = decode(data, where)  # refuses what is damaged
     return data if _is_final(data) else encode(fit(image, IMAGE_SHAPE))
 
@@ -61,11 +61,11 @@ def write_folder(
 
     Args:
         plan: what to make.
-        splits: names of the pictures by class, by split.
+        splits: names of the images by class, by split.
         make: returns the file of one of them; called from several threads.
         identity: all that decides the files, see `resuming`.
         notes: what the marker is to say besides the settings.
-        workers: how many pictures to make at once.
+        workers: how many images to make at once.
         progress: whether to show a bar on a terminal.
         replace: whether the folder is ours and may be replaced.
     """
@@ -97,7 +97,7 @@ def pack_folder(plan: Plan, *, workers: int, progress: bool, replace: bool) -> N
 
     Args:
         plan: what to make.
-        workers: how many pictures to read at once.
+        workers: how many images to read at once.
         progress: whether to show a bar on a terminal.
         replace: whether a packed folder that is already there may be replaced.
 
@@ -133,10 +133,10 @@ def _list_folder(folder: Path, names: list[str]) -> dict[str, dict[str, list[str
         split, *class_names, _ = name.split("/")
         if split not in splits or len(class_names) != 1:
             raise DataError(
-                f"`{name}` in `{folder}` must be at <train, val or test>/<class>/<picture>.jpg."
+                f"`{name}` in `{folder}` must be at <train, val or test>/<class>/<image>.jpg."
             )
         splits[split].setdefault(class_names[0], []).append(name)
     if lacking := [split for split, classes in splits.items() if not classes]:
-        raise DataError(f"`{folder}` must hold pictures under {', '.join(lacking)}.")
+        raise DataError(f"`{folder}` must hold images under {', '.join(lacking)}.")
     check_disjoint(splits, f"`{folder}`")
     return splits

@@ -1,4 +1,4 @@
-"""Compares the pictures that are there with those MiniImagenet wants, before writing."""
+"""Compares the images that are there with those MiniImagenet wants, before writing."""
 
 import hashlib
 from collections import defaultdict
@@ -14,22 +14,22 @@ from data_prep.miniimagenet.lists import Wanted, each
 from data_prep.packed import listed
 from data_prep.preparation import DuplicateFinder
 
-# Where the pictures of a name are: usually at one place.
+# Where the images of a name are: usually at one place.
 Places = Mapping[str, list[tuple[PictureSource, str]]]
 
 
 @dataclass
-class Audit:
+class Inspection:
     """What was found; all hold names, in order.
 
     Attributes:
-        missing: wanted pictures that are nowhere.
-        unreadable: what is wrong with each wanted picture that cannot be decoded.
+        missing: wanted images that are nowhere.
+        unreadable: what is wrong with each wanted image that cannot be decoded.
         differing: wanted names that stand for different files at several places.
         repeated: wanted names that stand for equal files at several places.
-        extra: pictures nobody wants.
-        duplicates: pairs of different wanted pictures with the same pixels.
-        unusable: what is missing or unreadable, as <split>/<class>/<picture>.
+        extra: images nobody wants.
+        duplicates: pairs of different wanted images with the same pixels.
+        unusable: what is missing or unreadable, as <split>/<class>/<image>.
         digest: a checksum of the names and pixels of all that is usable.
     """
 
@@ -66,14 +66,14 @@ class Audit:
             f"{heading}: {len(names)}\n" + "".join(f"  {name}\n" for name in names)
             for heading, names in self.sections()
         )
-        text = text or "All wanted pictures are there, and no others.\n"
+        text = text or "All wanted images are there, and no others.\n"
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def check(self, wanted: Wanted, allow_missing: bool) -> None:
-        """Raises a DataError when the pictures must not be used as they are."""
+        """Raises a DataError when the images must not be used as they are."""
         if self.differing:
             raise DataError(
-                f"{len(self.differing):,} names stand for different pictures at several places: "
+                f"{len(self.differing):,} names stand for different images at several places: "
                 f"{listed(self.differing)}. Leave one of each."
             )
         kinds = (("missing", self.missing), ("unreadable", list(self.unreadable)))
@@ -83,14 +83,14 @@ class Audit:
             total = sum(1 for _ in each(wanted))
             first = next(iter(self.unreadable.values()), "Add what is missing.")
             raise DataError(
-                f"Not all {total:,} pictures of the CSV files can be used: {'; '.join(lacking)}"
-                f"{others if self.extra else ''}. {first} Or go on without with --allow_missing; "
-                "--report FILE names them all."
+                f"Not all {total:,} images of the CSV files can be used: {'; '.join(lacking)}"
+                f"{others if self.extra else ''}. {first} Or use the others with `allow_missing=True`; "
+                "`report=FILE` lists all of them."
             )
 
 
 def find_pictures(sources: Sequence[PictureSource]) -> Places:
-    """Returns where the pictures of a name are, whatever their folders and suffix."""
+    """Returns where the images of a name are, whatever their folders and suffix."""
     places = defaultdict(list)
     for source in sources:
         for member in source.names:
@@ -99,21 +99,21 @@ def find_pictures(sources: Sequence[PictureSource]) -> Places:
 
 
 def first_of(places: Places, file_name: str) -> tuple[bytes, str]:
-    """Returns the bytes of a picture, and a name for it in an error message."""
+    """Returns the bytes of an image, and a name for it in an error message."""
     source, member = places[Path(file_name).stem][0]
     return source.read(member), source.where(member)
 
 
-def audit(wanted: Wanted, places: Places, *, workers: int, progress: bool) -> Audit:
-    """Compares, and decodes every wanted picture to see whether it is sound.
+def inspect_images(wanted: Wanted, places: Places, *, workers: int, progress: bool) -> Inspection:
+    """Compares, and decodes every wanted image to see whether it is sound.
 
     Args:
         wanted: what the CSV files list.
         places: what is there.
-        workers: how many pictures to decode at once.
+        workers: how many images to decode at once.
         progress: whether to show a bar on a terminal.
     """
-    found = Audit()
+    found = Inspection()
     names = [f"{split}/{class_name}/{file_name}" for split, class_name, file_name in each(wanted)]
     stems = {Path(name).stem for name in names}
     found.extra = sorted(
@@ -128,7 +128,7 @@ def audit(wanted: Wanted, places: Places, *, workers: int, progress: bool) -> Au
 
 
 def _look_at_all(
-    names: list[str], places: Places, found: Audit, workers: int, progress: bool
+    names: list[str], places: Places, found: Inspection, workers: int, progress: bool
 ) -> None:
     looks = in_parallel(lambda name: _look(places[Path(name).stem]), names, workers)
     finder, content = DuplicateFinder(), hashlib.sha256()
@@ -148,7 +148,7 @@ def _look_at_all(
 
 
 class _Look(NamedTuple):
-    """A digest of a picture's pixels, or what is wrong; how many files claim its name."""
+    """A digest of an image's pixels, or what is wrong; how many files claim its name."""
 
     pixels: bytes = b""
     fault: str = ""
@@ -165,8 +165,8 @@ def _look(there: list[tuple[PictureSource, str]]) -> _Look:
     return _Look(hashlib.sha256(kind + image.tobytes()).digest(), "", len(set(files)))
 
 
-def usable(wanted: Wanted, found: Audit) -> dict[str, dict[str, list[str]]]:
-    """Returns what is wanted without what cannot be had; classes without pictures go.
+def usable(wanted: Wanted, found: Inspection) -> dict[str, dict[str, list[str]]]:
+    """Returns what is wanted without what cannot be had; classes without images go.
 
     Raises:
         DataError: nothing is left of a split.
@@ -181,7 +181,7 @@ def usable(wanted: Wanted, found: Audit) -> dict[str, dict[str, list[str]]]:
     }
     if lacking := [split for split, classes in left.items() if not classes]:
         raise DataError(
-            f"No picture of the {' and '.join(lacking)} split is there. Name the folder or archive "
-            "that holds them with --source."
+            f"No image of the {' and '.join(lacking)} split is there. Name the folder or archive "
+            "that contains them with `source`."
         )
     return left

@@ -29,7 +29,7 @@ def read_lists(folder: Path) -> Wanted:
         Sorted file names by class, by split.
 
     Raises:
-        DataError: a file is missing or malformed, names a picture twice or a class in
+        DataError: a file is missing or malformed, names an image twice or a class in
             two splits.
     """
     wanted = {split: _read_list(folder / f"{split}.csv") for split in SPLITS}
@@ -46,7 +46,7 @@ def read_lists(folder: Path) -> Wanted:
 
 
 def each(wanted: Wanted) -> Iterator[tuple[str, str, str]]:
-    """Yields (split, class, file name) of every picture, in order."""
+    """Yields (split, class, file name) of every image, in order."""
     for split, classes in wanted.items():
         for class_name, file_names in classes.items():
             for file_name in file_names:
@@ -59,7 +59,7 @@ def _read_list(path: Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         raise DataError(
             f"`{path}` is missing: MiniImagenet is chosen by train.csv, val.csv and test.csv of "
-            f"{HOME_PAGE} (folder data/miniImagenet). Name their folder with --csv_dir."
+            f"{HOME_PAGE} (folder data/miniImagenet). Name their folder with `csv_dir`."
         ) from None
     except IsADirectoryError as error:
         raise _malformed(path, "must be a text file", "a folder") from error
@@ -77,7 +77,7 @@ def _read_list(path: Path) -> dict[str, list[str]]:
     except csv.Error as error:
         raise _malformed(path, _COLUMNS, f"line {rows.line_num}: {error}") from error
     if not classes:
-        raise _malformed(path, "must list pictures", "the header alone")
+        raise _malformed(path, "must list images", "the header alone")
     return {label: _distinct(path, names) for label, names in sorted(classes.items())}
 
 
@@ -97,7 +97,7 @@ def _distinct(path: Path, names: list[str]) -> list[str]:
     stems = sorted(Path(name).stem for name in names)
     for first, second in zip(stems, stems[1:], strict=False):
         if first == second:
-            raise _malformed(path, "must list each picture once", f"{first} twice")
+            raise _malformed(path, "must list each image once", f"{first} twice")
     return sorted(names)
 
 

@@ -10,7 +10,13 @@ from data_prep.errors import DataError
 from data_prep.images import MAX_BYTES, SUFFIXES
 from data_prep.io import checked_workers, open_source
 from data_prep.miniimagenet.folders import IMAGE_SHAPE, encode, pack_folder, shrink, write_folder
-from data_prep.miniimagenet.inspection import Audit, audit, find_pictures, first_of, usable
+from data_prep.miniimagenet.inspection import (
+    Inspection,
+    find_pictures,
+    first_of,
+    inspect_images,
+    usable,
+)
 from data_prep.miniimagenet.lists import HOME_PAGE, Wanted, read_lists
 from data_prep.miniimagenet.synthetic import GENERATOR_VERSION, draw_texture, list_pictures, numbers
 from data_prep.packed import SPLITS
@@ -31,7 +37,7 @@ def prepare_miniimagenet(
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Prepares the real MiniImagenet: 64, 16 and 20 classes of 600 pictures, 84x84 RGB.
+    """Prepares the real MiniImagenet: 64, 16 and 20 classes of 600 images, 84x84 RGB.
 
     Makes `data_dir/miniImagenet/{train,val,test}/<class>/<picture>.jpg`, the layout of
     the original MAML code, and `data_dir/miniImagenet_packed/{train,val,test}` (see
@@ -48,10 +54,10 @@ def prepare_miniimagenet(
             `data_dir/miniImagenet_source`.
         csv_dir: the folder of train.csv, val.csv and test.csv by Ravi & Larochelle.
             By default they are searched beside and in the sources.
-        allow_missing: go on without the pictures that are missing or unreadable.
+        allow_missing: go on without the images that are missing or unreadable.
         report: a text file for the full names of what the log only counts.
         force: build again, replacing what an earlier run of this function made.
-        workers: how many pictures to work on at once; all cores by default.
+        workers: how many images to work on at once; all cores by default.
         progress: whether to show bars on a terminal.
 
     Returns:
@@ -69,7 +75,7 @@ def prepare_miniimagenet(
             opened = [stack.enter_context(open_source(p, MAX_BYTES, SUFFIXES)) for p in paths]
             wanted = read_lists(_find_lists(paths, csv_dir))
             places = find_pictures(opened)
-            found = audit(wanted, places, workers=workers, progress=progress)
+            found = inspect_images(wanted, places, workers=workers, progress=progress)
             _tell(found, report, wanted, allow_missing)
             write_folder(
                 plan,
@@ -101,13 +107,13 @@ def prepare_synthetic_miniimagenet(
     """Prepares procedurally drawn textures and shapes in place of MiniImagenet.
 
     Like `prepare_miniimagenet`, but into `data_dir/miniImagenet_synthetic` and
-    `..._packed`. Class k of a seed is always the same, and so is its picture n.
+    `..._packed`. Class k of a seed is always the same, and so is its image n.
 
     Args:
         data_dir: where the results go.
         num_classes: of training, validation and test; the classes are numbered through.
-        per_class: number of pictures of each class.
-        seed: decides all pictures; not negative.
+        per_class: number of images of each class.
+        seed: decides all images; not negative.
         force: this and the rest as in `prepare_miniimagenet`.
         workers: see there.
         progress: see there.
@@ -160,7 +166,7 @@ def ensure_miniimagenet(data_dir: str | Path, synthetic: bool = False) -> Path:
     """The packed folder as it was prepared, whatever its options; else prepares it now.
 
     Args:
-        data_dir: where the results are, or go. Unless `synthetic`, the pictures and the
+        data_dir: where the results are, or go. Unless `synthetic`, the images and the
             CSV files must lie in `data_dir/miniImagenet_source` when nothing is prepared.
         synthetic: whether to want the procedurally drawn stand-in.
 
@@ -208,11 +214,11 @@ def _default_sources(data_dir: Path) -> list[Path]:
     folder = data_dir / SOURCE_NAME
     if not folder.is_dir():
         raise DataError(
-            f"MiniImagenet is not here and cannot be downloaded: put its 60,000 pictures (a folder "
+            f"MiniImagenet is not here and cannot be downloaded: put its 60,000 images (a folder "
             f"or archive) and train.csv, val.csv, test.csv of {HOME_PAGE} (folder "
-            f"data/miniImagenet) into `{folder}`, prepare them from elsewhere with `python -m "
-            "data_prep miniimagenet --source PATH --csv_dir DIR`, or draw a stand-in with "
-            "--synthetic."
+            f"data/miniImagenet) into `{folder}`, or give other places as `source` and `csv_dir` "
+            "to `python -m data_prep miniimagenet`, or draw synthetic images with "
+            "`synthetic=True`."
         )
     return [folder, *(path for path in sorted(folder.iterdir()) if path.suffix in _ARCHIVES)]
 
@@ -226,7 +232,9 @@ def _find_lists(paths: Sequence[Path], csv_dir: str | Path | None) -> Path:
     return next(with_list, places[0])
 
 
-def _tell(found: Audit, report: str | Path | None, wanted: Wanted, allow_missing: bool) -> None:
+def _tell(
+    found: Inspection, report: str | Path | None, wanted: Wanted, allow_missing: bool
+) -> None:
     """Says what was found before anything is written; refuses what must not be used."""
     if report is not None:
         found.write(Path(report))

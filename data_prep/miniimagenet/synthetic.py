@@ -1,7 +1,7 @@
 """Draws coloured textures and shapes by class: a stand-in for MiniImagenet.
 
 A class is a shape with lobes on a striped or checked ground, in colours of its own.
-Each of its pictures is another view of them: the shape elsewhere, larger or smaller,
+Each of its images is another view of them: the shape elsewhere, larger or smaller,
 turned; the ground shifted, bent, scaled; another light, colours a little off, noise.
 """
 
@@ -12,16 +12,16 @@ from typing import Self
 import numpy as np
 
 SIDE = 84
-# Stored with the pictures: raise it whenever the same seed gives other pictures.
+# Stored with the images: raise it whenever the same seed gives other images.
 GENERATOR_VERSION = 1
 
 # Of a class.
-_CYCLES = (2.0, 9.0)  # of the ground's stripes across the picture
+_CYCLES = (2.0, 9.0)  # of the ground's stripes across the image
 _LOBES = (2, 3, 4, 5, 6, 7)
 _LOBE_DEPTHS = (0.1, 0.45)  # parts of the shape's radius
 _HOLLOW_PROBABILITY = 0.3
 _CHECKED_PROBABILITY = 0.4
-# Of a picture, in standard deviations unless it says otherwise.
+# Of an image, in standard deviations unless it says otherwise.
 _RADII = (0.17, 0.34)  # of the shape, parts of the side, uniform
 _CENTRES = (0.3, 0.7)  # uniform
 _GROUND_TURN = 0.35  # radians
@@ -29,7 +29,7 @@ _LOG_SCALE = 0.2
 _BEND = 0.035  # parts of the side
 _COLOUR_SHIFT = 0.2
 _LOG_LIGHT = 0.35
-_SHADE = 0.25  # change of the light across the picture
+_SHADE = 0.25  # change of the light across the image
 _PIXEL_NOISE = 0.03
 
 _X, _Y = np.meshgrid(*[(np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE] * 2)  # [SIDE, SIDE]
@@ -37,7 +37,7 @@ _X, _Y = np.meshgrid(*[(np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE] * 2)  #
 
 @dataclass(frozen=True)
 class Look:
-    """What the pictures of one class have in common.
+    """What the images of one class have in common.
 
     Attributes:
         colours: [4, 3] in [0, 1]: two of the ground, two of the shape.
@@ -82,14 +82,14 @@ def list_pictures(classes: Iterable[int], per_class: int) -> dict[str, list[str]
 
 
 def numbers(file_name: str) -> tuple[int, int]:
-    """Returns the class and the number of a picture that `list_pictures` named."""
+    """Returns the class and the number of an image that `list_pictures` named."""
     return int(file_name[1:9]), int(file_name[9:17])
 
 
 def draw_texture(seed: int, k: int, number: int) -> np.ndarray:
-    """Returns picture `number` of class `k`, uint8 [84, 84, 3].
+    """Returns image `number` of class `k`, uint8 [84, 84, 3].
 
-    It depends on nothing else, so neither on how many classes and pictures are asked
+    It depends on nothing else, so neither on how many classes and images are asked
     for nor on the order in which they are drawn.
     """
     look = Look.invent(np.random.default_rng([seed, k]))

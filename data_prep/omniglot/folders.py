@@ -67,7 +67,7 @@ def pack_resized(plan: Plan, *, replace: bool, progress: bool) -> None:
 
 
 def _read_resized(plan: Plan, *, progress: bool) -> tuple[dict[str, list[str]], list[np.ndarray]]:
-    """Returns the member names by class, in order, and the pictures."""
+    """Returns the member names by class, in order, and the images."""
     source = open_source(plan.folder, MAX_BYTES)
     classes = dict(sorted(group_by_class(source, plan.settings["num_classes"]).items()))
     names = [name for members in classes.values() for name in members]
@@ -85,7 +85,7 @@ def _duplicates(
     marker = read_marker(resized)
     if marker is not None:
         return marker["duplicates"]
-    # A folder made by the original script: only the small pictures are left to
+    # A folder made by the original script: only the small images are left to
     # compare, where a few more coincide than at 105x105.
     finder = DuplicateFinder()
     names = (name for members in classes.values() for name in members)

@@ -79,9 +79,9 @@ def _download_part(part: str, data_dir: Path, *, progress: bool) -> Path:
         names = " and ".join(f"{part}.zip" for part in CHARACTERS)
         raise DataError(
             f"Omniglot is not here and `{part}.zip` cannot be downloaded ({error}): put {names} "
-            f"from {HOME_PAGE} (folder python) into `{target.parent}`, prepare them from elsewhere "
-            "with `python -m data_prep omniglot --source FOLDER`, or draw a stand-in with "
-            "--synthetic."
+            f"from {HOME_PAGE} (folder python) into `{target.parent}`, or give another place as "
+            "`source` to `python -m data_prep omniglot`, or draw synthetic characters with "
+            "`synthetic=True`."
         ) from error
     return target
 
@@ -133,7 +133,7 @@ def _join_parts(
     if missing:
         raise DataError(
             f"Omniglot has two archives; {' and '.join(missing)} is missing beside "
-            f"`{sources[0].path}`. Give it too: --source takes several paths."
+            f"`{sources[0].path}`. Add it: `source` accepts several paths."
         )
     return joined
 

@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw
 
 from data_prep.omniglot.originals import DRAWINGS_PER_CHARACTER, SIDE, Drawing
 
-# Stored with the pictures: raise it whenever the same seed gives other drawings.
+# Stored with the images: raise it whenever the same seed gives other drawings.
 GENERATOR_VERSION = 1
 
-# Lengths are parts of the picture's side.
+# Lengths are parts of the image's side.
 _GRID = np.linspace(0.18, 0.82, 5)  # where control points may lie
 _NUM_STROKES = (1, 2, 2, 3, 3, 4)
 _NUM_POINTS = (2, 2, 3, 3, 4, 5)

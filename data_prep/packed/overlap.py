@@ -1,4 +1,4 @@
-"""Looks for what would make a test score a lie: classes and pictures in two splits."""
+"""Looks for what would make a test score a lie: classes and images in two splits."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from data_prep.packed.splits import listed
 
 
 class Twins(NamedTuple):
-    """Two pictures with the same pixels, each named by its split and <class>/<file>."""
+    """Two images with the same pixels, each named by its split and <class>/<file>."""
 
     first_split: str
     first: str
@@ -34,8 +34,8 @@ class Overlap:
 
     Attributes:
         classes: (class name, split, other split) of classes in two splits.
-        across: pictures with the same pixels in two splits.
-        within: pictures with the same pixels in one split.
+        across: images with the same pixels in two splits.
+        within: images with the same pixels in one split.
     """
 
     classes: tuple[tuple[str, str, str], ...]
@@ -52,19 +52,19 @@ class Overlap:
         shared = [f"{name} ({split}, {other})" for name, split, other in self.classes]
         found = (
             ("classes are in two splits", shared),
-            ("pictures of two splits have the same pixels", list(map(str, self.across))),
-            ("pictures of one split have the same pixels", list(map(str, self.within))),
+            ("images of two splits have the same pixels", list(map(str, self.across))),
+            ("images of one split have the same pixels", list(map(str, self.within))),
         )
         return [f"{len(n):,} {kind}: {listed(n)}." for kind, n in found if n]
 
 
 def find_overlap(splits: Mapping[str, tuple[PackedImages, Sequence[int]]]) -> Overlap:
-    """Finds classes and pictures that several splits share, and duplicates within each.
+    """Finds classes and images that several splits share, and duplicates within each.
 
         overlap = find_overlap({"train": (packed, [0, 1, 2]), "test": (packed, [3, 4])})
 
-    Pictures are compared bit by bit as they are packed, which is what a network sees.
-    It reads every picture once: seconds for Omniglot and for MiniImagenet.
+    Images are compared bit by bit as they are packed, which is what a network sees.
+    It reads every image once: seconds for Omniglot and for MiniImagenet.
 
     Args:
         splits: by name, the data set and the numbers of the classes the split uses.
@@ -103,9 +103,9 @@ def _shared_classes(
 def _twins(
     splits: Mapping[str, tuple[PackedImages, Sequence[int]]],
 ) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    """Returns pairs of (split, name): each picture with the first one of the same pixels."""
+    """Returns pairs of (split, name): each image with the first one of the same pixels."""
     classes = [(s, packed, int(k)) for s, (packed, numbers) in splits.items() for k in numbers]
-    # Keyed by shape too: pictures of other shapes are other pictures.
+    # Keyed by shape too: images of other shapes are other images.
     seen: dict[tuple[tuple[int, ...], bytes], tuple[str, str]] = {}
     pairs = []
     digests = in_parallel(lambda c: _digests(c[1], c[2]), classes, checked_workers(None))

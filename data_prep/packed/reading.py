@@ -41,7 +41,7 @@ class PackedImages:
         counts: int64 [num_classes], how many rows each class has.
         file_names: per class, the file each row came from.
         dataset: name of the data set.
-        synthetic: whether the pictures are procedurally drawn stand-ins.
+        synthetic: whether the images are procedurally drawn stand-ins.
         sha256: of the array file.
         details: what else the index says, such as `resampling` and `duplicates`.
     """
@@ -77,7 +77,7 @@ def load_packed(folder: str | Path, *, verify: bool = False) -> PackedImages:
         verify: also compare the SHA-256 of the array file, which reads all of it.
 
     Returns:
-        The data set, its pictures memory-mapped.
+        The data set, its images memory-mapped.
 
     Raises:
         DataError: the folder is missing, damaged, or of another format version.
@@ -106,7 +106,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
-            f"No packed pictures at `{folder}`: `{INDEX_NAME}` is missing. "
+            f"No packed images at `{folder}`: `{INDEX_NAME}` is missing. "
             "Prepare them with `python -m data_prep`."
         ) from None
     except ValueError as error:
@@ -147,7 +147,7 @@ def index_fault(index: Mapping[str, Any]) -> str | None:
     if names != sorted(set(names)):
         return "`class_names` must be sorted and distinct"
     if not counts or min(counts) < 1:
-        return "there must be at least one class, and a picture in each"
+        return "there must be at least one class, and an image in each"
     if len(index["image_shape"]) != 3 or min(index["image_shape"]) < 1:
         return "`image_shape` must be (H, W, C), all positive"
     return None
@@ -178,6 +178,6 @@ def _check_digest(folder: Path, expected: str) -> None:
 
 def _damaged(folder: Path, fault: str) -> DataError:
     return DataError(
-        f"The packed pictures at `{folder}` are damaged: {fault}. "
+        f"The packed images at `{folder}` are damaged: {fault}. "
         "Delete this folder and prepare the data again."
     )

@@ -61,12 +61,12 @@ def fill_splits(
     Args:
         folder: where to write; the caller puts it in place when it is complete.
         splits: member names by class, by split; written in sorted order.
-        read: makes a member's picture, uint8 [H, W, C]; called from several threads.
+        read: makes a member's image, uint8 [H, W, C]; called from several threads.
         image_shape: this and the rest as in `write_packed`.
         dataset: see there.
         synthetic: see there.
         details: see there; the name of the split is added.
-        workers: how many pictures to read at once.
+        workers: how many images to read at once.
         progress: whether to show a bar on a terminal.
     """
     with bar(None, f"Packing {dataset}", count(splits), "picture", progress=progress) as shown:
@@ -86,7 +86,7 @@ def fill_splits(
 
 
 def count(splits: Members) -> int:
-    """Returns the number of pictures."""
+    """Returns the number of images."""
     return sum(len(names) for classes in splits.values() for names in classes.values())
 
 

@@ -35,23 +35,23 @@ def write_packed(
 ) -> None:
     """Writes a packed folder, complete or not at all.
 
-    Pictures are taken one at a time, so a data set may be larger than the memory.
+    Images are taken one at a time, so a data set may be larger than the memory.
 
     Args:
         folder: where to write.
         pictures: uint8 [H, W, C] each, class by class in the order of `class_names`,
             within a class in the order of `file_names`.
         class_names: names of the classes, sorted and distinct.
-        file_names: per class, a name for each of its pictures.
+        file_names: per class, a name for each of its images.
         image_shape: (H, W, C).
         dataset: name of the data set.
-        synthetic: whether the pictures are procedurally drawn stand-ins.
+        synthetic: whether the images are procedurally drawn stand-ins.
         details: further entries for the index, as JSON can hold them.
         replace: whether a packed folder that is already there may be replaced.
             Anything else in the way is never replaced.
 
     Raises:
-        DataError: a picture has another shape or type, or there are too few or too
+        DataError: an image has another shape or type, or there are too few or too
             many of them, or something else is in the way.
     """
     folder = Path(folder)
@@ -87,15 +87,15 @@ def _write_images(path: Path, pictures: Iterable[np.ndarray], core: Mapping[str,
         for picture in pictures:
             if picture.dtype != np.uint8 or picture.shape != shape[1:]:
                 raise DataError(
-                    f"Picture {written} of `{core['dataset']}` must be uint8 {shape[1:]}. "
+                    f"Image {written} of `{core['dataset']}` must be uint8 {shape[1:]}. "
                     f"Received: {picture.dtype} {picture.shape}."
                 )
             file.write(picture.tobytes())
             written += 1
         if written != shape[0]:
             raise DataError(
-                f"`file_names` names {shape[0]} pictures of `{core['dataset']}`. "
-                f"Received: {written} pictures."
+                f"`file_names` names {shape[0]} images of `{core['dataset']}`. "
+                f"Received: {written} images."
             )
         file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()

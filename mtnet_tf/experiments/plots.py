@@ -1,6 +1,5 @@
 """Plots of a run, written as PNG files without a display."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from data_prep.io import replacing
 from mtnet_tf.evaluation import Calibration, Evaluation, summarize
 from mtnet_tf.experiments.regression_curves import RegressionCurves
 
@@ -29,9 +29,8 @@ def _figure(
 
 
 def _write(figure: Figure, path: str | Path) -> None:
-    partial = Path(path).with_suffix(".partial.png")
-    figure.savefig(partial, dpi=110)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: str) -> None:

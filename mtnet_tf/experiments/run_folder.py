@@ -8,12 +8,12 @@ test_*.{csv,json,png}  results of evaluations
 """
 
 import csv
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.io import replacing
 from mtnet_tf._files import read_json, write_csv, write_json
 from mtnet_tf._version import versions
 from mtnet_tf.experiments.flags import read_settings
@@ -92,12 +92,11 @@ class Run:
             is_best: also stores it as the best one.
         """
         iteration = int(learner.optimizer.iterations)
-        partial, copy = self.checkpoints / "partial.keras", self.checkpoints / "partial_best.keras"
-        learner.save(partial)
-        if is_best:
-            shutil.copyfile(partial, copy)
-            os.replace(copy, self.checkpoints / "best.keras")
-        os.replace(partial, self.checkpoints / f"iteration_{iteration:08d}.keras")
+        with replacing(self.checkpoints / f"iteration_{iteration:08d}.keras") as partial:
+            learner.save(partial)
+            if is_best:
+                with replacing(self.checkpoints / "best.keras") as copy:
+                    shutil.copyfile(partial, copy)
         for old in self._numbered()[:-KEPT_CHECKPOINTS]:
             old.unlink()
 

@@ -1,7 +1,6 @@
 """The contact sheet of a prediction: support set (left), queries and predictions (right)."""
 
 import math
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from data_prep.io import replacing
 
 _CELL = 1.15  # inches of an image with its caption
 _MOST_SHOTS = 6
@@ -119,9 +120,6 @@ class _Sheet:
 
     def save(self, path: str | Path) -> None:
         """Writes the PNG file atomically."""
-        partial = Path(path).with_suffix(".partial.png")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
+        with replacing(path) as partial, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # a label in a script without a font
             self._figure.savefig(partial, dpi=130)
-        os.replace(partial, path)

@@ -16,7 +16,7 @@ def test_the_command_line_prints_where_the_result_is(tmp_path, capsys):
     said = capsys.readouterr()
     assert status == 0
     assert said.err == ""
-    assert f"{tmp_path}/omniglot_synthetic_packed: 2 classes, 40 pictures" in said.out
+    assert f"{tmp_path}/omniglot_synthetic_packed: 2 classes, 40 images" in said.out
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_summary_has_a_line_for_each_split(tmp_path, capsys):
     arguments = ["folder", "--source", str(tmp_path / "pets"), "--image_size", "8"]
     assert main([*arguments, "--packed_dir", str(tmp_path / "cache")]) == 0
     said = capsys.readouterr().out
-    assert said.count("1 classes, 2 pictures of shape (8, 8, 3).") == 3
+    assert said.count("1 classes, 2 images of shape (8, 8, 3).") == 3
     assert "same pixels, all kept: b/0.png = a/0.png" in said
 
 

@@ -91,7 +91,7 @@ FULL = {
 
 @pytest.mark.parametrize("command", FULL)
 def test_a_write_the_system_refuses_ends_with_one_sentence(tmp_path, command):
-    limit = 20_000  # bytes a file may have: enough for pictures, not for the array
+    limit = 20_000  # bytes a file may have: enough for images, not for the array
     write_folder(tmp_path / "pets", pets())
     results = tmp_path / "results"
     options = FULL[command].replace("PETS", str(tmp_path / "pets")).replace("{}", str(results))
@@ -148,7 +148,7 @@ def test_two_processes_do_not_build_at_once(tmp_path):
     assert np.all(load_packed(tmp_path / "omniglot_synthetic_packed").counts == 20)
 
 
-# Every how many operations, how many pictures, options. A step of 1 is passed by all
+# Every how many operations, how many images, options. A step of 1 is passed by all
 # three, but takes a minute.
 EVERYWHERE = {
     "omniglot": ("8", "40", "--synthetic --num_classes 2 --data_dir {}"),

@@ -73,7 +73,7 @@ def add_twice(place):
 
 
 def tar_of(*members, cut=None, mode="w"):
-    """Puts the pictures of MiniImagenet into a tar archive with further members."""
+    """Puts the images of MiniImagenet into a tar archive with further members."""
 
     def spoil(place):
         shutil.rmtree(place.source / "images")

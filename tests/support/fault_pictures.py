@@ -1,4 +1,4 @@
-"""Picture files that a user may have: sound ones of odd kinds, and bad ones."""
+"""Image files that a user may have: sound ones of odd kinds, and bad ones."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ from support.jpegs import encode, photo
 
 
 def announced(width, height):
-    """A PNG file of a few bytes that announces a huge picture."""
+    """A PNG file of a few bytes that announces a huge image."""
 
     def chunk(kind, data):
         crc = zlib.crc32(kind + data)
@@ -27,28 +27,28 @@ def turned():
 
 
 SIXTEEN_BIT = Image.fromarray(np.arange(100, dtype=np.uint16).reshape(10, 10) * 655)
-# Of any kind a decoder knows, whatever the suffix says; None: the picture is used.
+# Of any kind a decoder knows, whatever the suffix says; None: the image is used.
 PICTURE_FAULTS = {
-    "zero-byte picture": (b"", "is empty"),
-    "truncated picture": (encode(photo(1))[:-200], "is not a complete picture"),
-    "truncated picture, PNG": (encode(photo(1), "PNG")[:-200], "is not a complete picture"),
-    "web page in place of a picture": (b"<html>404</html>", "is not a complete picture"),
-    "EPS, which would run a program": (encode(photo(1), "EPS"), "is not a complete picture"),
-    "huge picture": (announced(12_000, 9_000), "must have at most 89478485 pixels"),
+    "zero-byte image": (b"", "is empty"),
+    "truncated image": (encode(photo(1))[:-200], "is not a complete image"),
+    "truncated image, PNG": (encode(photo(1), "PNG")[:-200], "is not a complete image"),
+    "web page in place of an image": (b"<html>404</html>", "is not a complete image"),
+    "EPS, which would run a program": (encode(photo(1), "EPS"), "is not a complete image"),
+    "huge image": (announced(12_000, 9_000), "must have at most 89478485 pixels"),
     "decompression bomb": (announced(60_000, 60_000), "must have at most 89478485 pixels"),
-    "floating-point picture": (encode(Image.new("F", (9, 9)), "TIFF"), "floating-point"),
-    "32-bit picture": (encode(Image.new("I", (9, 9), 70_000), "TIFF"), "32-bit"),
-    "CMYK picture": (encode(photo(1).convert("CMYK")), None),
-    "palette picture": (encode(photo(1).quantize(16), "PNG"), None),
-    "transparent picture": (encode(photo(1).convert("RGBA"), "PNG"), None),
-    "16-bit picture": (encode(SIXTEEN_BIT, "PNG"), None),
-    "1-bit picture": (encode(photo(1).convert("1"), "PNG"), None),
-    "grey picture": (encode(photo(1).convert("L")), None),
-    "animated picture": (
+    "floating-point image": (encode(Image.new("F", (9, 9)), "TIFF"), "floating-point"),
+    "32-bit image": (encode(Image.new("I", (9, 9), 70_000), "TIFF"), "32-bit"),
+    "CMYK image": (encode(photo(1).convert("CMYK")), None),
+    "palette image": (encode(photo(1).quantize(16), "PNG"), None),
+    "transparent image": (encode(photo(1).convert("RGBA"), "PNG"), None),
+    "16-bit image": (encode(SIXTEEN_BIT, "PNG"), None),
+    "1-bit image": (encode(photo(1).convert("1"), "PNG"), None),
+    "grey image": (encode(photo(1).convert("L")), None),
+    "animated image": (
         encode(photo(1).quantize(16), "GIF", save_all=True, append_images=[photo(2)]),
         None,
     ),
-    "picture turned by EXIF": (turned(), None),
-    "picture of one pixel": (encode(photo(1, (1, 1)), "PNG"), None),
-    "very wide picture": (encode(photo(1, (4000, 3)), "PNG"), None),
+    "image turned by EXIF": (turned(), None),
+    "image of one pixel": (encode(photo(1, (1, 1)), "PNG"), None),
+    "very wide image": (encode(photo(1, (4000, 3)), "PNG"), None),
 }

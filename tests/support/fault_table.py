@@ -74,14 +74,14 @@ OMNIGLOT = {
         "10000000 bytes long.*at most 16384",
     ),
     "same member twice": (add_twice, "0000_01.png. 2 times"),
-    "zero-byte picture": (with_members({DRAWING: b""}), "0000_01.png.*empty"),
-    "truncated picture": (with_members({DRAWING: CUT_OFF}), "0000_01.png.*not a complete PNG"),
-    "truncated picture in a folder": (unpack_omniglot({DRAWING: CUT_OFF}), "not a complete PNG"),
-    "picture of another size": (
+    "zero-byte image": (with_members({DRAWING: b""}), "0000_01.png.*empty"),
+    "truncated image": (with_members({DRAWING: CUT_OFF}), "0000_01.png.*not a complete PNG"),
+    "truncated image in a folder": (unpack_omniglot({DRAWING: CUT_OFF}), "not a complete PNG"),
+    "image of another size": (
         with_members({DRAWING: encode_png(scribble(1, (28, 28)))}),
         "must be 105x105.*Received: 28x28",
     ),
-    "picture of another mode": (
+    "image of another mode": (
         with_members({DRAWING: encode_png(scribble(1, mode="RGB"))}),
         "1-bit.*mode RGB",
     ),
@@ -91,7 +91,7 @@ OMNIGLOT = {
         with_members({DRAWING.replace("_01", "_21"): encode_png(scribble(1))}),
         "must hold 20 drawings. Received: 21",
     ),
-    "picture too deep": (
+    "image too deep": (
         with_members({f"{PART}/Greek/a/b/0.png": encode_png(scribble(1))}),
         "must be at <alphabet>/<character>/<drawing>.png",
     ),
@@ -110,17 +110,17 @@ OMNIGLOT = {
     "something else where results go": (stranger("omniglot_resized"), "in the way"),
 }
 MINIIMAGENET = {
-    "picture missing": (remove(JPEG), "Not all 24 .* 1 missing .train/n01/n0100000001.jpg"),
-    "pictures under ImageNet's names": (
+    "image missing": (remove(JPEG), "Not all 24 .* 1 missing .train/n01/n0100000001.jpg"),
+    "images under ImageNet's names": (
         lambda place: [remove("images")(place), add({"n01_247.JPEG": N01})(place)],
         "24 missing.*1 others are there .`n01_247.JPEG`",
     ),
-    "different pictures of one name": (
+    "different images of one name": (
         add({"other/n0100000001.jpg": encode(photo(5))}),
-        "1 names stand for different pictures.*n0100000001.jpg",
+        "1 names stand for different images.*n0100000001.jpg",
     ),
-    "same picture at two places": (add({"other/n0100000001.jpg": N01}), None),
-    "picture nobody wants": (add({"other/n0900000001.jpg": N01}), None),
+    "same image at two places": (add({"other/n0100000001.jpg": N01}), None),
+    "image nobody wants": (add({"other/n0900000001.jpg": N01}), None),
     "PNG under a JPEG's name": (add({JPEG: PNG_AS_JPEG}), None),
     "CSV file missing": (remove("val.csv"), "val.csv. is missing.*--csv_dir"),
     "CSV file is a folder": (
@@ -128,7 +128,7 @@ MINIIMAGENET = {
         "val.csv. must be a text file. Received: a folder",
     ),
     "zero-byte CSV file": (with_csv(b""), "columns filename,label. Received: an empty file"),
-    "CSV file with a header alone": (with_csv(b"filename,label\n"), "must list pictures"),
+    "CSV file with a header alone": (with_csv(b"filename,label\n"), "must list images"),
     "CSV file without header": (with_csv(b"a.jpg,n04\n"), "Received: a.jpg,n04"),
     "CSV file with a column too many": (with_csv(rows("a.jpg,n04,1")), "line 2: 'a.jpg,n04,1'"),
     "CSV file with an empty cell": (with_csv(rows("a.jpg,")), "line 2: 'a.jpg,'"),
@@ -142,15 +142,15 @@ MINIIMAGENET = {
         with_csv(rows("a.jpg,../../n04")),
         "must hold plain names.*'../../n04'",
     ),
-    "CSV file that lists a picture twice": (
+    "CSV file that lists an image twice": (
         with_csv(rows("a.jpg,n04", "a.jpg,n04")),
-        "must list each picture once. Received: a twice",
+        "must list each image once. Received: a twice",
     ),
     "CSV file of Windows": (
         with_csv(WINDOWS),
         None,
     ),
-    "picture of two classes": (
+    "image of two classes": (
         with_csv(rows("n0100000001.jpg,n04")),
         "must be of one class.*under n01 and n04",
     ),
@@ -173,28 +173,28 @@ MINIIMAGENET = {
     "no such folder": (no_source, "does not exist"),
     "text file in place of a folder": (file_as_source, "is no zip or tar archive"),
     "files of the system": (add(JUNK), None),
-    "linked picture": (link_to_file(JPEG), None),
+    "linked image": (link_to_file(JPEG), None),
     "linked folder": (link_to_folder("images/0"), None),
     "linked folder that leads back": (loop("images/0/again"), None),
     "broken link": (broken_link(JPEG), "unreadable.*is a broken symbolic link"),
     "something else where results go": (stranger("miniImagenet"), "in the way"),
 }
 FOLDER = {
-    "empty folder": (empty, "must hold class folders of pictures.*Received: none"),
+    "empty folder": (empty, "must hold class folders of images.*Received: none"),
     "no such folder": (no_source, "must be a folder of class folders. Received: nothing there"),
     "text file in place of a folder": (file_as_source, "Received: a file"),
-    "no pictures": (
+    "no images": (
         lambda place: [empty(place), add({"cat/notes.txt": b"x"})(place)],
         "Received: 1 other files",
     ),
-    "pictures without class": (rename(PET, "loose.png"), "1 lie in .* itself .loose.png"),
+    "images without class": (rename(PET, "loose.png"), "1 lie in .* itself .loose.png"),
     "two classes": (remove("emu"), "at least three classes.*Received: 2 .cat, dog."),
-    "class of one picture": (remove(PET), "at least 2 pictures. Received: `cat` has 1"),
+    "class of one image": (remove(PET), "at least 2 images. Received: `cat` has 1"),
     "split missing": (
         moved({"cat": "train/cat", "dog": "train/dog", "emu": "test/emu"}),
-        "must hold pictures in train, val and test.*Received: test, train",
+        "must hold images in train, val and test.*Received: test, train",
     ),
-    "pictures without class in a split": (
+    "images without class in a split": (
         moved({"cat": "train/cat", "dog/0.png": "val/0.png", "emu": "test/emu", "dog": "val/dog"}),
         "1 lie in `val`.*val/0.png",
     ),
@@ -206,7 +206,7 @@ FOLDER = {
         lambda place: setattr(place, "data_dir", place.source / "cache"),
         "lies in .*--packed_dir",
     ),
-    "other files among the pictures": (add({"cat/notes.txt": b"x"}), None),
+    "other files among the images": (add({"cat/notes.txt": b"x"}), None),
     "files of the system": (add(JUNK), None),
     "unicode names": (rename("cat", "katze \u00e9\u4e2d\U0001f408"), None),
     "very long names": (rename("cat", LONG), None),
@@ -219,11 +219,11 @@ FOLDER = {
         ],
         r"`cat/\\udcff\\n.png` in .* is empty",
     ),
-    "linked picture": (link_to_file(PET), None),
+    "linked image": (link_to_file(PET), None),
     "linked class folder": (link_to_folder("cat"), None),
     "linked folder that leads back": (loop("cat/again"), None),
     "broken link": (broken_link(PET), "is a broken symbolic link"),
-    "many bad pictures": (
+    "many bad images": (
         add({f"{c}/0.png": b"" for c in ("cat", "dog", "emu")}),
         "`cat/0.png`.* is empty.*Unusable too are 2 more of 6: dog/0.png, emu/0.png",
     ),

@@ -29,7 +29,7 @@ def file_names(label: str) -> list[str]:
 
 
 def jpegs(size: tuple[int, int] = (84, 84)) -> dict[str, bytes]:
-    """Returns the files of every picture, as far as possible from the final layout."""
+    """Returns the files of every image, as far as possible from the final layout."""
     labels = [label for labels in LISTS.values() for label in labels]
     return {
         f"images/{k % 2}/{name}": encode(photo(100 * k + number, size))
@@ -48,6 +48,6 @@ def csv_files() -> dict[str, bytes]:
 
 
 def write_source(folder: Path, size: tuple[int, int] = (84, 84)) -> Path:
-    """Writes pictures and CSV files as a user would have them."""
+    """Writes images and CSV files as a user would have them."""
     write_folder(folder, jpegs(size) | csv_files())
     return folder

@@ -145,7 +145,7 @@ def test_duplicates_and_other_files_are_said(source, cache, caplog):
     write_folder(source, {"class b/notes.txt": b"", "Thumbs.db": b"", ".DS_Store": b""})
     packed = load(prepare_folder(source, cache, 8))
     assert "same pixels, all kept: class a/2.png = class a/0.png." in caplog.text
-    assert "no pictures by their names: class b/notes.txt." in caplog.text
+    assert "no images by their names: class b/notes.txt." in caplog.text
     assert packed["val"].details["duplicates"] == [["class a/0.png", "class a/2.png"]]
 
 

@@ -104,15 +104,15 @@ def test_a_thin_stroke_of_a_large_scan_stays_ink():
 
 BAD = {
     "empty": (b"", "is empty"),
-    "no picture": (b"hello", "is not a complete picture"),
-    "cut off JPEG": (encode(PHOTO, "JPEG")[:-200], "is not a complete picture"),
-    "cut off PNG": (encode(PHOTO, "PNG")[:-200], "is not a complete picture"),
-    "cut off GIF": (encode(PHOTO, "GIF")[:300], "is not a complete picture"),
+    "no image": (b"hello", "is not a complete image"),
+    "cut off JPEG": (encode(PHOTO, "JPEG")[:-200], "is not a complete image"),
+    "cut off PNG": (encode(PHOTO, "PNG")[:-200], "is not a complete image"),
+    "cut off GIF": (encode(PHOTO, "GIF")[:300], "is not a complete image"),
     "bomb": (announced(60_000, 60_000), "at most 89478485 pixels"),
     "small bomb": (announced(10_000, 10_000), "at most 89478485 pixels. Received: 10000x10000"),
     "floating point": (encode(Image.new("F", (4, 4)), "TIFF"), "floating-point"),
     "32 bit": (encode(Image.new("I", (4, 4), 70_000), "TIFF"), "32-bit"),
-    "EPS, which runs a program": (encode(RED, "EPS"), "is not a complete picture"),
+    "EPS, which runs a program": (encode(RED, "EPS"), "is not a complete image"),
 }
 
 
@@ -129,8 +129,8 @@ def test_a_bad_picture_is_refused_on_one_line(kind, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("nowhere.png", (4, 4, 3)), "Cannot read the picture `nowhere.png`"),
-        ((".", (4, 4, 3)), "Cannot read the picture `.`"),
+        (("nowhere.png", (4, 4, 3)), "Cannot read the image `nowhere.png`"),
+        ((".", (4, 4, 3)), "Cannot read the image `.`"),
         ((COLOUR, (4, 4, 2)), "`image_shape` must be"),
         ((COLOUR, (4, 4)), "`image_shape` must be"),
         ((COLOUR / 255, (4, 4, 3)), "Received: float64"),

@@ -11,7 +11,7 @@ from data_prep.miniimagenet.synthetic import draw_texture
 
 
 def nearest_neighbour_accuracy(images, num_episodes=300, num_ways=5):
-    """Accuracy of the nearest support picture; images [num_classes, n, num_features]."""
+    """Accuracy of the nearest support image; images [num_classes, n, num_features]."""
     rng = np.random.default_rng(0)
     right = 0
     for _ in range(num_episodes):

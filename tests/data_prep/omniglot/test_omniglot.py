@@ -215,7 +215,7 @@ def test_an_incomplete_resized_folder_is_not_packed(archives, data_dir):
 
 def test_a_stranger_s_packed_folder_is_refused_even_with_force(archives, data_dir):
     write_folder(data_dir, {"omniglot_packed/notes.txt": b"mine"})
-    with pytest.raises(DataError, match="No packed pictures"):
+    with pytest.raises(DataError, match="No packed images"):
         prepare_omniglot(data_dir, [archives])
     with pytest.raises(DataError, match="left alone"):
         prepare_omniglot(data_dir, [archives], force=True)

@@ -12,7 +12,7 @@ def pixels(num_classes, seed):
 
 
 def nearest_neighbour_accuracy(images, num_episodes=300, num_ways=5):
-    """Accuracy of the nearest support picture; images [num_classes, 20, num_pixels]."""
+    """Accuracy of the nearest support image; images [num_classes, 20, num_pixels]."""
     rng = np.random.default_rng(0)
     right = 0
     for _ in range(num_episodes):

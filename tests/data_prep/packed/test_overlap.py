@@ -8,7 +8,7 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), np.uint8)
 
 @pytest.fixture
 def pack(tmp_path):
-    """Function: (name, class names, two pictures of each) -> `PackedImages`."""
+    """Function: (name, class names, two images of each) -> `PackedImages`."""
 
     def make(name, class_names, pictures):
         write_packed(

@@ -60,13 +60,13 @@ def test_pictures_are_taken_one_at_a_time(tmp_path):
 @pytest.mark.parametrize(
     ("pictures", "changes", "says"),
     [
-        (PICTURES[:4], {}, "names 5 pictures.*Received: 4"),
-        (np.concatenate([PICTURES, PICTURES]), {}, "names 5 pictures.*Received: 10"),
+        (PICTURES[:4], {}, "names 5 images.*Received: 4"),
+        (np.concatenate([PICTURES, PICTURES]), {}, "names 5 images.*Received: 10"),
         (PICTURES.astype(np.float32), {}, r"must be uint8 \(4, 3, 3\).*float32"),
         (PICTURES[:, 1:], {}, r"must be uint8 \(4, 3, 3\).*\(3, 3, 3\)"),
         (PICTURES, {"class_names": ["dog", "cat"]}, "sorted"),
         (PICTURES, {"class_names": ["cat"]}, "disagree"),
-        (PICTURES, {"file_names": [[], list("abcde")]}, "a picture in each"),
+        (PICTURES, {"file_names": [[], list("abcde")]}, "an image in each"),
         (PICTURES, {"image_shape": (4, 9)}, "H, W, C"),
     ],
 )
@@ -97,7 +97,7 @@ def truncate(folder):
 
 
 DAMAGES = {
-    "no index": (lambda f: (f / "index.json").unlink(), "No packed pictures"),
+    "no index": (lambda f: (f / "index.json").unlink(), "No packed images"),
     "index cut off": (lambda f: (f / "index.json").write_text('{"form'), "not JSON"),
     "index is a list": (lambda f: (f / "index.json").write_text("[]"), "not a JSON object"),
     "other format": (lambda f: edit_index(f, format="tfrecord"), "Received: tfrecord"),
@@ -124,7 +124,7 @@ def test_the_reader_says_what_is_damaged(folder, damage):
 
 
 def test_a_missing_folder_is_said_to_be_missing(tmp_path):
-    with pytest.raises(DataError, match=r"No packed pictures.*python -m data_prep"):
+    with pytest.raises(DataError, match=r"No packed images.*python -m data_prep"):
         load_packed(tmp_path / "nowhere")
 
 
