@@ -1,13 +1,16 @@
 """The command line of this project: `mtnet-tf --datasource=omniglot --use_T --use_M`.
 
-Combines the methods of `maml_baselines` with the experiments of `mtnet_tf`, and therefore lies above
-both packages. The installed command `mtnet-tf` and `python main.py` both run it.
+Combines the methods of `maml_baselines` with the experiments of `mtnet_tf`, and therefore lies
+above both packages. The installed command `mtnet-tf` and `python main.py` both run it.
 """
 
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from mtnet_tf.experiments import Settings
 
 # TensorFlow's C++ side greets every process with notes on devices it doesn't find.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -38,7 +41,7 @@ from mtnet_tf.pictures import Preparation, predict_pictures
 VALUES = flags.FLAGS
 
 
-def define_flags():
+def define_flags() -> None:
     """Defines a flag for every setting. What is not given (None) comes from the recipe."""
     kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
     for name in (*FLAGS, *ACTIONS):
@@ -46,11 +49,11 @@ def define_flags():
         kinds.get(type(default_of(name)), flags.DEFINE_string)(name, None, text)
 
 
-def read_action():
+def read_action() -> str | None:
     """What to do instead of training and evaluating, a name of `ACTIONS`; None for those.
 
     Raises:
-      ValueError: for flags that don't go together.
+        ValueError: for flags that don't go together.
     """
     given = [name for name in ACTIONS if VALUES[name].value not in (None, False)]
     actions = [name for name in given if name in ("compare", "export_dir", "predict")]
@@ -64,13 +67,13 @@ def read_action():
     return actions[0] if actions else None
 
 
-def read_settings(uses_run):
+def read_settings(uses_run: bool) -> tuple[Settings, Run]:
     """Every setting, checked, and the run folder. Raises ValueError with one clear sentence.
 
     Without training, what is not given is what the run was trained with.
 
     Args:
-      uses_run: whether a trained run is used as it is, neither trained nor evaluated.
+        uses_run: whether a trained run is used as it is, neither trained nor evaluated.
     """
     given = fields_of({n: VALUES[n].value for n in FLAGS if VALUES[n].value is not None})
     if uses_run:
@@ -86,14 +89,14 @@ def read_settings(uses_run):
     return settings, run
 
 
-def compare_runs(paths):
+def compare_runs(paths: Sequence[str]) -> str:
     """The paired difference of two run folders, as a table."""
     if len(paths) != 2:
         raise ValueError(f"--compare needs two run folders. Received: {paths}.")
     return compare(*paths, split="val" if VALUES["test_set"].value is False else "test")
 
 
-def predict(settings, run):
+def predict(settings: Settings, run: Run) -> str:
     """Learns a user's own labels and predicts with them; the text to print."""
     inversion = {None: "auto", "auto": "auto", "true": True, "false": False}
     if VALUES.support is None or VALUES.query is None:
@@ -107,7 +110,7 @@ def predict(settings, run):
     return predict_pictures(run.path, VALUES.support, VALUES.query, **options)[1]
 
 
-def export(settings, run):
+def export(settings: Settings, run: Run) -> Path:
     """Exports the best checkpoint, or that of --test_iter; the path."""
     # TensorFlow tells of every name that it changes.
     logging.set_verbosity(logging.WARNING)
@@ -121,7 +124,7 @@ def export(settings, run):
     return learner.export(VALUES.export_dir, preparation=preparation)
 
 
-def run_command(argv):
+def run_command(argv: Sequence[str]) -> int:
     """Does what the flags say; returns the exit status."""
     action = read_action()
     if action == "compare":
@@ -144,12 +147,12 @@ def run_command(argv):
     return 0
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """Runs the command; returns the exit status."""
     return exit_status("main.py", lambda: run_command(argv))
 
 
-def parse(argv):
+def parse(argv: Sequence[str]) -> list[str]:
     """Parses flags; a wrong one is one sentence and exit status 2."""
     try:
         return VALUES(argv)
@@ -158,7 +161,7 @@ def parse(argv):
         sys.exit(2)
 
 
-def run_main():
+def run_main() -> None:
     """Entry point: parses the flags of the process and does what they say."""
     define_flags()
     app.run(main, flags_parser=parse)

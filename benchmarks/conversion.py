@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtnet_tf import Episode, TWLayer, fold, to_mtnet
+from mtnet_tf._keras import flatten_layers
 from mtnet_tf.layers import find_task_weights
 from mtnet_tf.meta import meta_gradients
 
@@ -65,7 +66,7 @@ def seconds(model, folded, steps):
     random = np.random.default_rng(2)
     x = tf.constant(random.normal(size=(2, 2, NUM_CLASSES, 32, 32, 3)), "float32")
     y = tf.tile(tf.range(NUM_CLASSES)[None], [2, 1])
-    weights = [w._replace(folded=folded) for w in find_task_weights(model)]
+    weights = [w._replace(flattened=folded) for w in find_task_weights(model)]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     parameters = model.trainable_variables
 
@@ -73,7 +74,7 @@ def seconds(model, folded, steps):
     def step():
         options = {"num_inner_steps": 1, "step_size": 0.01, "masks": None}
         episode = Episode(x[0], y, x[1], y)
-        return meta_gradients(model, weights, parameters, loss, episode, **options)[0]
+        return meta_gradients(model, weights, parameters, loss, episode, **options)[0].value
 
     step()
     times = []
@@ -99,7 +100,7 @@ def main():
         keras.backend.clear_session()
         double, _ = differences(name, "float64")
         single, model = differences(name, "float32")
-        cells = [type(x).__name__ for x in model._flatten_layers() if isinstance(x, TWLayer)]
+        cells = [type(x).__name__ for x in flatten_layers(model) if isinstance(x, TWLayer)]
         counts = ", ".join(f"{n} {kind}" for kind, n in collections.Counter(cells).items())
         times = [f"{seconds(model, way, arguments.steps):.2f}" for way in (True, False)]
         sys.stdout.write(f"| {' | '.join([name, *double, *single, counts, *times])} |\n")

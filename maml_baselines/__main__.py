@@ -100,7 +100,7 @@ def main(argv=None):
       argv: arguments without the program's name; those of the process by default.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    return exit_status("maml_baselines", lambda: run_command(arguments))
+    return exit_status("maml_baselines", lambda: run_command(arguments), ("methods", "table_file"))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from mtnet_tf.pictures import FewShotClassifier
 from mtnet_tf.tasks import Episode, ImageClasses, Polynomials, Sinusoids, TaskDistribution
 
 __all__ = [
-    "__version__",
     "Audit",
     "BlockMaxPooling2D",
     "Episode",
@@ -50,6 +49,7 @@ __all__ = [
     "TaskBatchNormalization",
     "TaskDistribution",
     "UpdateRule",
+    "__version__",
     "adapt",
     "audit",
     "bootstrap_interval",

@@ -1,7 +1,7 @@
 """Every private name of Keras and TensorFlow that this package uses, each in one function.
 
-Nothing else in the package may touch a private name of either (`test_keras_internals` checks it), so
-that a new version of Keras has one file to be checked against.
+Nothing else in the package may touch a private name of either (`test_keras_internals` checks it),
+so that a new version of Keras has one file to be checked against.
 """
 
 from collections.abc import Iterable

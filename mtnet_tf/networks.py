@@ -1,9 +1,11 @@
-"""The paper's networks (section 6 and the authors' code), as Keras models built from cells.
+"""The paper's networks (section 6 and the authors' code), as Keras models built from TW cells.
 
-Which method a network belongs to is decided by its cells alone: pass `cell_options` such as
-`transform=False` or `mask=None` (see `TWDense`). Nothing else differs between MT-net, T-net,
-M-net and MAML.
+The cells alone determine the method: pass `cell_options` such as `transform=False` or `mask=None`
+(see `TWDense`). Nothing else differs between MT-net, T-net, M-net and MAML.
 """
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,75 +18,103 @@ from mtnet_tf.layers import (
     TWDense,
 )
 
-NORMS = {
+NORMS: dict[str, type[keras.layers.Layer] | None] = {
     "batch_norm": TaskBatchNormalization,
     "layer_norm": ExactLayerNormalization,
     "None": None,
 }
 
 
-class _Seeds:
-    """A new initializer seed at each call, all from one seed."""
+# From a number of units to a layer.
+LayerFactory = Callable[[int], keras.layers.Layer]
 
-    def __init__(self, seed):
+
+class _Seeds:
+    """A new initializer seed at each call, all derived from one seed."""
+
+    def __init__(self, seed: int) -> None:
         self._children = np.random.SeedSequence(seed)
 
-    def __call__(self):
+    def __call__(self) -> int:
         return int(self._children.spawn(1)[0].generate_state(1)[0])
 
 
 def regression_network(
-    num_inputs=1,
-    num_outputs=1,
+    num_inputs: int = 1,
+    num_outputs: int = 1,
     *,
-    dim_hidden=(40, 40),
-    norm="None",
-    cell_options=None,
-    after_block=None,
-    seed=0,
-    dtype=None,
-):
+    dim_hidden: Sequence[int] = (40, 40),
+    norm: str = "None",
+    cell_options: Mapping[str, Any] | None = None,
+    after_block: LayerFactory | None = None,
+    seed: int = 0,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Sequential:
     """The regression network of section 6.1: 1-40-40-1, ReLU after each hidden T.
 
+    Example:
+    >>> regression_network().output_shape
+    (None, 1)
+
     Args:
-      num_inputs: D.
-      num_outputs: outputs of the last cell.
-      dim_hidden: units of the hidden cells.
-      norm: "None", "batch_norm" or "layer_norm", after each hidden T.
-      cell_options: dict, keyword arguments of `TWDense` (`transform`, `mask`, ...).
-      after_block: function from units to a layer that follows each hidden cell and its ReLU, or
-        None.
-      seed: of the initial values.
-      dtype: dtype or policy of the layers, None for Keras' default.
+        num_inputs: D.
+        num_outputs: outputs of the last cell.
+        dim_hidden: units of the hidden cells.
+        norm: "None", "batch_norm" or "layer_norm", after each hidden T.
+        cell_options: keyword arguments of `TWDense` (`transform`, `mask`, ...).
+        after_block: function from units to a layer that follows each hidden cell and its ReLU, or
+            None.
+        seed: seed of the initial values.
+        dtype: dtype or policy of the layers, None for Keras' default.
 
     Returns:
-      `keras.Sequential`, [n, D] -> [n, num_outputs].
+        `keras.Sequential`, [n, D] -> [n, num_outputs].
+
+    Raises:
+        ValueError: for an unknown `norm`.
     """
     cells = _dense_cells([*dim_hidden, num_outputs], norm, cell_options, after_block, seed, dtype)
     return _sequential((num_inputs,), cells, dtype)
 
 
 def dense_image_network(
-    image_shape,
-    num_ways,
+    image_shape: tuple[int, int, int],
+    num_ways: int | None,
     *,
-    norm="batch_norm",
-    cell_options=None,
-    after_block=None,
-    seed=0,
-    dtype=None,
-):
-    """The authors' `--conv=False` network: 256-128-64-64 dense cells on flattened pictures.
+    norm: str = "batch_norm",
+    cell_options: Mapping[str, Any] | None = None,
+    after_block: LayerFactory | None = None,
+    seed: int = 0,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Sequential:
+    """The authors' network without convolutions: 256-128-64-64 dense cells on flattened images.
 
-    Args and returns: as `convolutional_network`.
+    Args:
+        image_shape: (H, W, C).
+        num_ways: N, number of classes of a task; None omits the last cell.
+        norm: "batch_norm", "layer_norm" or "None".
+        cell_options: keyword arguments of `TWDense`.
+        after_block: see `convolutional_network`.
+        seed: seed of the initial values.
+        dtype: dtype or policy of the layers, None for Keras' default.
+
+    Returns:
+        `keras.Sequential`, [n, H, W, C] -> logits [n, N], or features [n, 64].
     """
     sizes = [256, 128, 64, 64, num_ways]
     cells = _dense_cells(sizes, norm, cell_options, after_block, seed, dtype)
     return _sequential(image_shape, [keras.layers.Flatten(dtype=dtype), *cells], dtype)
 
 
-def _dense_cells(sizes, norm, cell_options, after_block, seed, dtype):
-    """Cells of these sizes; the last one has nothing after it, and is left out where None."""
+def _dense_cells(
+    sizes: Sequence[int | None],
+    norm: str,
+    cell_options: Mapping[str, Any] | None,
+    after_block: LayerFactory | None,
+    seed: int,
+    dtype: Any,
+) -> list[keras.layers.Layer]:
+    """Cells of these sizes. Nothing follows the last one, which is omitted if its size is None."""
     seeds = _Seeds(seed)
     layers = []
     for before, size in zip([None, *sizes], sizes, strict=False):
@@ -100,43 +130,47 @@ def _dense_cells(sizes, norm, cell_options, after_block, seed, dtype):
 
 
 def convolutional_network(
-    image_shape,
-    num_ways,
+    image_shape: tuple[int, int, int],
+    num_ways: int | None,
     *,
-    num_filters=64,
-    max_pool=False,
-    flatten=None,
-    norm="batch_norm",
-    cell_options=None,
-    after_block=None,
-    seed=0,
-    dtype=None,
-):
+    num_filters: int = 64,
+    max_pool: bool = False,
+    flatten: bool | None = None,
+    norm: str = "batch_norm",
+    cell_options: Mapping[str, Any] | None = None,
+    after_block: LayerFactory | None = None,
+    seed: int = 0,
+    dtype: str | keras.DTypePolicy | None = None,
+) -> keras.Sequential:
     """Four 3x3 convolutional cells and a dense one, for Omniglot and MiniImagenet.
 
-    Each convolution is followed by normalisation and ReLU, and halves the picture: by stride 2
-    (Omniglot) or by 2x2 max pooling (MiniImagenet). The dense cell sees the mean over space
-    (Omniglot) or every pixel that is left (MiniImagenet).
+    Each convolution is followed by normalisation and ReLU, and halves the image: by stride 2
+    (Omniglot) or by 2x2 max pooling (MiniImagenet). The input of the dense cell is the mean over
+    space (Omniglot), or all remaining pixels (MiniImagenet).
+
+    Example:
+    >>> convolutional_network((28, 28, 1), num_ways=5).output_shape
+    (None, 5)
 
     Args:
-      image_shape: (H, W, C).
-      num_ways: N, number of classes of a task; None leaves the last cell out, and the outputs
-        are features.
-      num_filters: channels of each convolution.
-      max_pool: pooling instead of strides.
-      flatten: every pixel instead of their mean; None: as `max_pool`.
-      norm: "batch_norm", "layer_norm" or "None".
-      cell_options: dict, keyword arguments of `TWConv2D` and `TWDense`.
-      after_block: function from filters to a layer that follows each convolution, its ReLU and
-        its pooling, or None.
-      seed: of the initial values.
-      dtype: dtype or policy of the layers, None for Keras' default.
+        image_shape: (H, W, C).
+        num_ways: N, number of classes of a task; None omits the last cell, and the outputs are
+            features.
+        num_filters: channels of each convolution.
+        max_pool: pooling instead of strides.
+        flatten: all pixels instead of their mean; None: as `max_pool`.
+        norm: "batch_norm", "layer_norm" or "None".
+        cell_options: keyword arguments of `TWConv2D` and `TWDense`.
+        after_block: function from filters to a layer that follows each convolution, its ReLU and
+            its pooling, or None.
+        seed: seed of the initial values.
+        dtype: dtype or policy of the layers, None for Keras' default.
 
     Returns:
-      `keras.Sequential`, [n, H, W, C] -> logits [n, N], or features [n, D].
+        `keras.Sequential`, [n, H, W, C] -> logits [n, N], or features [n, D].
 
     Raises:
-      ValueError: for an unknown `norm`.
+        ValueError: for an unknown `norm`.
     """
     seeds = _Seeds(seed)
     layers = []
@@ -169,19 +203,24 @@ def convolutional_network(
     return _sequential(image_shape, layers, dtype)
 
 
-def _sequential(input_shape, layers, dtype):
-    # Half-precision policies still take float32 pictures and points.
+def _sequential(
+    input_shape: Sequence[int], layers: Sequence[keras.layers.Layer], dtype: Any
+) -> keras.Sequential:
+    # Inputs are float32 in half-precision policies, too.
     dtype = None if dtype is None else keras.dtype_policies.get(dtype).variable_dtype
     return keras.Sequential([keras.Input(tuple(input_shape), dtype=dtype), *layers])
 
 
-def _norm(norm, dtype):
+def _norm(norm: str, dtype: Any) -> list[keras.layers.Layer]:
     if norm not in NORMS:
         raise ValueError(f"`norm` must be one of {list(NORMS)}. Received: norm={norm!r}.")
-    return [NORMS[norm](dtype=dtype)] if NORMS[norm] else []
+    kind = NORMS[norm]
+    return [] if kind is None else [kind(dtype=dtype)]
 
 
-def _cell_options(cell_options, stddev, seeds):
+def _cell_options(
+    cell_options: Mapping[str, Any] | None, stddev: float, seeds: _Seeds
+) -> dict[str, Any]:
     """Adds the authors' initial zeta: 0 for unit masks, slightly random for weight masks."""
     options = dict(cell_options or {})
     if options.get("mask", "unit") == "weight":

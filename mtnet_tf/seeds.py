@@ -1,14 +1,16 @@
-"""Where every random number comes from: (run seed, purpose, iteration), nothing else.
+"""The source of every random number: (run seed, purpose, iteration).
 
-A run that was killed and resumed draws what a run that was never stopped would have drawn.
+A run that was killed and resumed draws the same numbers as an uninterrupted run.
 """
 
 import enum
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-# Named, because TensorFlow's automatic choice differs with and without XLA.
+# Given explicitly, because TensorFlow's automatic choice differs with and without XLA.
 ALGORITHM = "philox"
+Shape = Sequence[int | tf.Tensor]
 
 
 class Purpose(enum.IntEnum):
@@ -23,55 +25,58 @@ class Purpose(enum.IntEnum):
     SELECTION_TASKS = 6  # an evaluation on the validation split, to choose by
 
 
-def stateless_seed(seed, purpose, iteration):
+def stateless_seed(seed: int, purpose: Purpose, iteration: int | tf.Tensor) -> tf.Tensor:
     """The stateless seed of one purpose at one iteration.
 
     Args:
-      seed: run seed, int.
-      purpose: a `Purpose`.
-      iteration: int or int tensor.
+        seed: run seed.
+        purpose: a `Purpose`.
+        iteration: number of the iteration.
 
     Returns:
-      int32 tensor [2].
+        int32 tensor [2].
     """
     base = tf.constant([seed & 0x7FFFFFFF, int(purpose)], tf.int32)
     return derive(base, iteration)
 
 
-def derive(seed, number):
+def derive(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
     """A new seed from a seed and a number.
 
     Args:
-      seed: int32 tensor [2].
-      number: int or int tensor.
+        seed: int32 tensor [2].
+        number: any int.
 
     Returns:
-      int32 tensor [2].
+        int32 tensor [2].
     """
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32), ALGORITHM)
 
 
-def split(seed, num):
-    """`num` independent seeds from one, a list of int32 tensors [2]."""
+def split(seed: tf.Tensor, num: int) -> list[tf.Tensor]:
+    """`num` independent seeds from one, int32 tensors [2]."""
     return tf.unstack(tf.random.experimental.stateless_split(seed, num, ALGORITHM))
 
 
-def uniform(shape, seed, low=0.0, high=1.0):
+def uniform(shape: Shape, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
     """Uniform float32 numbers in [low, high), the same with and without XLA.
 
-    `tf.random.stateless_uniform` gives other floats when compiled, but the same integers.
+    Compiled, `tf.random.stateless_uniform` returns other floats, but the same integers.
 
     Args:
-      shape: of the result.
-      seed: int32 tensor [2].
-      low: float.
-      high: float.
+        shape: shape of the result.
+        seed: int32 tensor [2].
+        low: lower bound.
+        high: upper bound.
+
+    Returns:
+        Tensor of `shape`.
     """
     bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=ALGORITHM)
     unit = tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) / 2**24
     return low + (high - low) * unit
 
 
-def integers(shape, seed, high):
+def integers(shape: Shape, seed: tf.Tensor, high: int | tf.Tensor) -> tf.Tensor:
     """Uniform int32 numbers in [0, high), the same with and without XLA."""
     return tf.random.stateless_uniform(shape, seed, 0, high, tf.int32, alg=ALGORITHM)

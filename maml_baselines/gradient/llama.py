@@ -63,21 +63,25 @@ def curvature_factors(model, task_weights, weights, x, is_class):
       of the cells.
     """
     num_tasks, cells = count_tasks(x), []
+
+    def observe(layer, rows, outputs):
+        cells.append((rows, outputs))
+
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(weights)
         values = zip([w.variable for w in task_weights], weights, strict=True)
-        with FastWeightScope(values, num_tasks, cells=cells):
+        with FastWeightScope(values, num_tasks, on_cell=observe):
             predictions = model(flatten_tasks(x), training=True)
         factor = tf.stop_gradient(output_factor(predictions, is_class))
         directions = [
             tf.reduce_sum(factor[:, :, c] * predictions) for c in range(predictions.shape[-1])
         ]
-    outputs = [cell.outputs for cell in cells]
+    outputs = [output for _, output in cells]
     found = [tape.gradient(d, outputs) for d in directions]
     pairs = []
-    for i, cell in enumerate(cells):
-        ones = tf.ones_like(cell.rows[..., :1])
-        rows = tf.concat([cell.rows, ones], -1)  # [B, n*positions, D+1]
+    for i, (rows, _) in enumerate(cells):
+        ones = tf.ones_like(rows[..., :1])
+        rows = tf.concat([rows, ones], -1)  # [B, n*positions, D+1]
         derivatives = tf.concat([g[i] for g in found], 1)  # [B, C*n*positions, U]
         count = tf.cast(tf.shape(rows)[1], rows.dtype)
         pairs.append((rows, derivatives / tf.sqrt(count)))
@@ -152,7 +156,7 @@ class LLAMA(MetaLearner):
             episode.query_y.dtype.is_integer,
         )
         term = tf.reduce_mean(log_determinant(pairs, self.damping))
-        return result._replace(value=result.value + self.eta * term)
+        return result.with_value(result.value + self.eta * term)
 
     def get_config(self):
         """Arguments to create the learner again."""

@@ -100,9 +100,9 @@ class MAMLPlusPlus(MetaLearner):
         self.multi_step_iterations = multi_step_iterations
         self.first_order_iterations = first_order_iterations
 
-    def inner_options(self, training=False):
-        """As of `MetaLearner`; in training first order as long as the iteration says so."""
-        options = super().inner_options(training)
+    def inner_options(self, num_inner_steps, masks, *, training=False):
+        """Those of `MetaLearner`, in training first order for the first iterations."""
+        options = super().inner_options(num_inner_steps, masks, training=training)
         if not training or self.first_order or not self.first_order_iterations:
             return options
         early = tf.convert_to_tensor(self.optimizer.iterations) < self.first_order_iterations
@@ -120,10 +120,10 @@ class MAMLPlusPlus(MetaLearner):
             self._loss_after(s, result.trajectory, episode) for s in range(1, self.num_inner_steps)
         ]
         losses.append(result.value)
-        return result._replace(value=tf.reduce_sum(importance * tf.stack(losses)))
+        return result.with_value(tf.reduce_sum(importance * tf.stack(losses)))
 
     def _loss_after(self, step, trajectory, episode):
-        early = trajectory._replace(weights=trajectory.weights[: step + 1])
+        early = trajectory.until(step)
         return query_loss(self.model, self.task_weights, self.task_loss, episode, early).value
 
     def get_config(self):

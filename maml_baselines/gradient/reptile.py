@@ -1,13 +1,11 @@
 """Reptile (Nichol et al. 2018): move the initial weights towards the adapted ones."""
 
-import functools
-
 import keras
 import tensorflow as tf
 
 from mtnet_tf import MetaLearner, seeds
 from mtnet_tf.experiments import build_learner
-from mtnet_tf.meta import count_tasks, query_loss
+from mtnet_tf.meta import adapt, count_tasks, initial_fast_weights, query_loss, set_losses
 
 
 @keras.saving.register_keras_serializable(package="maml_baselines")
@@ -43,14 +41,32 @@ class Reptile(MetaLearner):
         """
         if not training:
             return super().meta_loss(episode, seed, training=False)
-        masks = self.masks(count_tasks(episode.support_x), seed)
-        options = {"num_inner_steps": self.num_inner_steps, "masks": masks, "training": True}
-        support = functools.partial(minibatch, episode, seed)
-        trajectory = self.adapt_weights(support, **options)
+        trajectory = self.adapt_to_minibatches(episode, seed)
         losses = tf.stack(trajectory.support_losses)  # [S, B]
         value = self.step_size * tf.reduce_sum(tf.reduce_mean(losses, 1))
         args = self.model, self.task_weights, self.task_loss, episode, trajectory
-        return query_loss(*args)._replace(value=value)
+        return query_loss(*args).with_value(value)
+
+    def adapt_to_minibatches(self, episode, seed):
+        """Runs the inner loop, where each step sees another minibatch of support and query set.
+
+        Args:
+            episode: `Episode` of B tasks.
+            seed: stateless seed of the masks and of the order, int32 [2].
+
+        Returns:
+            `InnerTrajectory`.
+        """
+        task_weights, num_tasks = self.task_weights, count_tasks(episode.support_x)
+
+        def losses(weights, step):
+            x, y = minibatch(episode, seed, step)
+            return set_losses(self.model, task_weights, self.task_loss, weights, x, y)[0]
+
+        initial = initial_fast_weights([w.variable for w in task_weights], num_tasks)
+        masks = self.masks(num_tasks, seed)
+        options = self.inner_options(self.num_inner_steps, masks, training=True)
+        return adapt(losses, initial, **options)
 
 
 def minibatch(episode, seed, step):

@@ -15,10 +15,10 @@ from mtnet_tf.conversion.rebuilding import (
 
 __all__ = [
     "Replacement",
+    "check_rebuildable",
     "finalize_statistics",
     "fold",
     "new_layer",
     "rebuild",
-    "check_rebuildable",
     "to_mtnet",
 ]

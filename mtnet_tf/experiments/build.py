@@ -1,27 +1,38 @@
 """From settings to a learner: the paper's networks, losses and optimizer."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 import keras
 
-from mtnet_tf.learners import MetaLearner
-from mtnet_tf.meta import FewShotCrossentropy
+from mtnet_tf.experiments.settings import Settings
+from mtnet_tf.learners import EpisodicLearner, MetaLearner
+from mtnet_tf.meta import FewShotCrossentropy, UpdateRule
 from mtnet_tf.networks import convolutional_network, dense_image_network, regression_network
-from mtnet_tf.tasks import ImageClasses
+from mtnet_tf.tasks import ImageClasses, TaskDistribution
 
+L = TypeVar("L", bound=EpisodicLearner)
 # Four halvings by 2x2 pooling leave nothing of smaller pictures.
 SMALLEST_POOLED = 16
 
 
-def build_network(settings, tasks, *, head=True, after_block=None):
+def build_network(
+    settings: Settings,
+    tasks: TaskDistribution,
+    *,
+    head: bool = True,
+    after_block: Callable[[int], keras.layers.Layer] | None = None,
+) -> keras.Sequential:
     """The paper's network for these tasks.
 
     Args:
-      settings: dict, see `settings.resolve`.
-      tasks: `TaskDistribution`.
-      head: False leaves the last cell out, for pictures: the outputs are features.
-      after_block: see `convolutional_network`.
+        settings: dict, see `settings.resolve`.
+        tasks: `TaskDistribution`.
+        head: False leaves the last cell out, for pictures: the outputs are features.
+        after_block: see `convolutional_network`.
 
     Returns:
-      `keras.Sequential`.
+        `keras.Sequential`.
     """
     mask = ("unit" if settings.unit_mask else "weight") if settings.use_mask else None
     cells = {"transform": settings.use_transform, "mask": mask, "temperature": settings.temperature}
@@ -49,26 +60,30 @@ def build_network(settings, tasks, *, head=True, after_block=None):
     )
 
 
-def support_loss_unit(settings):
+def support_loss_unit(settings: Settings) -> float:
     """How many times the mean over a support set the loss is: N on pictures, else 1."""
     return float(settings.num_ways) if settings.is_image else 1.0
 
 
-def query_loss_unit(settings, tasks):
+def query_loss_unit(settings: Settings, tasks: TaskDistribution) -> float:
     """How many times the mean over a query set the loss is: N Q / K on pictures, else 1."""
     return support_loss_unit(settings) * (
         tasks.num_queries / tasks.num_shots if settings.is_image else 1.0
     )
 
 
-def make_optimizer(settings, learning_rate=None, clip=10.0):
+def make_optimizer(
+    settings: Settings,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None = None,
+    clip: float | None = 10.0,
+) -> keras.optimizers.Optimizer:
     """The authors' optimizer of the meta-step.
 
     Args:
-      settings: dict, see `settings.resolve`.
-      learning_rate: number or schedule, None for that of the settings.
-      clip: largest entry of a gradient, on photographs; the authors' in the unit of the query
-        loss.
+        settings: dict, see `settings.resolve`.
+        learning_rate: number or schedule, None for that of the settings.
+        clip: largest entry of a gradient, on photographs; the authors' in the unit of the query
+            loss.
     """
     is_photograph = settings.data_source in ("miniimagenet", "folder")
     learning_rate = settings.meta_learning_rate if learning_rate is None else learning_rate
@@ -76,7 +91,9 @@ def make_optimizer(settings, learning_rate=None, clip=10.0):
     return keras.optimizers.Adam(learning_rate, epsilon=1e-8, clipvalue=clip)
 
 
-def compile_learner(learner, settings, optimizer=None):
+def compile_learner(
+    learner: L, settings: Settings, optimizer: keras.optimizers.Optimizer | None = None
+) -> L:
     """(Re)compiles with the authors' optimizer, or a given one, and losses in their unit."""
     is_image = settings.is_image
     learner.compile(
@@ -89,24 +106,35 @@ def compile_learner(learner, settings, optimizer=None):
     return learner
 
 
-def build_learner(settings, tasks, *, model=None, kind=MetaLearner, optimizer=None, **options):
+def build_learner(
+    settings: Settings,
+    tasks: TaskDistribution,
+    *,
+    model: keras.Model | None = None,
+    kind: type[MetaLearner] = MetaLearner,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    update_rule: UpdateRule | None = None,
+    adapt_layers: Sequence[str | keras.layers.Layer] | None = None,
+    **options: Any,
+) -> MetaLearner:
     """A new learner, compiled.
 
     Args:
-      settings: dict, see `settings.resolve`.
-      tasks: `TaskDistribution` to train on.
-      model: Keras model, None for the paper's network.
-      kind: `MetaLearner` or a subclass.
-      optimizer: of the meta-step, None for the authors'.
-      **options: further arguments of `kind`.
+        settings: dict, see `settings.resolve`.
+        tasks: `TaskDistribution` to train on.
+        model: Keras model, None for the paper's network.
+        kind: `MetaLearner` or a subclass.
+        optimizer: of the meta-step, None for the authors'.
+        **options: further arguments of `kind`.
 
     Returns:
-      `MetaLearner`.
+        `MetaLearner`.
     """
+    if options.get("update_rule") is None:
+        options["step_size"] = settings.step_size
     learner = kind(
         model or build_network(settings, tasks),
-        settings.step_size,
-        settings.num_inner_steps,
+        num_inner_steps=settings.num_inner_steps,
         first_order=settings.first_order,
         redraw_masks=settings.redraw_masks,
         seed=settings.seed,

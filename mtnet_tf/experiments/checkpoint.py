@@ -2,6 +2,8 @@
 
 import zipfile
 import zlib
+from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -19,11 +21,11 @@ _UNREADABLE = (
 )
 
 
-def load_learner(path):
+def load_learner(path: str | Path) -> Any:
     """Loads a checkpoint, optimizer state included.
 
     Raises:
-      ValueError: if the file can't be read as one.
+        ValueError: if the file can't be read as one.
     """
     try:
         return keras.saving.load_model(path)

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,10 @@ class Result(NamedTuple):
     """The scores of one evaluation, read back from a run folder.
 
     Attributes:
-      record: the JSON file, a dict.
-      scores: dict from fingerprint to [S+1] query scores.
-      inductive: likewise, normalised by the support set; None where that is the same.
-      file: of the scores, a Path.
+        record: the JSON file, a dict.
+        scores: dict from fingerprint to [S+1] query scores.
+        inductive: likewise, normalised by the support set; None where that is the same.
+        file: of the scores, a Path.
     """
 
     record: dict
@@ -28,18 +29,18 @@ class Result(NamedTuple):
     file: Path
 
 
-def read_results(path, split="test"):
+def read_results(path: str | Path, split: str = "test") -> list[Result]:
     """Reads every evaluation of a run, the newest first.
 
     Args:
-      path: of the run folder.
-      split: "test" or "val".
+        path: of the run folder.
+        split: "test" or "val".
 
     Returns:
-      List of `Result`.
+        List of `Result`.
 
     Raises:
-      ValueError: if the run holds no evaluation of that split.
+        ValueError: if the run holds no evaluation of that split.
     """
     files = sorted(Run(path).path.glob(f"{split}_*_episodes.csv"), key=lambda f: f.stat().st_mtime)
     if not files:
@@ -50,7 +51,7 @@ def read_results(path, split="test"):
     return [_read(file) for file in reversed(files)]
 
 
-def _read(file):
+def _read(file: Path) -> Result:
     with file.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     record = read_json(file.with_name(file.name.replace("_episodes.csv", ".json")))
@@ -58,7 +59,7 @@ def _read(file):
     return Result(record, scores["query"], scores["inductive"], file)
 
 
-def _columns(rows, prefix):
+def _columns(rows: list[dict[str, str]], prefix: str) -> dict[str, np.ndarray] | None:
     names = [name for name in rows[0] if name.startswith(prefix)]
     if not names:
         return None
@@ -69,9 +70,9 @@ class Pairs(NamedTuple):
     """The scores of two runs on the E episodes that both were evaluated on.
 
     Attributes:
-      a, b: `Result`.
-      scores_a, scores_b: [E, S+1], each with its own number of inner steps.
-      inductive_a, inductive_b: likewise; None unless both have them.
+        a, b: `Result`.
+        scores_a, scores_b: [E, S+1], each with its own number of inner steps.
+        inductive_a, inductive_b: likewise; None unless both have them.
     """
 
     a: Result
@@ -82,19 +83,19 @@ class Pairs(NamedTuple):
     inductive_b: np.ndarray | None
 
 
-def pair(path_a, path_b, split="test"):
+def pair(path_a: str | Path, path_b: str | Path, split: str = "test") -> Pairs:
     """Pairs the newest evaluations of two runs that share episodes.
 
     Args:
-      path_a: of a run folder.
-      path_b: of another, evaluated on the same episodes.
-      split: "test" or "val".
+        path_a: of a run folder.
+        path_b: of another, evaluated on the same episodes.
+        split: "test" or "val".
 
     Returns:
-      `Pairs`.
+        `Pairs`.
 
     Raises:
-      ValueError: if an evaluation is missing, or the two share no episodes.
+        ValueError: if an evaluation is missing, or the two share no episodes.
     """
     for a, b in itertools.product(read_results(path_a, split), read_results(path_b, split)):
         found = align(a, b)
@@ -107,7 +108,7 @@ def pair(path_a, path_b, split="test"):
     )
 
 
-def align(a, b):
+def align(a: Result, b: Result) -> Pairs | None:
     """Pairs two evaluations, each a `Result`; None where they share no episodes."""
     common = [key for key in a.scores if key in b.scores]
     if len(common) < 2 or a.record["metric"] != b.record["metric"]:
@@ -118,18 +119,20 @@ def align(a, b):
     return Pairs(a, b, *scores, *inductive)
 
 
-def _stack(a, b, common):
+def _stack(
+    a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], common: Sequence[str]
+) -> list[np.ndarray]:
     """Scores of the common episodes, a pair of [E, S+1]."""
     return [np.stack([scores[key] for key in common]) for scores in (a, b)]
 
 
-def compare(path_a, path_b, split="test"):
+def compare(path_a: str | Path, path_b: str | Path, split: str = "test") -> str:
     """The paired difference of two runs, episode by episode.
 
     Args and raises: as of `pair`.
 
     Returns:
-      The table to print, str.
+        The table to print, str.
     """
     pairs = pair(path_a, path_b, split)
     a, b, metric, num_common = pairs.a, pairs.b, pairs.a.record["metric"], len(pairs.scores_a)
@@ -146,7 +149,7 @@ def compare(path_a, path_b, split="test"):
     return "\n".join([*lines, *_table(pairs.inductive_a, pairs.inductive_b, metric)])
 
 
-def _table(a, b, metric):
+def _table(a: np.ndarray, b: np.ndarray, metric: str) -> Iterator[str]:
     scale = 100 if metric == "accuracy" else 1
     steps = min(a.shape[1], b.shape[1])
     a, b = a[:, :steps], b[:, :steps]

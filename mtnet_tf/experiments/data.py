@@ -4,12 +4,15 @@ import functools
 import hashlib
 import json
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from data_prep import (
+    Overlap,
     PackedImages,
     ensure_folder,
     ensure_miniimagenet,
@@ -17,7 +20,8 @@ from data_prep import (
     find_overlap,
     load_packed,
 )
-from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, split_classes
+from mtnet_tf.experiments.settings import Settings
+from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, TaskDistribution, split_classes
 
 SPLITS = ("train", "val", "test")
 # Query pictures per class in training, for pictures other than characters (authors' code).
@@ -26,12 +30,12 @@ CURVE_POINTS = 200
 LARGEST_ON_GPU = 2**31  # bytes of pictures
 
 
-class PictureSplit(NamedTuple):
+class ImageSplit(NamedTuple):
     """The pictures of one split.
 
     Attributes:
-      packed: `PackedImages`.
-      classes: numbers of the split's classes among those of `packed`.
+        packed: `PackedImages`.
+        classes: numbers of the split's classes among those of `packed`.
     """
 
     packed: PackedImages
@@ -45,27 +49,27 @@ class DataSource:
     large folder takes seconds to walk.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         """Stores the settings, a dict, see `settings.resolve`."""
         self._settings = settings
         self._has_pictures = settings.is_image
 
-    def tasks(self, split, *, curves=False):
+    def tasks(self, split: str, *, curves: bool = False) -> TaskDistribution:
         """The task distribution of a split.
 
         Args:
-          split: "train", "val" or "test".
-          curves: many query points, to draw regression tasks with.
+            split: "train", "val" or "test".
+            curves: many query points, to draw regression tasks with.
 
         Returns:
-          `TaskDistribution`.
+            `TaskDistribution`.
 
         Raises:
-          ValueError: where the data is missing or does not suffice.
+            ValueError: where the data is missing or does not suffice.
         """
         return self._picture_tasks(split) if self._has_pictures else self._curve_tasks(curves)
 
-    def _curve_tasks(self, curves):
+    def _curve_tasks(self, curves: bool) -> TaskDistribution:
         settings = self._settings
         options = {"task_definition": settings.task_definition}
         options["num_shots"] = settings.num_shots
@@ -74,7 +78,7 @@ class DataSource:
             return Polynomials(settings.polynomial_order, **options)
         return Sinusoids(oracle=settings.baseline == "oracle", **options)
 
-    def _picture_tasks(self, split):
+    def _picture_tasks(self, split: str) -> ImageClasses:
         settings = self._settings
         packed, classes = self.pictures(split)
         has_own_ways = split == "train" and settings.num_train_ways
@@ -96,8 +100,8 @@ class DataSource:
             in_graph=True if _fits_on_a_gpu(packed, classes) else None,
         )
 
-    def pictures(self, split):
-        """The pictures of a split, a `PictureSplit`."""
+    def pictures(self, split: str) -> ImageSplit:
+        """The pictures of a split, a `ImageSplit`."""
         kept = self._settings.num_train_classes
         if self._settings.data_source == "omniglot":
             packed = load_packed(self._folder)
@@ -106,15 +110,15 @@ class DataSource:
                 class_split=self._settings.class_split,
                 num_train_classes=kept,
             )
-            return PictureSplit(packed, getattr(splits, split))
+            return ImageSplit(packed, getattr(splits, split))
         packed = load_packed(self._folder / split)
         classes = np.arange(len(packed.counts))
         if split == "train" and kept >= 0:
             classes = np.sort(np.random.default_rng(1).permutation(classes)[:kept])
-        return PictureSplit(packed, classes)
+        return ImageSplit(packed, classes)
 
     @functools.cached_property
-    def _folder(self):
+    def _folder(self) -> Path:
         """What holds the packed pictures; of Omniglot all, else a folder for each split."""
         settings = self._settings
         if settings.data_source == "omniglot":
@@ -124,11 +128,11 @@ class DataSource:
         options = {"packed_dir": settings.packed_dir}
         return ensure_folder(settings.data_dir, settings.image_size, **options)
 
-    def identity(self):
+    def identity(self) -> dict[str, str | None] | None:
         """What tells apart the pictures that a run is trained on; None for regression.
 
         Returns:
-          Dict: for each split a hash of its pictures and class names, and how they were resampled.
+            Dict: for each split a hash of its pictures and class names, and how they were resampled.
         """
         if not self._has_pictures:
             return None
@@ -139,14 +143,14 @@ class DataSource:
             "resampling": resampling,
         }
 
-    def check_same_images(self, config):
+    def check_same_images(self, config: Mapping[str, Any]) -> None:
         """Raises ValueError if a run was trained on other pictures than those there now.
 
         The classes of a split follow from all classes, so that with one more of them a test class
         may be one that the run was trained on.
 
         Args:
-          config: of the run, see `Run.config`.
+            config: of the run, see `Run.config`.
         """
         trained = config.get("data")
         if trained and trained["train"] != _hash(self.pictures("train")):
@@ -157,27 +161,27 @@ class DataSource:
                 "the start with `resume=False`."
             )
 
-    def find_leaks(self):
+    def find_leaks(self) -> Overlap:
         """What the splits share that they must not: classes, and pictures of the same pixels.
 
         Returns:
-          `data_prep.Overlap`.
+            `data_prep.Overlap`.
         """
         return find_overlap({split: self.pictures(split) for split in SPLITS})
 
 
-def _hash(pictures):
-    names = [pictures.packed.class_names[c] for c in pictures.classes]
-    return hashlib.sha256(json.dumps([pictures.packed.sha256, names]).encode()).hexdigest()[:16]
+def _hash(images: ImageSplit) -> str:
+    names = [images.packed.class_names[c] for c in images.classes]
+    return hashlib.sha256(json.dumps([images.packed.sha256, names]).encode()).hexdigest()[:16]
 
 
-def _fits_on_a_gpu(packed, classes):
+def _fits_on_a_gpu(packed: PackedImages, classes: np.ndarray) -> bool:
     """Next to the network there, which no stream of pictures keeps up with."""
     size = int(packed.counts[classes].sum()) * math.prod(packed.images.shape[1:])
     return bool(tf.config.list_physical_devices("GPU")) and size <= LARGEST_ON_GPU
 
 
-def _num_queries(settings, split, counts):
+def _num_queries(settings: Settings, split: str, counts: np.ndarray) -> int:
     """Q: the authors' numbers, or what the user wants; no more than the smallest class has."""
     num_shots = settings.num_shots
     if split == "train" and settings.num_train_queries:

@@ -1,13 +1,17 @@
 """The files and the table of an evaluation."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from mtnet_tf._files import write_csv, write_json
 from mtnet_tf._version import versions
-from mtnet_tf.evaluation import bootstrap_interval, calibration, confusion, summarize
+from mtnet_tf.evaluation import Evaluation, bootstrap_interval, calibration, confusion, summarize
 from mtnet_tf.experiments.plots import plot_adaptation, plot_answers
 from mtnet_tf.experiments.reports import title
-from mtnet_tf.experiments.settings import DEFAULTS
+from mtnet_tf.experiments.run_folder import Run
+from mtnet_tf.experiments.settings import DEFAULTS, Settings
 
 # More classes than a heat map can name are grouped by their folder (Omniglot's alphabets), if any.
 MOST_NAMED_CLASSES = 50
@@ -16,23 +20,32 @@ INDUCTIVE_NOTE = """\
   transductive, as in the paper: normalised by all queries together."""
 
 
-def write(run, evaluation, settings, split, iteration, *, class_names=None, extras=None):
+def write(
+    run: Run,
+    evaluation: Evaluation,
+    settings: Settings,
+    split: str,
+    iteration: int,
+    *,
+    class_names: Sequence[str] | None = None,
+    extras: Mapping[str, Any] | None = None,
+) -> str:
     """Writes the files of an evaluation.
 
     The authors' CSV (`update0` is the support score before adaptation), a JSON with everything
     needed to repeat it, the scores of every episode, and plots.
 
     Args:
-      run: `Run`.
-      evaluation: `Evaluation`.
-      settings: `Settings`.
-      split: "test" or "val".
-      iteration: meta-iteration of the checkpoint that was evaluated.
-      class_names: names of all classes of the data set, for `evaluation.classes`.
-      extras: dict, further entries of the JSON.
+        run: `Run`.
+        evaluation: `Evaluation`.
+        settings: `Settings`.
+        split: "test" or "val".
+        iteration: meta-iteration of the checkpoint that was evaluated.
+        class_names: names of all classes of the data set, for `evaluation.classes`.
+        extras: dict, further entries of the JSON.
 
     Returns:
-      The table to print, str.
+        The table to print, str.
     """
     path = run.path / file_stem(settings, split)
     heading = f"{title(settings)}: {split} split"
@@ -53,7 +66,7 @@ def write(run, evaluation, settings, split, iteration, *, class_names=None, extr
     return _table(evaluation, heading) + f"\nWritten to {path}*"
 
 
-def file_stem(settings, split):
+def file_stem(settings: Settings, split: str) -> str:
     """Name of the files: the authors', and what differs from the usual evaluation."""
     stem = f"{split}_ubs{settings.num_shots}_stepsize{settings.step_size}"
     words = {"seed": "seed", "num_queries": "queries", "checkpoint_iteration": "iter"}
@@ -63,14 +76,14 @@ def file_stem(settings, split):
     return "_".join([stem, *rest])
 
 
-def _authors_rows(evaluation):
+def _authors_rows(evaluation: Evaluation) -> Iterator[list[Any]]:
     query, support = summarize(evaluation.query), summarize(evaluation.support)
     yield [f"update{i}" for i in range(len(query.mean))]
     for before, after in zip(support, query, strict=True):
         yield [before, *after[1:]]
 
 
-def _episode_rows(evaluation):
+def _episode_rows(evaluation: Evaluation) -> Iterator[Sequence[Any]]:
     steps = range(evaluation.query.shape[1])
     columns = [evaluation.fingerprints, evaluation.support, *evaluation.query.T]
     header = ["episode", "support_before", *(f"query_after_{i}" for i in steps)]
@@ -81,7 +94,9 @@ def _episode_rows(evaluation):
     yield from zip(*columns, strict=True)
 
 
-def _record(evaluation, settings, split, iteration):
+def _record(
+    evaluation: Evaluation, settings: Settings, split: str, iteration: int
+) -> dict[str, Any]:
     record = {
         "metric": evaluation.metric,
         "split": split,
@@ -98,13 +113,15 @@ def _record(evaluation, settings, split, iteration):
     return record
 
 
-def _statistics(scores):
+def _statistics(scores: np.ndarray) -> dict[str, list[float]]:
     low, high = bootstrap_interval(scores)
     named = {**summarize(scores)._asdict(), "bootstrap95_low": low, "bootstrap95_high": high}
     return {name: np.asarray(value, float).tolist() for name, value in named.items()}
 
 
-def _confusion(evaluation, step, class_names):
+def _confusion(
+    evaluation: Evaluation, step: int, class_names: Sequence[str] | None
+) -> tuple[np.ndarray, list[str]]:
     """Rates of confusion and the names of their rows; by label where classes are unknown."""
     probabilities, labels = evaluation.probabilities[:, step], evaluation.labels
     num_ways = probabilities.shape[-1]
@@ -123,7 +140,7 @@ def _confusion(evaluation, step, class_names):
     return rates[np.ix_(shown, shown)], list(names[shown])
 
 
-def _table(evaluation, heading):
+def _table(evaluation: Evaluation, heading: str) -> str:
     show = _percent if evaluation.metric == "accuracy" else "{:.3g}".format
     support, query = summarize(evaluation.support), summarize(evaluation.query)
     names = ["before, support set", "before, query set"]
@@ -142,5 +159,5 @@ def _table(evaluation, heading):
     return "\n".join([*lines, INDUCTIVE_NOTE])
 
 
-def _percent(value):
+def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"

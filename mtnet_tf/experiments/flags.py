@@ -5,7 +5,7 @@ rewrites them for the command line. The authors' flags keep the authors' names.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mtnet_tf.experiments.recipes import DATA_SOURCES, recipe
@@ -173,11 +173,19 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     return Settings(**{name: value for name, value in known.items() if name in DEFAULTS})
 
 
-def as_flags(message: str) -> str:
+def as_flags(message: str, further: Sequence[str] = ()) -> str:
     """An error message of the library, with flags in place of the fields that it names.
 
-    `` `step_size` `` becomes `--update_lr`, and `step_size=0.1` becomes `--update_lr=0.1`.
+    `` `step_size` `` becomes `--update_lr`, and `Received: step_size=0.1` becomes
+    `Received: --update_lr=0.1`.
+
+    Args:
+        message: message in which fields are in backticks, or follow "Received:".
+        further: names that are flags of the program in addition to those of this module.
     """
-    names = "|".join(sorted(FLAG_OF, key=len, reverse=True))
-    message = re.sub(rf"`({names})(=[^`]*)?`", lambda m: f"--{FLAG_OF[m[1]]}{m[2] or ''}", message)
-    return re.sub(rf"(?<![-\w`.])({names})=", lambda m: f"--{FLAG_OF[m[1]]}=", message)
+    flag_of = {**FLAG_OF, **{name: name for name in (*ACTIONS, *further)}}
+    names = "|".join(sorted(flag_of, key=len, reverse=True))
+    message = re.sub(rf"`({names})(=[^`]*)?`", lambda m: f"--{flag_of[m[1]]}{m[2] or ''}", message)
+    start, received, values = message.partition("Received: ")
+    values = re.sub(rf"(?<![-\w`./])({names})=", lambda m: f"--{flag_of[m[1]]}=", values)
+    return start + received + values

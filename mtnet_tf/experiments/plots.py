@@ -1,18 +1,23 @@
 """Pictures of a run, written as PNG. Needs no display."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mtnet_tf.evaluation import summarize
+from mtnet_tf.evaluation import Calibration, Evaluation, summarize
+from mtnet_tf.experiments.regression_curves import RegressionCurves
 
 LONGEST_NAME = 16
 
 
-def _figure(title, num_axes=1, width=6.4, height=4.2, sharey=False):
+def _figure(
+    title: str, num_axes: int = 1, width: float = 6.4, height: float = 4.2, sharey: bool = False
+) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(width * num_axes, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
@@ -23,19 +28,19 @@ def _figure(title, num_axes=1, width=6.4, height=4.2, sharey=False):
     return figure, axes
 
 
-def _write(figure, path):
+def _write(figure: Figure, path: str | Path) -> None:
     partial = Path(path).with_suffix(".partial.png")
     figure.savefig(partial, dpi=110)
     os.replace(partial, path)
 
 
-def plot_training(rows, path, title):
+def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: str) -> None:
     """Draws losses, and accuracy where there is one, against the meta-iteration.
 
     Args:
-      rows: dicts with "iteration" and the metrics of `MetaLearner.fit`.
-      path: of the PNG.
-      title: text above.
+        rows: dicts with "iteration" and the metrics of `MetaLearner.fit`.
+        path: of the PNG.
+        title: text above.
     """
     has_accuracy = "accuracy" in rows[-1]
     figure, axes = _figure(title, 2 if has_accuracy else 1)
@@ -62,13 +67,13 @@ def plot_training(rows, path, title):
     _write(figure, path)
 
 
-def plot_adaptation(evaluation, path, title):
+def plot_adaptation(evaluation: Evaluation, path: str | Path, title: str) -> None:
     """Draws the mean query score after each inner step with its 95 % interval.
 
     Args:
-      evaluation: `Evaluation`.
-      path: of the PNG.
-      title: text above.
+        evaluation: `Evaluation`.
+        path: of the PNG.
+        title: text above.
     """
     figure, (axis,) = _figure(title)
     curves = {"transductive, as in the paper": evaluation.query}
@@ -84,15 +89,21 @@ def plot_adaptation(evaluation, path, title):
     _write(figure, path)
 
 
-def plot_answers(calibration, confusion, names, path, title):
+def plot_answers(
+    calibration: Calibration,
+    confusion: np.ndarray,
+    names: Sequence[str],
+    path: str | Path,
+    title: str,
+) -> None:
     """Draws confidence against accuracy, and which classes are taken for which.
 
     Args:
-      calibration: `Calibration`.
-      confusion: [C, C], rates; NaN where unknown.
-      names: of the C rows.
-      path: of the PNG.
-      title: text above.
+        calibration: `Calibration`.
+        confusion: [C, C], rates; NaN where unknown.
+        names: of the C rows.
+        path: of the PNG.
+        title: text above.
     """
     figure, (left, right) = _figure(title, 2, height=6)
     centres = (calibration.edges[1:] + calibration.edges[:-1]) / 2
@@ -109,7 +120,9 @@ def plot_answers(calibration, confusion, names, path, title):
     _write(figure, path)
 
 
-def _draw_confusion(figure, axis, confusion, names):
+def _draw_confusion(
+    figure: Figure, axis: Axes, confusion: np.ndarray, names: Sequence[str]
+) -> None:
     # Beside what is right nearly always, mistakes would be too pale to see.
     mistakes = np.where(np.eye(len(names), dtype=bool), np.nan, confusion)
     highest = np.nanmax(mistakes, initial=0.01)
@@ -124,15 +137,21 @@ def _draw_confusion(figure, axis, confusion, names):
     figure.colorbar(picture, ax=axis, shrink=0.8)
 
 
-def plot_scores(scores, published, path, title, xlabel):
+def plot_scores(
+    scores: Mapping[str, Sequence[float]],
+    published: Mapping[str, Mapping[str, float]],
+    path: str | Path,
+    title: str,
+    xlabel: str,
+) -> None:
     """Draws one line a system: its score with its interval, and published ones as open marks.
 
     Args:
-      scores: dict from name to (mean, half of the 95 % interval).
-      published: dict from label to a dict from name to number.
-      path: of the PNG.
-      title: text above.
-      xlabel: what a score is.
+        scores: dict from name to (mean, half of the 95 % interval).
+        published: dict from label to a dict from name to number.
+        path: of the PNG.
+        title: text above.
+        xlabel: what a score is.
     """
     figure, (axis,) = _figure(title, height=1.5 + 0.28 * len(scores))
     names = list(scores)[::-1]
@@ -148,13 +167,13 @@ def plot_scores(scores, published, path, title, xlabel):
     _write(figure, path)
 
 
-def plot_regression(curves, path, title):
+def plot_regression(curves: RegressionCurves, path: str | Path, title: str) -> None:
     """Draws what a network predicts before and after some inner steps (Figure 4, appendix C).
 
     Args:
-      curves: `RegressionCurves`.
-      path: of the PNG.
-      title: text above.
+        curves: `RegressionCurves`.
+        path: of the PNG.
+        title: text above.
     """
     figure, axes = _figure(title, len(curves.x), width=4.2, sharey=True)
     shades = np.linspace(0.75, 0.0, len(curves.steps))

@@ -4,6 +4,8 @@ A recipe is what the authors' experiment scripts set, for one data source, on to
 defaults of their command line (`Settings`).
 """
 
+from typing import Any
+
 # Unit masks, folders that last and a final look at held-out classes, whatever the data source.
 _ALL = {"unit_mask": True, "runs_dir": "runs", "use_test_split": True}
 
@@ -30,18 +32,18 @@ _MINIIMAGENET = {
 DATA_SOURCES = ("sinusoid", "polynomial", "omniglot", "miniimagenet", "folder")
 
 
-def recipe(data_source, num_ways=5):
+def recipe(data_source: str, num_ways: int = 5) -> dict[str, Any]:
     """What the authors' scripts set for a data source.
 
     Args:
-      data_source: one of `DATA_SOURCES`.
-      num_ways: N, for Omniglot, whose 20-way runs differ.
+        data_source: one of `DATA_SOURCES`.
+        num_ways: N, for Omniglot, whose 20-way runs differ.
 
     Returns:
-      Dict from flag name to value.
+        Dict from flag name to value.
 
     Raises:
-      ValueError: for an unknown data source.
+        ValueError: for an unknown data source.
     """
     if data_source not in DATA_SOURCES:
         raise ValueError(

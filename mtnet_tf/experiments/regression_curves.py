@@ -1,20 +1,23 @@
 """A few regression tasks before and after adaptation (Figure 4, appendix C)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mtnet_tf import seeds
+from mtnet_tf.learners import EpisodicLearner
+from mtnet_tf.tasks import TaskDistribution
 
 
 class RegressionCurves(NamedTuple):
     """What a network predicts for B regression tasks at some inner steps.
 
     Attributes:
-      steps: S numbers of inner steps.
-      support_x, support_y: [B, K].
-      x, y: [B, m], the tasks' functions, x ascending.
-      predictions: [S, B, m].
+        steps: S numbers of inner steps.
+        support_x, support_y: [B, K].
+        x, y: [B, m], the tasks' functions, x ascending.
+        predictions: [S, B, m].
     """
 
     steps: tuple
@@ -25,18 +28,25 @@ class RegressionCurves(NamedTuple):
     predictions: np.ndarray
 
 
-def regression_curves(learner, tasks, *, num_tasks=4, steps=(0, 1, 2, 5, 10), seed=0):
+def regression_curves(
+    learner: EpisodicLearner,
+    tasks: TaskDistribution,
+    *,
+    num_tasks: int = 4,
+    steps: Sequence[int] = (0, 1, 2, 5, 10),
+    seed: int = 0,
+) -> RegressionCurves:
     """Adapts a learner to a few tasks and follows its predictions (Figure 4, appendix C).
 
     Args:
-      learner: compiled `MetaLearner`.
-      tasks: regression `TaskDistribution` with many query points, which draw the curves.
-      num_tasks: B.
-      steps: after which inner steps to look.
-      seed: of the tasks and the masks.
+        learner: compiled `MetaLearner`.
+        tasks: regression `TaskDistribution` with many query points, which draw the curves.
+        num_tasks: B.
+        steps: after which inner steps to look.
+        seed: of the tasks and the masks.
 
     Returns:
-      `RegressionCurves`.
+        `RegressionCurves`.
     """
     episode = tasks.sample(seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, 0), num_tasks)
     mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)

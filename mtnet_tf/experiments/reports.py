@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mtnet_tf.experiments.flags import FLAG_OF
-from mtnet_tf.experiments.settings import DEFAULTS
+from mtnet_tf.experiments.settings import DEFAULTS, Settings
 
 # Settings that a run's name contains only where they are not the default, in this order.
 _RARELY_CHANGED = (
@@ -14,7 +14,7 @@ _RARELY_CHANGED = (
 )
 
 
-def method_name(settings):
+def method_name(settings: Settings) -> str:
     """The paper's name of what the settings train."""
     if settings.method:
         return settings.method
@@ -31,7 +31,7 @@ def method_name(settings):
     )
 
 
-def task_name(settings, num_shots):
+def task_name(settings: Settings, num_shots: int) -> str:
     """The part of a file's name that says what the tasks are."""
     source = settings.data_source + ("_synthetic" if settings.synthetic else "")
     if settings.data_source == "folder":
@@ -43,7 +43,7 @@ def task_name(settings, num_shots):
     return f"{source}_{num_shots}shot"
 
 
-def run_name(settings):
+def run_name(settings: Settings) -> str:
     """Folder name that says what tells runs apart."""
     # As trained, where evaluation differs.
     num_shots, step_size = (
@@ -66,7 +66,7 @@ def run_name(settings):
     return "_".join([*parts, f"seed{settings.seed}"])
 
 
-def title(settings):
+def title(settings: Settings) -> str:
     """One line above a picture."""
     source = settings.data_source
     if settings.is_image:
@@ -78,7 +78,7 @@ def title(settings):
     return f"{method_name(settings)}, {source}, {settings.num_shots}-shot"
 
 
-def settings_table(settings, path):
+def settings_table(settings: Settings, path: str | Path) -> str:
     """Every resolved setting, and where the run goes."""
     lines = [f"  {FLAG_OF[name]:<24}{value}" for name, value in settings.as_dict().items()]
     head = [f"Method: {title(settings)}", f"Run folder: {path}", "Settings:"]

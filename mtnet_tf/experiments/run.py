@@ -2,10 +2,12 @@
 
 import math
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
-from mtnet_tf.evaluation import evaluate
+from mtnet_tf.evaluation import Evaluation, evaluate
 from mtnet_tf.experiments.build import compile_learner
 from mtnet_tf.experiments.checkpoint import load_learner
 from mtnet_tf.experiments.data import DataSource
@@ -13,24 +15,37 @@ from mtnet_tf.experiments.evaluation_report import write
 from mtnet_tf.experiments.plots import plot_regression
 from mtnet_tf.experiments.regression_curves import regression_curves
 from mtnet_tf.experiments.reports import title
-from mtnet_tf.experiments.settings import JOINT
+from mtnet_tf.experiments.run_folder import Run
+from mtnet_tf.experiments.settings import JOINT, Settings
 from mtnet_tf.experiments.terminal import say
 from mtnet_tf.experiments.train import default_interval, train
+from mtnet_tf.learners import EpisodicLearner
 from mtnet_tf.seeds import Purpose
+from mtnet_tf.tasks import TaskDistribution
 
 VALIDATION_EPISODES = 100
+Say = Callable[[str], None]
+Builder = Callable[[Settings, TaskDistribution], EpisodicLearner]
 
 
-def train_run(settings, run, command, build, *, say=say, verbose=None):
+def train_run(
+    settings: Settings,
+    run: Run,
+    command: str,
+    build: Builder,
+    *,
+    say: Say = say,
+    verbose: str | int | None = None,
+) -> None:
     """Trains to the end, from the newest checkpoint where there is one.
 
     Args:
-      settings: dict, see `settings.resolve`.
-      run: `Run`.
-      command: the command line, str.
-      build: function (settings, tasks) -> new compiled `EpisodicLearner`.
-      say: function that prints a line.
-      verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
+        settings: dict, see `settings.resolve`.
+        run: `Run`.
+        command: the command line, str.
+        build: function (settings, tasks) -> new compiled `EpisodicLearner`.
+        say: function that prints a line.
+        verbose: as for `keras.Model.fit`; None: a bar in a terminal, else lines.
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     data = DataSource(settings)
@@ -57,7 +72,7 @@ def train_run(settings, run, command, build, *, say=say, verbose=None):
         train(learner, tasks, validation_tasks, run, num_iterations=end, **schedule)
 
 
-def _resumed(settings, run, data, say):
+def _resumed(settings: Settings, run: Run, data: DataSource, say: Say) -> EpisodicLearner | None:
     """The learner of the newest checkpoint, compiled; None where there is none."""
     latest = run.latest()
     if not latest:
@@ -69,7 +84,7 @@ def _resumed(settings, run, data, say):
     return compile_learner(learner, settings, learner.optimizer)
 
 
-def _schedule(settings, total):
+def _schedule(settings: Settings, total: int) -> dict[str, Any]:
     """Options of `training.train` for so many iterations."""
     batches = math.ceil(VALIDATION_EPISODES / settings.meta_batch_size)
     return {
@@ -83,13 +98,15 @@ def _schedule(settings, total):
     }
 
 
-def evaluate_run(settings, run, *, say=say, verbose=None):
+def evaluate_run(
+    settings: Settings, run: Run, *, say: Say = say, verbose: str | int | None = None
+) -> Evaluation:
     """Evaluates a checkpoint, prints and writes the report.
 
     Args: as of `train_run`.
 
     Returns:
-      `Evaluation`.
+        `Evaluation`.
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     split = "test" if settings.use_test_split else "val"
@@ -99,8 +116,7 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     checkpoint = run.find(settings.checkpoint_iteration)
     learner = load_learner(checkpoint)
     iteration = int(learner.optimizer.iterations)
-    _check_step_size_used(learner, settings, run)
-    learner.step_size = settings.step_size
+    _use_step_size(learner, settings, run)
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
     tasks = data.tasks(split)
@@ -131,41 +147,49 @@ def evaluate_run(settings, run, *, say=say, verbose=None):
     return evaluation
 
 
-def _check_planned_length(learner, settings, run):
+def _check_planned_length(learner: EpisodicLearner, settings: Settings, run: Run) -> None:
     """Raises ValueError for a run that can't go on for longer than it was meant to."""
     asked, planned = settings.num_meta_iterations, run.settings().num_meta_iterations
     if learner.has_planned_length and asked != planned:
         raise ValueError(
             f"`num_meta_iterations` must be {planned}, as when this run began, because the "
-            f"learning rate of `method={settings.method}` depends on it and has fallen by then. Received: "
-            f"num_meta_iterations={asked}. Name another folder with `run_dir` or `runs_dir`, or "
-            "train again from the start with `resume=False`."
+            f"learning rate of `method={settings.method}` depends on it and has fallen by then. "
+            f"Received: num_meta_iterations={asked}. Name another folder with `run_dir` or "
+            "`runs_dir`, or train again from the start with `resume=False`."
         )
 
 
-def _check_step_size_used(learner, settings, run):
-    """Raises ValueError for a step size that would have no effect."""
+def _use_step_size(learner: EpisodicLearner, settings: Settings, run: Run) -> None:
+    """Sets the step size of this evaluation.
+
+    Raises:
+        ValueError: if it differs from training and the method has no step size to change.
+    """
     asked, trained = settings.step_size, run.settings().step_size
-    if asked != trained and not learner.has_step_size:
+    if asked == trained:
+        return
+    try:
+        learner.step_size = asked
+    except ValueError as error:
         raise ValueError(
             f"`step_size` must be {trained:g}, as in training, with `method={settings.method}`: "
             "the sizes of its inner steps, if it takes any, do not depend on this value. "
             f"Received: step_size={asked:g}. Leave it out."
-        )
+        ) from error
 
 
-def _active(report):
+def _active(report: Mapping[str, Any]) -> list[str]:
     """What to say of a learner's masks, a list of at most one clause."""
     if "active_fraction" not in report:
         return []
     return [f"a task may change {report['active_fraction']:.1%} of W and b"]
 
 
-def _default_verbosity():
+def _default_verbosity() -> int:
     return 1 if sys.stdout.isatty() else 2
 
 
-def check_leaks(data, split, say=say):
+def check_leaks(data: DataSource, split: str, say: Say = say) -> list[str]:
     """Says what the splits of a `DataSource` share; returns it, a list of sentences."""
     overlap = data.find_leaks()
     shared = [name for name, *splits in overlap.classes if split in splits]

@@ -2,23 +2,27 @@
 
 import math
 import time
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf.experiments.plots import plot_training
+from mtnet_tf.experiments.run_folder import Run
+from mtnet_tf.learners import EpisodicLearner
+from mtnet_tf.tasks import TaskDistribution
 
 
 class Recorder(keras.callbacks.Callback):
     """After each validation: a row of metrics, the curve, summaries and a checkpoint."""
 
-    def __init__(self, run, title, summaries=True):
+    def __init__(self, run: Run, title: str, summaries: bool = True) -> None:
         """Creates the callback.
 
         Args:
-          run: `Run`.
-          title: above the curve.
-          summaries: whether to write TensorBoard summaries.
+            run: `Run`.
+            title: above the curve.
+            summaries: whether to write TensorBoard summaries.
         """
         super().__init__()
         self._run = run
@@ -27,19 +31,19 @@ class Recorder(keras.callbacks.Callback):
         if summaries:
             self._writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
         self._start = (time.perf_counter(), int(self.model.optimizer.iterations))
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Stops the clock: validation is not training."""
         self._stop = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes everything, the checkpoint last: a run killed before it repeats all of this.
 
         Raises:
-          ValueError: if a loss is not finite any more.
+            ValueError: if a loss is not finite any more.
         """
         iteration = int(self.model.optimizer.iterations)
         if not all(map(math.isfinite, logs.values())):
@@ -63,16 +67,16 @@ class Recorder(keras.callbacks.Callback):
             self._writer.flush()
 
 
-def _score(row):
+def _score(row: Mapping[str, float]) -> float:
     """Larger is better."""
     return row["val_accuracy"] if "val_accuracy" in row else -row["val_loss"]
 
 
-def segments(start, stop, interval):
+def segments(start: int, stop: int, interval: int) -> list[tuple[int, int]]:
     """Cuts iterations so that every validation falls on a multiple of the interval.
 
     Returns:
-      List of (number of epochs, iterations per epoch).
+        List of (number of epochs, iterations per epoch).
     """
     stop = max(start, stop)
     head = min(-start % interval, stop - start)
@@ -81,45 +85,43 @@ def segments(start, stop, interval):
 
 
 def train(
-    learner,
-    tasks,
-    validation_tasks,
-    run,
+    learner: EpisodicLearner,
+    tasks: TaskDistribution,
+    validation_tasks: TaskDistribution,
+    run: Run,
     *,
-    meta_batch_size,
-    num_iterations,
-    validation_interval,
-    num_validation_batches=5,
-    max_steps_per_execution=1,
-    title="",
-    summaries=True,
-    verbose="auto",
-):
+    meta_batch_size: int,
+    num_iterations: int,
+    validation_interval: int,
+    num_validation_batches: int = 5,
+    max_steps_per_execution: int = 1,
+    title: str = "",
+    summaries: bool = True,
+    verbose: str | int = "auto",
+) -> None:
     """Meta-trains up to an iteration, from wherever the learner is.
 
     Args:
-      learner: compiled `EpisodicLearner`.
-      tasks: `TaskDistribution` to train on.
-      validation_tasks: `TaskDistribution` to validate on.
-      run: `Run`, started.
-      meta_batch_size: tasks per meta-step.
-      num_iterations: meta-iterations in all, those already done included.
-      validation_interval: meta-iterations between validations (and checkpoints).
-      num_validation_batches: of `meta_batch_size` episodes.
-      max_steps_per_execution: meta-steps compiled into one call, at most.
-      title: above the curve.
-      summaries: whether to write TensorBoard summaries.
-      verbose: as for `keras.Model.fit`.
+        learner: compiled `EpisodicLearner`.
+        tasks: `TaskDistribution` to train on.
+        validation_tasks: `TaskDistribution` to validate on.
+        run: `Run`, started.
+        meta_batch_size: tasks per meta-step.
+        num_iterations: meta-iterations in all, those already done included.
+        validation_interval: meta-iterations between validations (and checkpoints).
+        num_validation_batches: of `meta_batch_size` episodes.
+        max_steps_per_execution: meta-steps compiled into one call, at most.
+        title: above the curve.
+        summaries: whether to write TensorBoard summaries.
+        verbose: as for `keras.Model.fit`.
 
     Raises:
-      KeyboardInterrupt: passed on, after a checkpoint.
+        KeyboardInterrupt: passed on, after a checkpoint.
     """
     start = int(learner.optimizer.iterations)
     if start >= num_iterations:
         return
     recorder = Recorder(run, title, summaries)
-    # Whatever the learner had compiled may hold settings that have changed since.
-    learner.train_function = learner.test_function = None
     try:
         for num_epochs, steps in segments(start, num_iterations, validation_interval):
             _set_steps_per_execution(learner, steps, max_steps_per_execution)
@@ -141,15 +143,14 @@ def train(
         raise
 
 
-def _set_steps_per_execution(learner, steps, maximum):
-    # An execution can't stop half-way, so an epoch is a whole number of them.
+def _set_steps_per_execution(learner: EpisodicLearner, steps: int, maximum: int) -> None:
+    # An execution cannot stop half-way, so an epoch is a whole number of them.
     wanted = max(d for d in range(1, min(steps, maximum) + 1) if steps % d == 0)
     if learner.steps_per_execution != wanted:
         learner.steps_per_execution = wanted
-        learner.train_function = learner.test_function = None
 
 
-def default_interval(num_iterations):
+def default_interval(num_iterations: int) -> int:
     """About fifty validations in a long run, at round iterations: 50, 100, 200, 500, ..."""
     target = max(num_iterations / 50, 50)
     base = 10 ** math.floor(math.log10(target))

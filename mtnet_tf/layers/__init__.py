@@ -1,10 +1,12 @@
 """Keras layers: the cells of the paper, their masks, exact normalisation and pooling.
 
-Contains everything that happens inside a model: `TWDense` and the `TWConv` family, mask logits and the
-mask functions, the fast-weight scope, and the choice of the weights that a task adapts.
+Contains what happens inside a model: `TWDense` and the `TWConv` family, mask logits and mask
+functions, the fast-weight scope, and the choice of the weights that a task adapts.
 
 May import: `seeds`, `_keras`.
 """
+
+import keras
 
 from mtnet_tf.layers.block_max_pooling2d import BlockMaxPooling2D
 from mtnet_tf.layers.exact_group_normalization import ExactGroupNormalization
@@ -20,11 +22,20 @@ from mtnet_tf.layers.tw_dense import TWDense
 from mtnet_tf.layers.tw_depthwise_conv2d import TWDepthwiseConv2D
 from mtnet_tf.layers.tw_layer import TaskWeight, TWLayer
 
+# Names under which version 0.1.0 saved these layers.
+keras.saving.get_custom_objects().update(
+    {
+        "mtnet_tf>ExampleGroupNormalization": ExactGroupNormalization,
+        "mtnet_tf>ExampleLayerNormalization": ExactLayerNormalization,
+    }
+)
+
 __all__ = [
     "BlockMaxPooling2D",
     "ExactGroupNormalization",
     "ExactLayerNormalization",
     "ExactNormalization",
+    "FastWeightScope",
     "MaskLogits",
     "SetStatistics",
     "TWConv1D",
@@ -34,7 +45,6 @@ __all__ = [
     "TWLayer",
     "TaskBatchNormalization",
     "TaskWeight",
-    "FastWeightScope",
     "find_layer",
     "find_task_weights",
 ]

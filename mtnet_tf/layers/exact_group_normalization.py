@@ -1,46 +1,80 @@
 """Group normalisation: each group of channels of each example by its own statistics."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.moments import moments, normalize
+from mtnet_tf.layers.tw_layer import Shape, Spec
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
 class ExactGroupNormalization(ExactNormalization):
-    """`keras.layers.GroupNormalization` (Wu & He, 2018), exact to second order.
+    """`keras.layers.GroupNormalization` (Wu & He, 2018) with exact second derivatives.
 
     Statistics over the pixels and the channels of a group, per example; scale and offset per
-    channel. See `ExactNormalization` for what is wrong with Keras' layer.
+    channel. `ExactNormalization` says what is wrong with Keras' layer.
     """
 
-    def __init__(self, groups=32, *, axis=-1, epsilon=1e-3, **kwargs):
-        """Creates the layer.
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Spec = "zeros",
+        gamma_initializer: Spec = "ones",
+        beta_regularizer: Spec = None,
+        gamma_regularizer: Spec = None,
+        beta_constraint: Spec = None,
+        gamma_constraint: Spec = None,
+        **kwargs: Any,
+    ) -> None:
+        """Creates the layer. The arguments are those of `keras.layers.GroupNormalization`.
 
         Args:
-          groups: positive int that divides the number of channels; -1 for a group per channel
-            (instance normalisation).
-          axis: int, the channels.
-          epsilon: added to the variance.
-          **kwargs: `center` (True), `scale` (True), `beta_initializer` ("zeros"),
-            `gamma_initializer` ("ones"), regularizers and constraints of both, and Keras'
-            `name`, `dtype`, `trainable`.
+            groups: positive int that divides the number of channels; -1 for one group per channel
+                (instance normalisation).
+            axis: axis of the channels.
+            epsilon: added to the variance.
+            center: adds the offset beta, [C].
+            scale: multiplies by the scale gamma, [C].
+            beta_initializer: initial values of beta.
+            gamma_initializer: initial values of gamma.
+            beta_regularizer: regularizer of beta.
+            gamma_regularizer: regularizer of gamma.
+            beta_constraint: constraint on beta after each optimizer step.
+            gamma_constraint: constraint on gamma after each optimizer step.
+            **kwargs: Keras' `name`, `dtype`, `trainable`.
 
         Raises:
-          ValueError: for a number of groups that makes no sense.
+            ValueError: if `groups` is neither positive nor -1.
         """
-        super().__init__(epsilon=epsilon, **kwargs)
+        super().__init__(
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            **kwargs,
+        )
         if groups != -1 and groups <= 0:
             raise ValueError(f"`groups` must be positive, or -1. Received: groups={groups}.")
         self.groups = groups
         self.axis = int(axis)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates scale and offset, [C].
 
         Raises:
-          ValueError: if the number of channels is unknown or no multiple of `groups`.
+            ValueError: if the number of channels is unknown, or not a multiple of `groups`.
         """
         channels = input_shape[self.axis]
         if channels is None or (self.groups > 0 and channels % self.groups):
@@ -51,7 +85,7 @@ class ExactGroupNormalization(ExactNormalization):
         self._add_scale_and_offset((channels,))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per example and group."""
         inputs = tf.convert_to_tensor(inputs)
         rank = inputs.shape.rank
@@ -66,10 +100,6 @@ class ExactGroupNormalization(ExactNormalization):
         parameters = self._scale_and_offset(mean.dtype, [*ones[:axis], *split, *ones[axis + 1 :]])
         return tf.reshape(normalize(x, mean, variance, self.epsilon, *parameters), sizes)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
         return {**super().get_config(), "groups": self.groups, "axis": self.axis}
-
-
-# The name under which version 0.1.0 saved this layer.
-keras.saving.get_custom_objects()["mtnet_tf>ExampleGroupNormalization"] = ExactGroupNormalization

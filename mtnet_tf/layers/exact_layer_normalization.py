@@ -1,50 +1,88 @@
 """Layer normalisation: each example by its own statistics."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.moments import moments, normalize
+from mtnet_tf.layers.tw_layer import Shape, Spec
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
 class ExactLayerNormalization(ExactNormalization):
     """Normalises each example by its own statistics, then scales and shifts.
 
-    By default over height, width and channels together with scale and offset per channel, as in
-    the authors' code; with `axis` given, over those axes with scale and offset of their shape, as
-    `keras.layers.LayerNormalization`.
+    By default over height, width and channels together, with scale and offset per channel, as in
+    the authors' code. With `axis` given, over those axes with scale and offset of their shape, as
+    in `keras.layers.LayerNormalization`.
 
-    Exact to second order, unlike Keras' layer: see `ExactNormalization`.
+    Its second derivatives are exact, unlike those of Keras' layer: see `ExactNormalization`.
     """
 
-    def __init__(self, *, axis=None, epsilon=1e-12, center=True, rms_scaling=False, **kwargs):
-        """Creates the layer.
+    def __init__(
+        self,
+        axis: int | Sequence[int] | None = None,
+        epsilon: float = 1e-12,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Spec = "zeros",
+        gamma_initializer: Spec = "ones",
+        beta_regularizer: Spec = None,
+        gamma_regularizer: Spec = None,
+        beta_constraint: Spec = None,
+        gamma_constraint: Spec = None,
+        *,
+        rms_scaling: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Creates the layer. The first arguments are those of `keras.layers.LayerNormalization`.
+
+        The defaults of `axis` and `epsilon` are those of the authors' code.
 
         Args:
-          axis: int or list of ints, the axes of the statistics and of scale and offset; None for
-            statistics over all axes but the first, and scale and offset of the last one.
-          epsilon: added to the variance.
-          center: adds the offset beta.
-          rms_scaling: Keras' option of this name: the mean is not taken away and there is no
-            offset.
-          **kwargs: `scale` (True), `beta_initializer` ("zeros"), `gamma_initializer` ("ones"),
-            regularizers and constraints of both, and Keras' `name`, `dtype`, `trainable`.
+            axis: axis or axes of the statistics and of scale and offset; None for statistics over
+                all axes but the first, and scale and offset along the last one.
+            epsilon: added to the variance.
+            center: adds the offset beta.
+            scale: multiplies by the scale gamma.
+            beta_initializer: initial values of beta.
+            gamma_initializer: initial values of gamma.
+            beta_regularizer: regularizer of beta.
+            gamma_regularizer: regularizer of gamma.
+            beta_constraint: constraint on beta after each optimizer step.
+            gamma_constraint: constraint on gamma after each optimizer step.
+            rms_scaling: Keras' option of this name: the mean is not subtracted and there is no
+                offset.
+            **kwargs: Keras' `name`, `dtype`, `trainable`.
         """
-        super().__init__(epsilon=epsilon, center=center and not rms_scaling, **kwargs)
+        super().__init__(
+            epsilon=epsilon,
+            center=center and not rms_scaling,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            **kwargs,
+        )
         self.axis = axis if axis is None or isinstance(axis, int) else sorted(axis)
         self.rms_scaling = bool(rms_scaling)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates scale and offset, of the shape of the normalised axes or [C]."""
         axes = [-1] if self.axis is None else self._axes()
         self._add_scale_and_offset(tuple(input_shape[i] for i in axes))
         self.built = True
 
-    def _axes(self):
+    def _axes(self) -> list[int]:
         return [self.axis] if isinstance(self.axis, int) else self.axis
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per example."""
         x = tf.convert_to_tensor(inputs)
         rank = x.shape.rank
@@ -57,10 +95,6 @@ class ExactLayerNormalization(ExactNormalization):
         parameters = self._scale_and_offset(mean.dtype, shape)
         return normalize(x, mean, variance, self.epsilon, *parameters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
         return {**super().get_config(), "axis": self.axis, "rms_scaling": self.rms_scaling}
-
-
-# The name under which version 0.1.0 saved this layer.
-keras.saving.get_custom_objects()["mtnet_tf>ExampleLayerNormalization"] = ExactLayerNormalization

@@ -1,32 +1,35 @@
-"""What the exact normalisation layers share: scale and offset, and how they are kept."""
+"""What the exact normalisation layers share: scale and offset."""
 
 import abc
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from mtnet_tf.layers.tw_layer import Shape, Spec
+
 
 class ExactNormalization(keras.layers.Layer, abc.ABC):
-    """Abstract normalisation with scale gamma and offset beta, both meta-learned only.
+    """Abstract normalisation with scale gamma and offset beta, which are only meta-learned.
 
-    Exact to second order, which `tf.nn.moments` (and so Keras' own normalisation) is not: it
-    stops the gradient of the mean inside the variance, which spoils every meta-gradient.
+    Its derivatives of every order are exact. Those of `tf.nn.moments`, which Keras' layers use, are
+    not: it stops the gradient of the mean inside the variance, which makes meta-gradients wrong.
     """
 
     def __init__(
         self,
         *,
-        epsilon,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: Spec = "zeros",
+        gamma_initializer: Spec = "ones",
+        beta_regularizer: Spec = None,
+        gamma_regularizer: Spec = None,
+        beta_constraint: Spec = None,
+        gamma_constraint: Spec = None,
+        **kwargs: Any,
+    ) -> None:
         """Stores the arguments; see the subclasses."""
         super().__init__(**kwargs)
         self.epsilon = epsilon
@@ -41,40 +44,33 @@ class ExactNormalization(keras.layers.Layer, abc.ABC):
         self.gamma = self.beta = None
         self.supports_masking = True
 
-    def _add_scale_and_offset(self, shape):
+    def _add_scale_and_offset(self, shape: Shape) -> None:
         if self.scale:
-            self.gamma = self.add_weight(
-                name="gamma",
-                shape=shape,
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = self._add("gamma", shape)
         if self.center:
-            self.beta = self.add_weight(
-                name="beta",
-                shape=shape,
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
+            self.beta = self._add("beta", shape)
 
-    def _scale_and_offset(self, dtype, shape):
+    def _add(self, name: str, shape: Shape) -> keras.Variable:
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+        )
+
+    def _scale_and_offset(self, dtype: tf.DType, shape: list[int]) -> list[tf.Tensor | None]:
         """Gamma and beta, or None, as tensors of `dtype` and `shape`."""
         return [
             None if v is None else tf.reshape(tf.cast(v.value, dtype), shape)
             for v in (self.gamma, self.beta)
         ]
 
-    @abc.abstractmethod
-    def call(self, inputs):
-        """The normalised inputs."""
-
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
         config = super().get_config()
         for name in ("beta", "gamma"):

@@ -1,104 +1,125 @@
 """The scope in which layers compute with per-task tensors instead of their variables.
 
-A batch of B tasks with n examples each travels through the Keras model as ONE batch [B*n, ...].
+A batch of B tasks with n examples each passes through the Keras model as ONE batch [B*n, ...].
 Inside the scope, a layer that owns a task weight finds a tensor [B, *variable.shape] for it and
-unfolds the batch; every layer that works example by example needs no change.
+unflattens the batch. Layers that process examples independently need no change.
 """
 
 import threading
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import keras
+import tensorflow as tf
 
 _STATE = threading.local()
+# Mean and variance, [B, 1, C] each.
+Statistics = tuple[tf.Tensor, tf.Tensor]
+# What observes a TW layer: the layer, its rows [B, m, D] and its outputs [B, m, U] before the
+# activation.
+CellObserver = Callable[[keras.layers.Layer, tf.Tensor, tf.Tensor], None]
 
 
-class CellPass(NamedTuple):
-    """What went through a TW layer, for whoever needs its curvature.
+class SetStatistics:
+    """Normalisation statistics of one pass through a model, to be used again in another.
+
+    A new object records the statistics of every normalisation layer. Its `replay` returns them in
+    the same order in place of the statistics of another set: a query set is then normalised by its
+    support set (inductive) instead of by itself (transductive).
 
     Attributes:
-      rows: [B, m, D], what met the kernel.
-      outputs: [B, m, U], before the activation.
+        recorded: the statistics, in the order of the pass.
+        layers: the layers that recorded them.
     """
 
-    rows: Any
-    outputs: Any
+    def __init__(self, recorded: list[Statistics] | None = None) -> None:
+        """Creates a recorder, or a replay of recorded statistics."""
+        self.recorded = [] if recorded is None else recorded
+        self.layers: list[keras.layers.Layer] = []
+        self._replayed = None if recorded is None else iter(recorded)
+
+    @property
+    def replays(self) -> bool:
+        """True if this returns recorded statistics, False if it records."""
+        return self._replayed is not None
+
+    def replay(self) -> "SetStatistics":
+        """The same statistics, for one more pass."""
+        return SetStatistics(self.recorded)
+
+    def choose(self, found: Statistics, layer: keras.layers.Layer) -> Statistics:
+        """The statistics to normalise with: `found`, which is recorded, or those recorded before.
+
+        Args:
+            found: statistics of the set at hand.
+            layer: the normalisation layer that asks.
+        """
+        if self._replayed is not None:
+            return next(self._replayed)
+        self.recorded.append(found)
+        self.layers.append(layer)
+        return found
 
 
 class FastWeightScope:
     """The scope: layers called inside it compute with per-task values of some variables.
 
     Example:
-    >>> with FastWeightScope([(layer.kernel, kernels)], num_tasks=4):  # kernels [4, D, U]
-    ...     outputs = layer(inputs)  # [4*n, D] -> [4*n, U]
+    >>> import tensorflow as tf
+    >>> from mtnet_tf.layers import TWDense
+    >>> layer = TWDense(3)
+    >>> layer.build((None, 2))
+    >>> kernels = tf.ones([4, 2, 3])  # [B, D, U] for 4 tasks
+    >>> with FastWeightScope([(layer.kernel, kernels)], num_tasks=4):
+    ...     layer(tf.ones([20, 2])).shape  # 5 examples of each task
+    TensorShape([20, 3])
     """
 
-    def __init__(self, values, num_tasks, statistics=None, cells=None):
+    def __init__(
+        self,
+        values: Iterable[tuple[keras.Variable, tf.Tensor]],
+        num_tasks: int | tf.Tensor,
+        statistics: SetStatistics | None = None,
+        on_cell: CellObserver | None = None,
+    ) -> None:
         """Stores the values.
 
         Args:
-          values: iterable of (variable, tensor [B, *variable.shape]).
-          num_tasks: B, int or int tensor.
-          statistics: `SetStatistics`; None: every set is normalised by its own.
-          cells: list to which every TW layer appends its `CellPass`, None for none.
+            values: pairs (variable, tensor [B, *variable.shape]).
+            num_tasks: B.
+            statistics: `SetStatistics` to record or to use; None: every set is normalised by its
+                own statistics.
+            on_cell: called by every TW layer with itself, the rows [B, m, D] that it multiplies by
+                its kernel, and its outputs [B, m, U] before the activation; None for nothing.
         """
         self._values = {id(variable): value for variable, value in values}
         self.num_tasks = num_tasks
         self.statistics = statistics
-        self.cells = cells
+        self.on_cell = on_cell
 
-    def get(self, variable):
-        """The per-task tensor of `variable`, or None where its tasks all share one value."""
+    def get(self, variable: keras.Variable) -> tf.Tensor | None:
+        """The per-task tensor of `variable`, or None if all tasks share its value."""
         return self._values.get(id(variable))
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         """Opens the scope in this thread."""
         if not hasattr(_STATE, "stack"):
             _STATE.stack = []
         _STATE.stack.append(self)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Closes the scope."""
         _STATE.stack.pop()
 
 
-def active():
-    """The innermost open `FastWeightScope`, or None outside of any scope."""
-    stack = getattr(_STATE, "stack", ())
+def active() -> FastWeightScope | None:
+    """The innermost open scope of this thread, or None outside of any."""
+    stack: Any = getattr(_STATE, "stack", ())
     return stack[-1] if stack else None
-
-
-class SetStatistics:
-    """Normalisation statistics of one pass through a model, to be used again in another.
-
-    A new one records what every normalisation finds; `replay` of it puts the same, in the same
-    order, in place of what another set would give: a query set is then normalised by its support
-    set (inductive) and not by itself (transductive). `layers` are those that recorded.
-    """
-
-    def __init__(self, recorded=None):
-        """Creates a recorder, or with a list of recorded statistics a replay."""
-        self.recorded = [] if recorded is None else recorded
-        self.layers = []
-        self._replayed = None if recorded is None else iter(recorded)
-
-    @property
-    def replays(self):
-        """True if it puts recorded statistics in place, False if it records."""
-        return self._replayed is not None
-
-    def replay(self):
-        """The same statistics, for one more pass."""
-        return SetStatistics(self.recorded)
-
-    def choose(self, found, layer):
-        """What to normalise with: `found` (recorded), or what was recorded before.
-
-        Args:
-          found: tensors that the set at hand gives.
-          layer: that asks.
-        """
-        if self.replays:
-            return next(self._replayed)
-        self.recorded.append(found)
-        self.layers.append(layer)
-        return found

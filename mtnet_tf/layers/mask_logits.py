@@ -1,5 +1,8 @@
 """The mask-logit layer: zeta, and the masks drawn from it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -16,29 +19,39 @@ from mtnet_tf.layers.masks import (
 class MaskLogits(keras.layers.Layer):
     """Logits zeta of a binary gradient mask, and samples of that mask (eq. 9 to 11).
 
-    `layer(noise)` turns noise [B, *shape] into one mask per task; `sample` draws the noise too.
+    `layer(noise)` turns noise [B, *shape] into one mask per task; `sample` also draws the noise.
 
     Example:
     >>> logits = MaskLogits((40,))
     >>> logits.build()
-    >>> mask = logits.sample(num_tasks=4, seed=(0, 1))  # [4, 40]
+    >>> logits.sample(num_tasks=4, seed=(0, 1)).shape
+    TensorShape([4, 40])
     """
 
-    def __init__(self, shape, *, temperature=1.0, hard=True, initializer="zeros", **kwargs):
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        temperature: float = 1.0,
+        hard: bool = True,
+        initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
         """Creates the layer.
 
         Args:
-          shape: shape of one mask: `(U,)` for unit masks, the weight's shape for weight masks.
-          temperature: positive, c in eq. 11.
-          hard: True for 0/1 masks with the gradient of the soft sample (the authors' code);
-            False for the soft samples of eq. 11 as written.
-          initializer: of zeta; zeros make every unit active with probability one half.
-          **kwargs: `name`, `dtype`, `trainable`.
+            shape: shape of one mask: `(U,)` for unit masks, the weight's shape for weight masks.
+            temperature: positive, c in eq. 11.
+            hard: True for 0/1 masks with the gradient of the soft sample, as in the authors' code;
+                False for the soft samples of eq. 11.
+            initializer: initial values of zeta; zeros make every unit active with probability one
+                half.
+            **kwargs: Keras' `name`, `dtype`, `trainable`.
 
         Raises:
-          ValueError: if `temperature` is not positive.
+            ValueError: if `temperature` is not positive.
         """
-        # Masks multiply the inner gradient, which has the variables' dtype whatever the policy.
+        # Masks multiply the inner gradient, which has the dtype of the variables in every policy.
         super().__init__(autocast=False, **kwargs)
         if temperature <= 0:
             raise ValueError(
@@ -49,47 +62,47 @@ class MaskLogits(keras.layers.Layer):
         self.hard = hard
         self.initializer = keras.initializers.get(initializer)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates zeta, [*shape]. `input_shape` is not needed."""
         self.logits = self.add_weight(
             name="mask_logits", shape=self.shape, initializer=self.initializer, autocast=False
         )
         self.built = True
 
-    def call(self, noise):
-        """Masks that follow from `noise` [..., *shape], a tensor of the same shape."""
+    def call(self, noise: tf.Tensor) -> tf.Tensor:
+        """The masks for `noise` [..., *shape], a tensor of the same shape."""
         draw = hard_mask if self.hard else soft_mask
         return draw(self._value(), tf.cast(noise, self.variable_dtype), self.temperature)
 
-    def sample(self, num_tasks, seed):
+    def sample(self, num_tasks: int | tf.Tensor, seed: tf.Tensor | Sequence[int]) -> tf.Tensor:
         """Draws one mask per task.
 
         Args:
-          num_tasks: B.
-          seed: stateless seed, int32 [2].
+            num_tasks: B.
+            seed: stateless seed, int32 [2].
 
         Returns:
-          Tensor [B, *shape].
+            Tensor [B, *shape].
         """
         noise = logistic_noise([num_tasks, *self.shape], seed, self.variable_dtype)
         return self(noise)
 
-    def most_probable(self):
+    def most_probable(self) -> tf.Tensor:
         """The mask without noise, [*shape]: 1 where zeta >= 0. No gradient."""
         return most_probable_mask(self._value())
 
-    def active_probability(self):
+    def active_probability(self) -> tf.Tensor:
         """P(mask = 1) of each entry, [*shape]."""
         return active_probability(self._value())
 
-    def _value(self):
+    def _value(self) -> tf.Tensor:
         return tf.convert_to_tensor(self.logits.value)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """A mask has the shape of its noise."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
         return {
             **super().get_config(),

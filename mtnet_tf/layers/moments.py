@@ -1,17 +1,19 @@
-"""Normalisation whose every derivative is right, which that of `tf.nn.moments` is not."""
+"""Normalisation with exact derivatives of every order, unlike `tf.nn.moments`."""
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 
-def moments(x, axis):
-    """Mean and biased variance, the variance written out.
+def moments(x: tf.Tensor, axis: int | Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and biased variance, `mean(square(x - mean(x)))`.
 
     Args:
-      x: tensor.
-      axis: int or list of ints, the axes of the statistics.
+        x: tensor.
+        axis: axis or axes of the statistics.
 
     Returns:
-      Pair of tensors, at least float32; every order of derivative is exact.
+        Pair of tensors, at least float32, with the reduced axes kept.
     """
     if x.dtype.size < 4:  # squares overflow in half precision
         x = tf.cast(x, tf.float32)
@@ -19,29 +21,35 @@ def moments(x, axis):
     return mean, tf.reduce_mean(tf.square(x - mean), axis, keepdims=True)
 
 
-def standardize(x, mean, variance, epsilon):
+def standardize(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, epsilon: float) -> tf.Tensor:
     """`(x - mean) / sqrt(variance + epsilon)`, a tensor like `x`; mean and variance broadcast."""
     centred = tf.cast(x, mean.dtype) - mean
     scale = tf.math.rsqrt(variance + tf.constant(epsilon, variance.dtype))
     return tf.cast(centred * scale, x.dtype)
 
 
-def normalize(x, mean, variance, epsilon, gamma=None, beta=None):
-    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, multiplied out as Keras does.
+def normalize(
+    x: tf.Tensor,
+    mean: tf.Tensor,
+    variance: tf.Tensor,
+    epsilon: float,
+    gamma: tf.Tensor | None = None,
+    beta: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, in the order of operations of Keras.
 
-    The order of the operations is that of Keras' own layers, so that a layer that takes the place
-    of one of them gives the same bits.
+    A layer that replaces one of Keras' layers therefore gives the same bits.
 
     Args:
-      x: tensor.
-      mean: at least float32; like the following ones, broadcasts against `x`.
-      variance: of the dtype of `mean`.
-      epsilon: float.
-      gamma: of the dtype of `mean`, or None.
-      beta: of the dtype of `mean`, or None.
+        x: tensor.
+        mean: at least float32; broadcasts against `x`, like the following arguments.
+        variance: of the dtype of `mean`.
+        epsilon: added to the variance.
+        gamma: of the dtype of `mean`, or None.
+        beta: of the dtype of `mean`, or None.
 
     Returns:
-      Tensor like `x`.
+        Tensor like `x`.
     """
     scale = tf.math.rsqrt(variance + tf.constant(epsilon, variance.dtype))
     if gamma is not None:

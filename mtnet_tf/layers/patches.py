@@ -1,33 +1,40 @@
-"""Receptive fields as rows of a matrix: a convolution is then a matrix product."""
+"""Receptive fields as rows of a matrix, so that a convolution is a matrix product."""
 
 import itertools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 
-def patches(inputs, kernel_size, strides, padding, dilation_rate):
+def patches(
+    inputs: tf.Tensor,
+    kernel_size: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    dilation_rate: Sequence[int],
+) -> tf.Tensor:
     """The receptive field of each output position, flattened in the order of a kernel [*k, C].
 
-    Built from strided slices: unlike `tf.image.extract_patches`, every derivative of these
-    compiles under XLA.
+    It consists of strided slices. Unlike `tf.image.extract_patches`, their derivatives of every
+    order compile with XLA.
 
     Args:
-      inputs: [n, *S, C], the spatial sizes S static.
-      kernel_size: tuple k of one int per spatial axis.
-      strides: tuple.
-      padding: "valid", "same", or "causal" (zeros before the first step only).
-      dilation_rate: tuple.
+        inputs: [n, *S, C] with static spatial sizes S.
+        kernel_size: k, one int per spatial axis.
+        strides: one int per spatial axis.
+        padding: "valid", "same", or "causal" (zeros before the first step only).
+        dilation_rate: one int per spatial axis.
 
     Returns:
-      Tensor [n, *S', prod(k)*C].
+        Tensor [n, *S', prod(k)*C].
 
     Raises:
-      ValueError: if a spatial size is unknown.
+        ValueError: if a spatial size is unknown.
     """
     sizes = inputs.shape[1:-1]
     if None in sizes:
         raise ValueError(
-            "The spatial sizes (height and width) must be known under the meta-step. "
+            "The spatial sizes (height and width) must be known in a meta-step. "
             f"Received: inputs of shape {tuple(inputs.shape)}; give them in `keras.Input`."
         )
     axes = list(zip(sizes, kernel_size, strides, dilation_rate, strict=True))
@@ -35,8 +42,8 @@ def patches(inputs, kernel_size, strides, padding, dilation_rate):
     if any(map(any, paddings)):
         inputs = tf.pad(inputs, [(0, 0), *paddings, (0, 0)])
 
-    def seen_by(offsets):
-        """What the kernel entry at `offsets` meets, [n, *S', C]."""
+    def inputs_of(offsets: tuple[int, ...]) -> tf.Tensor:
+        """The inputs that the kernel entry at `offsets` multiplies, [n, *S', C]."""
         starts = [o * dilation for o, (*_, dilation) in zip(offsets, axes, strict=True)]
         window = [
             slice(start, start + (output - 1) * stride + 1, stride)
@@ -44,10 +51,12 @@ def patches(inputs, kernel_size, strides, padding, dilation_rate):
         ]
         return inputs[(slice(None), *window)]
 
-    return tf.concat([seen_by(o) for o in itertools.product(*map(range, kernel_size))], -1)
+    return tf.concat([inputs_of(o) for o in itertools.product(*map(range, kernel_size))], -1)
 
 
-def geometry(size, kernel, stride, dilation, padding):
+def geometry(
+    size: int, kernel: int, stride: int, dilation: int, padding: str
+) -> tuple[int, tuple[int, int]]:
     """Output size and (before, after) padding of one spatial axis, as TensorFlow pads."""
     reach = (kernel - 1) * dilation + 1
     if padding == "valid":

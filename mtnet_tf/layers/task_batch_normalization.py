@@ -1,63 +1,91 @@
 """Batch normalisation over the examples of one task."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.fast_weights import active
 from mtnet_tf.layers.moments import moments, normalize, standardize
+from mtnet_tf.layers.tw_layer import Shape, Spec
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
 class TaskBatchNormalization(ExactNormalization):
-    """Normalises each channel by the statistics of the task's own set, plus an offset.
+    """Normalises each channel by the statistics of the task's own set, and adds an offset.
 
-    As in the authors' code: statistics of the current support or query set at training and at
-    test time (transductive), biased variance, no scale, no moving averages, one offset beta per
-    channel that the inner loop leaves alone. Outside the meta-step the whole batch is one task.
+    As in the authors' code: statistics of the current support or query set in training and at test
+    time (transductive), biased variance, no scale, no moving averages, and one offset beta per
+    channel that the inner loop does not adapt. Outside of a meta-step the whole batch is one task.
     A scope with `SetStatistics` normalises a query set by its support set instead.
 
-    It can also stand in for a trained `keras.layers.BatchNormalization`: with `frozen=True` it
-    normalises by fixed statistics everywhere, as that layer does in inference. With
-    `moving_statistics=True` it does so outside the meta-step and of training only: called by
-    itself it gives what the stock layer gives, and within a task it uses the task's statistics.
-    Fixed statistics are loaded or assigned; nothing here updates them. Masks of time steps are
-    passed on, but masked steps count in the statistics of a set.
+    The layer can also replace a trained `keras.layers.BatchNormalization`. With `frozen=True` it
+    always normalises by fixed statistics, as that layer does in inference. With
+    `moving_statistics=True` it does so only outside of meta-steps and of training: called on its
+    own it gives the outputs of the stock layer, and within a task it uses the statistics of the
+    task. Fixed statistics are loaded or assigned; this layer does not update them. Time-step masks
+    are passed on, but masked steps count in the statistics.
 
-    Exact to second order, unlike Keras' layer: see `ExactNormalization`.
+    Its second derivatives are exact, unlike those of Keras' layer: see `ExactNormalization`.
     """
 
     def __init__(
         self,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = False,
+        beta_initializer: Spec = "zeros",
+        gamma_initializer: Spec = "ones",
+        beta_regularizer: Spec = None,
+        gamma_regularizer: Spec = None,
+        beta_constraint: Spec = None,
+        gamma_constraint: Spec = None,
         *,
-        axis=-1,
-        epsilon=1e-3,
-        center=True,
-        scale=False,
-        frozen=False,
-        moving_statistics=False,
-        **kwargs,
-    ):
+        frozen: bool = False,
+        moving_statistics: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """Creates the layer.
 
+        The first arguments are those of `keras.layers.BatchNormalization`, without the ones for
+        moving averages. `scale` is False by default, as in the authors' code.
+
         Args:
-          axis: int, the channels.
-          epsilon: added to the variance.
-          center: adds the offset beta, [C].
-          scale: multiplies by the scale gamma, [C].
-          frozen: always normalises by `moving_mean` and `moving_variance`, [C] each.
-          moving_statistics: normalises by them outside the meta-step and of training.
-          **kwargs: `beta_initializer` ("zeros"), `gamma_initializer` ("ones"), regularizers and
-            constraints of both, and Keras' `name`, `dtype`, `trainable`.
+            axis: axis of the channels.
+            epsilon: added to the variance.
+            center: adds the offset beta, [C].
+            scale: multiplies by the scale gamma, [C].
+            beta_initializer: initial values of beta.
+            gamma_initializer: initial values of gamma.
+            beta_regularizer: regularizer of beta.
+            gamma_regularizer: regularizer of gamma.
+            beta_constraint: constraint on beta after each optimizer step.
+            gamma_constraint: constraint on gamma after each optimizer step.
+            frozen: always normalises by `moving_mean` and `moving_variance`, [C] each.
+            moving_statistics: normalises by them outside of meta-steps and of training.
+            **kwargs: Keras' `name`, `dtype`, `trainable`.
         """
-        super().__init__(epsilon=epsilon, center=center, scale=scale, **kwargs)
+        super().__init__(
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            **kwargs,
+        )
         self.axis = int(axis)
         self.frozen = bool(frozen)
         self.moving_statistics = bool(moving_statistics)
         self.moving_mean = self.moving_variance = None
 
-    def build(self, input_shape):
-        """Creates gamma, beta and the fixed statistics, [C] each, as far as there are any."""
+    def build(self, input_shape: Shape) -> None:
+        """Creates gamma, beta and the fixed statistics, [C] each, if they are used."""
         shape = (input_shape[self.axis],)
         self._add_scale_and_offset(shape)
         if self.frozen or self.moving_statistics:
@@ -68,9 +96,11 @@ class TaskBatchNormalization(ExactNormalization):
             )
         self.built = True
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per task and channel."""
-        del mask  # accepted because graphs that hold the stock layer pass one
+        del mask  # accepted because graphs that contain the stock layer pass one
         inputs = tf.convert_to_tensor(inputs)
         rank = inputs.shape.rank
         if self.axis in (-1, rank - 1):
@@ -80,7 +110,7 @@ class TaskBatchNormalization(ExactNormalization):
         outputs = self._normalize(tf.transpose(inputs, last), training)
         return tf.transpose(outputs, [last.index(i) for i in range(rank)])
 
-    def _normalize(self, inputs, training):
+    def _normalize(self, inputs: tf.Tensor, training: bool | None) -> tf.Tensor:
         """The formula, channels last."""
         scope = active()
         if self.frozen or (self.moving_statistics and scope is None and not training):
@@ -96,12 +126,12 @@ class TaskBatchNormalization(ExactNormalization):
         x = tf.reshape(x, tf.shape(inputs))
         return x if beta is None else x + beta
 
-    def _by_fixed_statistics(self, inputs):
+    def _by_fixed_statistics(self, inputs: tf.Tensor) -> tf.Tensor:
         dtype = tf.float32 if inputs.dtype.size < 4 else inputs.dtype
         fixed = [tf.cast(v.value, dtype) for v in (self.moving_mean, self.moving_variance)]
         return normalize(inputs, *fixed, self.epsilon, *self._scale_and_offset(dtype, [-1]))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
         return {
             **super().get_config(),

@@ -1,23 +1,29 @@
 """Which variables of a model the inner loop adapts."""
 
+from collections.abc import Sequence
+
+import keras
+
 from mtnet_tf._keras import flatten_layers
 from mtnet_tf.layers.tw_layer import TaskWeight, TWLayer
 
 
-def find_task_weights(model, layers=None):
-    """The task weights of a model, nested models included.
+def find_task_weights(
+    model: keras.Model, layers: Sequence[str | keras.layers.Layer] | None = None
+) -> list[TaskWeight]:
+    """The task weights of a model, those of nested models included.
 
     Args:
-      model: Keras model.
-      layers: None for W and b of every trainable TW layer; or a list of layers, or of their names:
-        then these adapt and no others, TW layers by W and b, any other layer by all its trainable
-        weights, without masks.
+        model: Keras model.
+        layers: None for W and b of every trainable TW layer; or layers, or their names: then only
+            these adapt, TW layers by W and b, any other layer by all its trainable weights, without
+            masks.
 
     Returns:
-      List of `TaskWeight`.
+        List of `TaskWeight`.
 
     Raises:
-      ValueError: if there is none, or no such layer.
+        ValueError: if there is no such weight or layer.
     """
     if layers is not None:
         found = [w for layer in layers for w in _weights_of(find_layer(model, layer))]
@@ -31,32 +37,32 @@ def find_task_weights(model, layers=None):
     task_weights = [weight for cell in cells if cell.built for weight in cell.task_weights()]
     if not task_weights:
         raise ValueError(
-            "The model must hold at least one built, trainable TWDense or TWConv2D layer, since "
-            f"the inner loop adapts their weights. Received: {model.name}. Build it from them, "
-            "convert it with `to_mtnet`, or name the layers to adapt."
+            "The model must contain at least one built, trainable TWDense or TWConv2D layer, "
+            f"because the inner loop adapts their weights. Received: {model.name}. Build it from "
+            "them, convert it with `to_mtnet`, or name the layers to adapt."
         )
     return task_weights
 
 
-def find_layer(model, layer):
+def find_layer(model: keras.Model, layer: str | keras.layers.Layer) -> keras.layers.Layer:
     """The layer of a model that is `layer`, or has this name.
 
     Raises:
-      ValueError: if there is none, or more than one.
+        ValueError: if there is none, or more than one.
     """
-    inside = list(flatten_layers(model, include_self=False))
+    inside = flatten_layers(model, include_self=False)
     found = [x for x in inside if x is layer or x.name == layer]
     if len(found) != 1:
         names = ", ".join(dict.fromkeys(x.name for x in inside if x.weights))
         problem = "more than one layer has this name" if found else f"its layers are {names}"
         received = layer if isinstance(layer, str) else f"{type(layer).__name__} ({layer.name})"
         raise ValueError(
-            f"The layer must be one of the model {model.name}. Received: {received}; {problem}."
+            f"The layer must belong to the model {model.name}. Received: {received}; {problem}."
         )
     return found[0]
 
 
-def _weights_of(layer):
+def _weights_of(layer: keras.layers.Layer) -> list[TaskWeight]:
     cells = [x for x in flatten_layers(layer) if isinstance(x, TWLayer) and x.trainable]
     in_cells = {id(variable) for cell in cells for variable in cell.variables}
     others = [v for v in layer.trainable_variables if id(v) not in in_cells]

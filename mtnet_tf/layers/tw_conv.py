@@ -1,25 +1,38 @@
 """What the convolutional cells share: the geometry of a convolution of any rank."""
 
 import abc
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from mtnet_tf.layers.patches import geometry, patches
-from mtnet_tf.layers.tw_layer import TWLayer
+from mtnet_tf.layers.tw_layer import Shape, TWLayer
 
 
 class TWConv(TWLayer, abc.ABC):
     """Abstract convolutional cell, channels last.
 
-    Under the meta-step every task has its own kernel, and the convolution is a matrix product
-    over shifted slices: exact in every derivative, and compiled by XLA on any device. A subclass
-    says its `rank`, the number of spatial axes, and the `paddings` it knows.
+    In a meta-step every task has its own kernel, and the convolution is a matrix product over
+    shifted slices, which has exact derivatives of every order and compiles with XLA on any device.
+    A subclass defines its `rank`, the number of spatial axes, and the `paddings` it accepts.
     """
 
     rank = 2
-    paddings = ("valid", "same")
+    paddings: tuple[str, ...] = ("valid", "same")
 
-    def __init__(self, units, kernel_size, *, strides, padding, dilation_rate, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        kernel_size: int | tuple[int, ...],
+        *,
+        strides: int | tuple[int, ...],
+        padding: str,
+        data_format: str | None,
+        dilation_rate: int | tuple[int, ...],
+        groups: int = 1,
+        **kwargs: Any,
+    ) -> None:
         """Validates and stores the arguments; see the subclasses."""
         super().__init__(units, **kwargs)
         self.kernel_size = self._sizes("kernel_size", kernel_size)
@@ -29,6 +42,17 @@ class TWConv(TWLayer, abc.ABC):
         if self.padding not in self.paddings:
             choices = " or ".join(repr(p) for p in self.paddings)
             raise ValueError(f"`padding` must be {choices}. Received: padding={padding!r}.")
+        if (data_format or keras.config.image_data_format()) != "channels_last":
+            raise ValueError(
+                "`data_format` must be 'channels_last'. "
+                f"Received: {data_format or keras.config.image_data_format()!r}; put a "
+                "`keras.layers.Permute` before and after the layer."
+            )
+        if groups != 1:
+            raise ValueError(
+                f"`groups` must be 1, because grouped convolutions are not supported. "
+                f"Received: groups={groups}."
+            )
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 "`strides` and `dilation_rate` cannot both be above 1. Received: "
@@ -36,7 +60,7 @@ class TWConv(TWLayer, abc.ABC):
             )
         self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
 
-    def _sizes(self, name, value):
+    def _sizes(self, name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:
         sizes = (value,) * self.rank if isinstance(value, int) else tuple(value)
         if len(sizes) != self.rank or any(not isinstance(v, int) or v <= 0 for v in sizes):
             several = " or a pair of them" if self.rank == 2 else ""
@@ -45,7 +69,7 @@ class TWConv(TWLayer, abc.ABC):
             )
         return sizes
 
-    def _channels(self, input_shape):
+    def _channels(self, input_shape: Shape) -> int:
         if input_shape[-1] is None:
             raise ValueError(
                 f"The channel axis (last) of the inputs of `{type(self).__name__}` must be known. "
@@ -53,10 +77,10 @@ class TWConv(TWLayer, abc.ABC):
             )
         return input_shape[-1]
 
-    def _kernel_shape(self, input_shape):
+    def _kernel_shape(self, input_shape: Shape) -> tuple[int, ...]:
         return (*self.kernel_size, self._channels(input_shape), self.units)
 
-    def _linear(self, inputs):
+    def _linear(self, inputs: tf.Tensor) -> tf.Tensor:
         padding = self.padding
         if padding == "causal":
             before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
@@ -70,23 +94,24 @@ class TWConv(TWLayer, abc.ABC):
             dilation_rate=self.dilation_rate,
         )
 
-    def _rows(self, inputs):
+    def _rows(self, inputs: tf.Tensor) -> tf.Tensor:
         return patches(inputs, self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
-    def compute_output_shape(self, input_shape):
-        """[n, *S, C] becomes [n, *S', U]."""
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """[n, *S, C] -> [n, *S', U]."""
         axes = zip(
             input_shape[1:-1], self.kernel_size, self.strides, self.dilation_rate, strict=True
         )
         spatial = [None if a[0] is None else geometry(*a, self.padding)[0] for a in axes]
         return (input_shape[0], *spatial, self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "padding": self.padding,
+            "data_format": "channels_last",
             "dilation_rate": self.dilation_rate,
         }

@@ -1,66 +1,126 @@
-"""`TWDepthwiseConv2D`: the cell whose W keeps channels apart."""
+"""`TWDepthwiseConv2D`: the cell whose W processes each channel separately."""
+
+from collections.abc import Mapping
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.tw_conv import TWConv
-from mtnet_tf.layers.tw_layer import cell
+from mtnet_tf.layers.tw_layer import MaskKind, Shape, Spec, cell
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
 class TWDepthwiseConv2D(TWConv):
-    """Depthwise cell: `activation(T applied to each pixel of (depthwise_conv(x, W) + b))`.
+    """Depthwise cell: `activation((depthwise_conv(x, W) + b) @ T)`, T applied to each pixel.
 
-    Used like `keras.layers.DepthwiseConv2D` on channels-last pictures; U = C * depth_multiplier.
-    W sees each channel apart, T [U, U] mixes them: with T learned the cell is a separable
-    convolution of which only the depthwise half adapts to a task.
+    Used like `keras.layers.DepthwiseConv2D` on channels-last images; U = C * depth_multiplier. W
+    processes each channel separately, and T [U, U] mixes them. With a learned T, the cell is a
+    separable convolution of which only the depthwise half adapts to a task.
 
-    W is [kh, kw, U], Keras' [kh, kw, C, depth_multiplier] with the last two axes in one, so that
-    an output unit is the last axis here too.
+    W is [kh, kw, U], which is Keras' [kh, kw, C, depth_multiplier] with the last two axes merged,
+    so that an output unit is the last axis, as in the other cells.
     """
 
     def __init__(
         self,
-        kernel_size,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int] = (1, 1),
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: int | tuple[int, int] = (1, 1),
+        activation: Spec = None,
+        use_bias: bool = True,
+        depthwise_initializer: Spec = "glorot_uniform",
+        bias_initializer: Spec = "zeros",
+        depthwise_regularizer: Spec = None,
+        bias_regularizer: Spec = None,
+        activity_regularizer: Spec = None,
+        depthwise_constraint: Spec = None,
+        bias_constraint: Spec = None,
         *,
-        strides=1,
-        padding="valid",
-        depth_multiplier=1,
-        dilation_rate=1,
-        **kwargs,
-    ):
-        """Creates the layer.
+        transform: bool = True,
+        mask: MaskKind = "unit",
+        temperature: float = 1.0,
+        hard_mask: bool = True,
+        transform_initializer: Spec = "identity",
+        mask_initializer: Spec = "zeros",
+        transform_regularizer: Spec = None,
+        transform_constraint: Spec = None,
+        **kwargs: Any,
+    ) -> None:
+        """Creates the layer. The first arguments are those of `keras.layers.DepthwiseConv2D`.
 
         Args:
-          kernel_size: int or pair.
-          strides: int or pair.
-          padding: "valid" or "same".
-          depth_multiplier: output channels per input channel.
-          dilation_rate: int or pair.
-          **kwargs: as for `TWDense`.
+            kernel_size: int or pair.
+            strides: int or pair.
+            padding: "valid" or "same".
+            depth_multiplier: output channels per input channel.
+            data_format: None or "channels_last".
+            dilation_rate: int or pair.
+            activation: function after T, or its name.
+            use_bias: whether there is a bias b, [U].
+            depthwise_initializer: initial values of W.
+            bias_initializer: initial values of b.
+            depthwise_regularizer: regularizer of W.
+            bias_regularizer: regularizer of b.
+            activity_regularizer: regularizer of the outputs.
+            depthwise_constraint: constraint on W after each optimizer step.
+            bias_constraint: constraint on b after each optimizer step.
+            transform: whether there is a transformation T, [U, U]. False: M-net, or MAML.
+            mask: "unit" for one mask entry per unit, shared by its weights and its bias; "weight"
+                for one per weight and bias; None for no mask (T-net, MAML).
+            temperature: positive, c in eq. 11.
+            hard_mask: True for 0/1 masks with the gradient of the soft sample, as in the authors'
+                code; False for the soft samples of eq. 11.
+            transform_initializer: initial values of T.
+            mask_initializer: initial values of the mask logits zeta; zeros make every unit active
+                with probability one half.
+            transform_regularizer: regularizer of T.
+            transform_constraint: constraint on T after each optimizer step.
+            **kwargs: Keras' `name`, `dtype`, `trainable`.
 
         Raises:
-          ValueError: for sizes, a padding, a mask kind or a temperature that make no sense.
+            ValueError: if a size is not positive, or a padding, data format or mask is unknown.
         """
         super().__init__(
-            depth_multiplier,  # the number of units is known once that of the channels is
+            depth_multiplier,  # the number of units is known when the number of channels is
             kernel_size,
             strides=strides,
             padding=padding,
+            data_format=data_format,
             dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=depthwise_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=depthwise_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=depthwise_constraint,
+            bias_constraint=bias_constraint,
+            transform=transform,
+            mask=mask,
+            temperature=temperature,
+            hard_mask=hard_mask,
+            transform_initializer=transform_initializer,
+            mask_initializer=mask_initializer,
+            transform_regularizer=transform_regularizer,
+            transform_constraint=transform_constraint,
             **kwargs,
         )
         self.depth_multiplier = depth_multiplier
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates W, b, T `[U, U]` and the mask logits."""
         self.units = self._channels(input_shape) * self.depth_multiplier
         super().build(input_shape)
 
-    def _kernel_shape(self, input_shape):
+    def _kernel_shape(self, input_shape: Shape) -> tuple[int, ...]:
         return (*self.kernel_size, self.units)
 
-    def _linear(self, inputs):
+    def _linear(self, inputs: tf.Tensor) -> tf.Tensor:
         split = [*self.kernel_size, -1, self.depth_multiplier]
         return keras.ops.depthwise_conv(
             inputs,
@@ -71,7 +131,13 @@ class TWDepthwiseConv2D(TWConv):
             dilation_rate=self.dilation_rate,
         )
 
-    def _cell(self, rows, kernel, bias, transform):
+    def _cell(
+        self,
+        rows: tf.Tensor,
+        kernel: tf.Tensor,
+        bias: tf.Tensor | None,
+        transform: tf.Tensor | None,
+    ) -> tf.Tensor:
         fields = [kernel.shape[1], self.units // self.depth_multiplier]  # K = kh*kw, C
         groups, num_rows = tf.unstack(tf.shape(rows)[:2])
         rows = tf.reshape(rows, [groups, num_rows, *fields, 1])
@@ -80,11 +146,20 @@ class TWDepthwiseConv2D(TWConv):
         products = tf.reduce_sum(rows * kernel, 2)  # [G, m, C, depth_multiplier]
         return cell(tf.reshape(products, [groups, -1, self.units]), None, bias, transform)
 
-    def compute_output_shape(self, input_shape):
-        """[n, H, W, C] becomes [n, H', W', U]."""
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """[n, H, W, C] -> [n, H', W', U]."""
         shape = super().compute_output_shape(input_shape)
         return (*shape[:-1], self._channels(input_shape) * self.depth_multiplier)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
-        return {**super().get_config(), "depth_multiplier": self.depth_multiplier}
+        config = super().get_config()
+        for kind in ("initializer", "regularizer", "constraint"):
+            config[f"depthwise_{kind}"] = config.pop(f"kernel_{kind}")
+        return {**config, "depth_multiplier": self.depth_multiplier}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Creates the layer from `get_config`; version 0.1.0 said kernel instead of depthwise."""
+        names = {f"kernel_{kind}": f"depthwise_{kind}" for kind in ("initializer", "regularizer")}
+        return cls(**{names.get(name, name): value for name, value in config.items()})

@@ -2,26 +2,30 @@
 
 import abc
 import math
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers.fast_weights import CellPass, active
+from mtnet_tf.layers.fast_weights import FastWeightScope, active
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.masks import attach
 
+MaskKind = Literal["unit", "weight"] | None
 MASK_KINDS = ("unit", "weight", None)
+# What Keras accepts in place of an initializer, a regularizer, a constraint or an activation.
+Spec = Any
+Shape = tuple[int | None, ...]
 
 
 class TaskWeight(NamedTuple):
     """A variable that the inner loop adapts.
 
     Attributes:
-      variable: the Keras variable.
-      mask_logits: of the mask of its gradient; None: no mask.
-      flattened: its layer computes for all tasks at once inside a fast-weight scope. Where one layer
-        does not, the model is run task by task.
+        variable: the Keras variable.
+        mask_logits: the logits of the mask of its gradient; None: no mask.
+        flattened: whether its layer computes for all tasks at once inside a `FastWeightScope`. If
+            one layer does not, the model is called task by task.
     """
 
     variable: keras.Variable
@@ -32,82 +36,87 @@ class TaskWeight(NamedTuple):
 class TWLayer(keras.layers.Layer, abc.ABC):
     """Abstract cell `activation((x W + b) T)` (eq. 3; the paper writes T W x with columns).
 
-    The inner loop adapts W and b of the units whose mask is 1; T, the mask logits and everything
-    else are meta-learned only. Outside the meta-step it is an ordinary layer.
+    The inner loop adapts W and b of the units whose mask is 1. T, the mask logits and everything
+    else are only meta-learned. Outside of a meta-step it is an ordinary layer.
 
-    A final subclass says how its kernel looks and how an input becomes rows to multiply:
+    A final subclass defines the shape of its kernel, and how an input becomes rows to multiply:
     `_kernel_shape`, `_rows` and `_linear`.
     """
 
     def __init__(
         self,
-        units,
+        units: int,
         *,
-        transform=True,
-        mask="unit",
-        temperature=1.0,
-        hard_mask=True,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        transform_initializer="identity",
-        mask_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        transform_regularizer=None,
-        **kwargs,
-    ):
+        activation: Spec,
+        use_bias: bool,
+        kernel_initializer: Spec,
+        bias_initializer: Spec,
+        kernel_regularizer: Spec,
+        bias_regularizer: Spec,
+        activity_regularizer: Spec,
+        kernel_constraint: Spec,
+        bias_constraint: Spec,
+        transform: bool,
+        mask: MaskKind,
+        temperature: float,
+        hard_mask: bool,
+        transform_initializer: Spec,
+        mask_initializer: Spec,
+        transform_regularizer: Spec,
+        transform_constraint: Spec,
+        **kwargs: Any,
+    ) -> None:
         """Validates and stores the arguments; see the subclasses."""
-        super().__init__(**kwargs)
-        if int(units) != units or units <= 0:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if not isinstance(units, int) or units <= 0:
             raise ValueError(f"The number of units must be a positive integer. Received: {units}.")
         if mask not in MASK_KINDS:
             raise ValueError(f"`mask` must be 'unit', 'weight' or None. Received: mask={mask!r}.")
-        self.units = int(units)
-        self.use_transform = bool(transform)
-        self.mask = mask
-        self.temperature = temperature
-        self.hard_mask = hard_mask
+        if not temperature > 0:
+            raise ValueError(
+                f"`temperature` must be positive. Received: temperature={temperature}."
+            )
+        self.units = units
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.transform_initializer = keras.initializers.get(transform_initializer)
-        self.mask_initializer = keras.initializers.get(mask_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.use_transform = bool(transform)
+        self.mask = mask
+        self.temperature = temperature
+        self.hard_mask = hard_mask
+        self.transform_initializer = keras.initializers.get(transform_initializer)
+        self.mask_initializer = keras.initializers.get(mask_initializer)
         self.transform_regularizer = keras.regularizers.get(transform_regularizer)
+        self.transform_constraint = keras.constraints.get(transform_constraint)
         self.bias = self.transform = self.kernel_mask = self.bias_mask = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates W, b, T `[U, U]` and the mask logits."""
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=self._kernel_shape(input_shape),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-        )
+        self.kernel = self._add("kernel", self._kernel_shape(input_shape))
         if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias",
-                shape=(self.units,),
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-            )
+            self.bias = self._add("bias", (self.units,))
         if self.use_transform:
-            self.transform = self.add_weight(
-                name="transform",
-                shape=(self.units, self.units),
-                initializer=self.transform_initializer,
-                regularizer=self.transform_regularizer,
-            )
+            self.transform = self._add("transform", (self.units, self.units))
         self._build_masks()
-        # Another width of the inputs is then one clear sentence of Keras' own.
+        # Inputs of another width then get a clear error from Keras.
         self.input_spec.axes = {-1: input_shape[-1]}
         self.built = True
 
-    def _build_masks(self):
+    def _add(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+        )
+
+    def _build_masks(self) -> None:
         if self.mask == "unit":
             # One entry per unit, shared by the unit's weights and its bias.
             self.kernel_mask = self.bias_mask = self._mask_logits("mask", (self.units,))
@@ -116,7 +125,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
             if self.use_bias:
                 self.bias_mask = self._mask_logits("bias_mask", (self.units,))
 
-    def _mask_logits(self, name, shape):
+    def _mask_logits(self, name: str, shape: tuple[int, ...]) -> MaskLogits:
         layer = MaskLogits(
             shape,
             temperature=self.temperature,
@@ -129,25 +138,21 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         layer.build()
         return layer
 
-    def task_weights(self):
-        """The variables that the inner loop adapts, W first, each with its mask logits.
-
-        Returns:
-          List of `TaskWeight`.
-        """
+    def task_weights(self) -> list[TaskWeight]:
+        """The variables that the inner loop adapts, W first, each with its mask logits."""
         weights = [TaskWeight(self.kernel, self.kernel_mask)]
         if self.use_bias:
             weights.append(TaskWeight(self.bias, self.bias_mask))
         return weights
 
-    def call(self, inputs):
-        """The cell, all tasks at once inside a fast-weight scope."""
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`activation((x W + b) T)`; inside a `FastWeightScope`, of all tasks at once."""
         scope = active()
         return self.activation(
             self._plain(inputs) if scope is None else self._flattened(inputs, scope)
         )
 
-    def _plain(self, inputs):
+    def _plain(self, inputs: tf.Tensor) -> tf.Tensor:
         bias = self.bias
         outputs = self._linear(inputs)
         if bias is not None:
@@ -156,9 +161,9 @@ class TWLayer(keras.layers.Layer, abc.ABC):
             outputs = attach(outputs, tf.convert_to_tensor(mask_logits.logits.value))
         return outputs if self.transform is None else outputs @ tf.convert_to_tensor(self.transform)
 
-    def _flattened(self, inputs, scope):
+    def _flattened(self, inputs: tf.Tensor, scope: FastWeightScope) -> tf.Tensor:
         rows = self._rows(inputs)  # [B*n, ..., D]
-        fan_in = math.prod(self.kernel.shape) // self.units  # D, if every input meets every unit
+        fan_in = math.prod(self.kernel.shape) // self.units  # D, for dense and convolutional cells
         kernel = self._task_value(self.kernel, scope, (fan_in, self.units))  # [B or 1, D, U]
         bias = transform = None
         if self.use_bias:
@@ -169,31 +174,39 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         groups = 1 if shared else scope.num_tasks
         rows_of_tasks = tf.reshape(rows, [groups, -1, rows.shape[-1]])
         outputs = self._cell(rows_of_tasks, kernel, bias, transform)
-        if scope.cells is not None:
-            scope.cells.append(CellPass(rows_of_tasks, outputs))
+        if scope.on_cell is not None:
+            scope.on_cell(self, rows_of_tasks, outputs)
         return tf.reshape(outputs, tf.concat([tf.shape(rows)[:-1], [self.units]], 0))
 
-    def _cell(self, rows, kernel, bias, transform):
+    def _cell(
+        self,
+        rows: tf.Tensor,
+        kernel: tf.Tensor,
+        bias: tf.Tensor | None,
+        transform: tf.Tensor | None,
+    ) -> tf.Tensor:
         return cell(rows, kernel, bias, transform)
 
-    def _task_value(self, variable, scope, shape):
+    def _task_value(
+        self, variable: keras.Variable, scope: FastWeightScope, shape: tuple[int, ...]
+    ) -> tf.Tensor:
         value = scope.get(variable)
         value = variable.value if value is None else value
         return tf.reshape(tf.cast(value, self.compute_dtype), [-1, *shape])
 
     @abc.abstractmethod
-    def _kernel_shape(self, input_shape):
+    def _kernel_shape(self, input_shape: Shape) -> tuple[int, ...]:
         """Shape of W for this input shape."""
 
     @abc.abstractmethod
-    def _linear(self, inputs):
-        """`x W` as an ordinary layer, [n, ..., U]."""
+    def _linear(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`x W` of an ordinary layer, [n, ..., U]."""
 
     @abc.abstractmethod
-    def _rows(self, inputs):
+    def _rows(self, inputs: tf.Tensor) -> tf.Tensor:
         """The inputs as rows [B*n, ..., D], so that the layer is the product rows @ W [D, U]."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
         config = super().get_config()
         for name in ("kernel", "bias", "transform", "mask"):
@@ -202,31 +215,40 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         for name in ("kernel", "bias", "transform"):
             regularizer = getattr(self, f"{name}_regularizer")
             config[f"{name}_regularizer"] = keras.regularizers.serialize(regularizer)
+            constraint = getattr(self, f"{name}_constraint")
+            config[f"{name}_constraint"] = keras.constraints.serialize(constraint)
+        regularizer = keras.regularizers.serialize(self.activity_regularizer)
         return {
             **config,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "activity_regularizer": regularizer,
             "transform": self.use_transform,
             "mask": self.mask,
             "temperature": self.temperature,
             "hard_mask": self.hard_mask,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
         }
 
 
-def cell(rows, kernel, bias, transform):
-    """`(rows @ kernel + bias) @ transform`, multiplied in the cheaper order.
+def cell(
+    rows: tf.Tensor,
+    kernel: tf.Tensor | None,
+    bias: tf.Tensor | None,
+    transform: tf.Tensor | None,
+) -> tf.Tensor:
+    """`(rows @ kernel + bias) @ transform`, multiplied in the cheaper order (eq. 3).
 
-    T is fixed during the inner loop, so `(A W + b) T = A (W T) + b T`: first layers have few
-    inputs and many rows, and fold T into W; late layers transform their few activations.
+    T is constant during the inner loop, so `(A W + b) T = A (W T) + b T`. First layers have few
+    inputs and many rows, and merge T into W. Late layers transform their few activations.
 
     Args:
-      rows: [G, m, D], the rows of G tasks.
-      kernel: [G, D, U]; None where the rows are products already, [G, m, U].
-      bias: [G or 1, 1, U] or None.
-      transform: [U, U] or None.
+        rows: [G, m, D], the rows of G tasks.
+        kernel: [G, D, U]; None if the rows are products already, [G, m, U].
+        bias: [G or 1, 1, U] or None.
+        transform: [U, U] or None.
 
     Returns:
-      Tensor [G, m, U].
+        Tensor [G, m, U].
     """
     num_rows, depth = rows.shape[1], rows.shape[2]
     first = kernel is not None and num_rows is not None and depth < num_rows

@@ -1,38 +1,48 @@
-"""`EpisodicLearner`: what every learner of tasks shares, whatever it learns from a support set."""
+"""`EpisodicLearner`: a Keras model that is trained on tasks, whatever its method."""
 
 import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf._keras import batch_counter, loss_tracker
-from mtnet_tf.meta import flatten_tasks, value_and_gradients
-from mtnet_tf.tasks import EpisodeStreams
+from mtnet_tf.meta import MetaLoss, flatten_tasks, value_and_gradients
+from mtnet_tf.tasks import Episode, EpisodeStreams
+
+# From query inputs [B, m, ...] and the statistics to use, or None, to predictions [B*m, ...].
+Predictor = Callable[..., tf.Tensor]
+# What a compiled train or test function contains as constants.
+_COMPILED_IN = {
+    *("steps_per_execution", "num_inner_steps", "step_size", "update_rule", "first_order"),
+    "redraw_masks",
+}
 
 
 class EpisodicLearner(keras.Model, abc.ABC):
-    """Abstract learner of tasks, trained with Keras' own `compile`, `fit` and `evaluate`.
+    """Abstract learner of tasks, trained with Keras' `compile`, `fit` and `evaluate`.
 
-    A subclass says what a meta-step lowers, `meta_loss`, and how a support set answers queries,
-    `predictors`. Trainer, evaluator and run folder ask for nothing else.
+    A subclass defines what a meta-step minimises, `meta_loss`, and how a support set answers
+    queries, `predictors`. The trainer, the evaluator and the run folder need nothing else.
 
     Attributes:
-      model: Keras model.
-      seed: run seed of tasks, masks and noise.
-      num_inner_steps: gradient steps within a task, where the method takes any.
-      adapts_weights: whether it takes any, as `adapt`, export and prediction need.
-      has_step_size: whether their size is a number, `step_size`, that may be changed afterwards.
-      has_planned_length: whether training goes by the number of iterations it was built for.
-      compiles_with_xla: whether `compile` may ask for XLA.
+        model: Keras model.
+        seed: run seed of tasks, masks and noise.
+        num_inner_steps: gradient steps within a task, for methods that take any.
+        adapts_weights: whether the method takes gradient steps, which `adapt`, export and
+            prediction need.
+        has_planned_length: whether training depends on the number of iterations that was planned
+            at its start.
+        compiles_with_xla: whether `compile` may use XLA.
     """
 
     adapts_weights = False
-    has_step_size = False
     has_planned_length = False
     compiles_with_xla = True
 
-    def __init__(self, model, seed=0, **kwargs):
+    def __init__(self, model: keras.Model, seed: int = 0, **kwargs: Any) -> None:
         """Stores the model and the run seed."""
         super().__init__(**kwargs)
         self.model = model
@@ -41,70 +51,92 @@ class EpisodicLearner(keras.Model, abc.ABC):
         self._streams = EpisodeStreams()
         self.built = True
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute, and drops compiled functions that contain its old value."""
+        super().__setattr__(name, value)
+        if name in _COMPILED_IN:
+            self.train_function = self.test_function = None
+
     @abc.abstractmethod
-    def meta_loss(self, episode, seed, *, training):
-        """What the meta-step lowers, before the model's regularisers.
+    def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
+        """What the meta-step minimises, before the model's regularisers.
 
         Args:
-          episode: `Episode` of B tasks.
-          seed: stateless seed of what the method draws, int32 [2].
-          training: False in validation.
+            episode: `Episode` of B tasks.
+            seed: stateless seed of what the method draws, int32 [2].
+            training: False in validation.
 
         Returns:
-          `MetaLoss`.
+            `MetaLoss`.
         """
 
     @abc.abstractmethod
-    def predictors(self, support, num_inner_steps, seed):
-        """What answers queries before learning from the support sets and after each step.
+    def predictors(
+        self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
+    ) -> Sequence[Predictor]:
+        """Functions that answer queries before learning from the support sets and after each step.
 
         Args:
-          support: pair (x [B, n, ...], y [B, n, ...]).
-          num_inner_steps: S.
-          seed: stateless seed of what the method draws, int32 [2].
+            support: pair (x [B, n, ...], y [B, n, ...]).
+            num_inner_steps: S.
+            seed: stateless seed of what the method draws, int32 [2].
 
         Returns:
-          List of S+1 functions (x [B, m, ...], statistics `SetStatistics` or None) -> predictions
-          [B*m, ...], flattened. A method without steps repeats one function from place 1 on, and the
-          evaluator calls it once.
+            S + 1 functions (x [B, m, ...], statistics `SetStatistics` or None) -> predictions
+            [B*m, ...], flattened. A method without steps repeats one function from position 1 on,
+            and the evaluator calls it once.
         """
 
     @property
-    def meta_parameters(self):
-        """Everything that the meta-step changes."""
+    def step_size(self) -> Any:
+        """The inner step size, for methods that have a single one that may be changed."""
+        raise ValueError(f"`{type(self).__name__}` has no `step_size`.")
+
+    @step_size.setter
+    def step_size(self, step_size: Any) -> None:
+        raise ValueError(
+            f"`{type(self).__name__}` has no `step_size` that can be changed. "
+            f"Received: step_size={step_size}."
+        )
+
+    @property
+    def meta_parameters(self) -> list[keras.Variable]:
+        """Everything that the meta-step changes, always in the same order."""
         return self.trainable_variables
 
-    def report(self):
-        """Further numbers for the run's metrics, a dict."""
+    def report(self) -> dict[str, float]:
+        """Further numbers for the metrics of a run."""
         return {}
 
-    def call(self, inputs, training=None):
-        """What the model computes before it learns from any support set."""
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """What the model computes before it learns from a support set."""
         return self.model(inputs, training=training)
 
     def compile(
         self,
-        optimizer="adam",
-        loss=None,
-        metrics=None,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        loss: str | keras.losses.Loss | Callable[..., tf.Tensor] | None = None,
+        metrics: Sequence[Any] | None = None,
         *,
-        jit_compile=True,
-        run_eagerly=False,
-        **kwargs,
-    ):
+        jit_compile: bool = True,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        **kwargs: Any,
+    ) -> None:
         """Configures meta-training.
 
         Args:
-          optimizer: of the meta-step.
-          loss: per-example loss of a task, see `task_losses`; both of support and query.
-          metrics: Keras metrics of the predictions on query sets after adaptation.
-          jit_compile: compiles the meta-step with XLA, where `compiles_with_xla`; several times
-            faster.
-          run_eagerly: compiles nothing, to step through.
-          **kwargs: further arguments of `keras.Model.compile`.
+            optimizer: optimizer of the meta-step.
+            loss: loss of support and query sets, one value per example, see `task_losses`.
+            metrics: Keras metrics of the predictions on query sets after adaptation.
+            jit_compile: compiles the meta-step with XLA if `compiles_with_xla`, which makes it
+                several times faster.
+            run_eagerly: compiles nothing, to step through the code.
+            steps_per_execution: meta-steps in one compiled program.
+            **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
-          ValueError: without a loss.
+            ValueError: without a loss.
         """
         if loss is None:
             raise ValueError(
@@ -118,25 +150,26 @@ class EpisodicLearner(keras.Model, abc.ABC):
             metrics=metrics,
             jit_compile=jit_compile and not run_eagerly,
             run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
             **kwargs,
         )
-        # A learner saved before its first step is then loaded like any other.
+        # A learner saved before its first step can then be loaded like any other.
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
 
-    def compile_from_config(self, config):
-        """Compiles a loaded learner, with room for the optimizer's state."""
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compiles a loaded learner, with variables for the optimizer's state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def meta_gradients(self, episode, seed):
+    def meta_gradients(self, episode: Episode, seed: tf.Tensor) -> tuple[MetaLoss, list[tf.Tensor]]:
         """The meta-loss of an episode batch, and the gradient of every meta-parameter.
 
         Args:
-          episode: `Episode` of B tasks.
-          seed: stateless seed, int32 [2].
+            episode: `Episode` of B tasks.
+            seed: stateless seed, int32 [2].
 
         Returns:
-          Pair (`MetaLoss`, list of gradients, scaled by the optimizer's `scale_loss`).
+            Pair (`MetaLoss`, list of gradients, scaled by the optimizer's `scale_loss`).
         """
         return value_and_gradients(
             lambda: self.meta_loss(episode, seed, training=True),
@@ -145,35 +178,30 @@ class EpisodicLearner(keras.Model, abc.ABC):
             self.optimizer.scale_loss,
         )
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One meta-step (eq. 13). Keras compiles and calls it."""
-        iteration = self._batches_seen.value
+        iteration = batch_counter(self.optimizer).value
         episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.TRAIN_MASKS, iteration)
         result, gradients = self.meta_gradients(episode, seed)
-        # A stream reads the number of its first batch late, but before the optimizer counts on.
+        # A stream reads the number of its first batch late, but must do so before it changes.
         with tf.control_dependencies([episode.support_x]):
             self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
         return self._metrics_of(result, episode)
 
-    @property
-    def _batches_seen(self):
-        """The optimizer's counter of batches: `iterations`, unless it accumulates gradients."""
-        return batch_counter(self.optimizer)
+    def make_train_function(self, force: bool = False) -> None:
+        """Compiles the meta-step; with `steps_per_execution` above 1, a loop as ONE program.
 
-    def make_train_function(self, force=False):
-        """Compiles the meta-step; several of them, sampling included, as ONE program.
-
-        With `steps_per_execution` above 1 the loop of meta-steps itself is compiled: small
-        networks are all overhead otherwise.
+        The loop includes sampling, which removes most of the overhead of small networks.
         """
         loops = self._streams.samples_in_graph("train") and self.steps_per_execution > 1
         if not loops or self.run_eagerly or (self.train_function and not force):
-            return super().make_train_function(force)
+            super().make_train_function(force)
+            return
 
         @tf.function(jit_compile=self.jit_compile, autograph=False)
-        def run():
-            def body(step):
+        def run() -> dict[str, tf.Tensor]:
+            def body(step: tf.Tensor) -> tf.Tensor:
                 self.train_step(None)
                 return step + 1
 
@@ -181,71 +209,111 @@ class EpisodicLearner(keras.Model, abc.ABC):
             return self.get_metrics_result()
 
         self.train_function = lambda iterator: run()
-        return None
 
-    def test_step(self, data):
-        """The query loss and metrics after trajectory, of one batch of episodes."""
-        # Without numbers of its own, a batch is numbered by those already counted.
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The query loss and metrics after adaptation, of one batch of episodes."""
+        # A batch without a number is numbered by the batches counted so far.
         index = data if self._streams.samples_in_graph("test") else loss_tracker(self).count
         episode = self._episode(data, "test", seeds.Purpose.VALIDATION_TASKS, index)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.VALIDATION_MASKS, index)
         return self._metrics_of(self.meta_loss(episode, seed, training=False), episode)
 
-    def _episode(self, data, role, purpose, number):
+    def _episode(
+        self, data: Any, role: str, purpose: seeds.Purpose, number: int | tf.Tensor
+    ) -> Episode:
         return self._streams.episode(data, role, seeds.stateless_seed(self.seed, purpose, number))
 
-    def _metrics_of(self, result, episode):
+    def _metrics_of(self, result: MetaLoss, episode: Episode) -> dict[str, tf.Tensor]:
         loss_tracker(self).update_state(result.value)
         labels = flatten_tasks(episode.query_y)
         return self.compute_metrics(None, labels, result.query_predictions)
 
     def fit(
-        self, x=None, *, batch_size=None, validation_data=None, validation_steps=None, **kwargs
-    ):
+        self,
+        x: Any = None,
+        *,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        validation_data: Any = None,
+        validation_steps: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: str | int = "auto",
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Meta-trains with `keras.Model.fit`.
 
         Args:
-          x: a `TaskDistribution`; or episodes ((support_x, support_y), (query_x, query_y)):
-            batches of them in a `tf.data.Dataset` or a generator, or arrays of all the tasks.
-          batch_size: tasks per meta-step, for a `TaskDistribution` (with `steps_per_epoch`) and
-            for arrays.
-          validation_data: as `x`; needs `validation_steps` if it is a `TaskDistribution`.
-          validation_steps: batches of `batch_size` episodes, the same ones at every validation.
-          **kwargs: further arguments of `keras.Model.fit`.
+            x: a `TaskDistribution`; or episodes ((support_x, support_y), (query_x, query_y)):
+                batches of them in a `tf.data.Dataset` or a generator, or arrays of all tasks.
+            batch_size: tasks per meta-step, for a `TaskDistribution` (with `steps_per_epoch`) and
+                for arrays.
+            epochs: number of epochs.
+            steps_per_epoch: meta-steps per epoch.
+            validation_data: like `x`; a `TaskDistribution` needs `validation_steps`.
+            validation_steps: batches of `batch_size` episodes, the same ones at every validation.
+            callbacks: Keras callbacks.
+            verbose: as in Keras.
+            **kwargs: further arguments of `keras.Model.fit`.
 
         Returns:
-          `keras.callbacks.History`.
+            `keras.callbacks.History`.
 
         Raises:
-          ValueError: if a `TaskDistribution` comes without batch size or steps.
+            ValueError: if a `TaskDistribution` comes without batch size or steps.
         """
-        data = self._stream(x, "train", batch_size, kwargs.get("steps_per_epoch"))
+        data = self._stream(x, "train", batch_size, steps_per_epoch)
         if validation_data is not None:
             validation_data = self._stream(validation_data, "test", batch_size, validation_steps)
-        kwargs = {"shuffle": False, **kwargs}  # order is the stream's business
         return super().fit(
-            data, validation_data=validation_data, validation_steps=validation_steps, **kwargs
+            data,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=validation_data,
+            validation_steps=validation_steps,
+            callbacks=callbacks,
+            verbose=verbose,
+            **{"shuffle": False, **kwargs},  # the stream decides the order
         )
 
-    def evaluate(self, x=None, *, batch_size=None, steps=None, **kwargs):
-        """Post-adaptation loss and metrics, with `keras.Model.evaluate`; `x` as for `fit`."""
+    def evaluate(
+        self,
+        x: Any = None,
+        *,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Loss and metrics after adaptation, with `keras.Model.evaluate`.
+
+        Args:
+            x: as for `fit`.
+            batch_size: as for `fit`.
+            steps: batches of episodes, for a `TaskDistribution`.
+            **kwargs: further arguments of `keras.Model.evaluate`.
+
+        Returns:
+            Scalars as Keras returns them.
+        """
         return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
 
-    def _stream(self, x, role, batch_size, steps):
+    def _stream(self, x: Any, role: str, batch_size: int | None, steps: int | None) -> Any:
         stream, changed = self._streams.open(
-            x, role, batch_size, steps, self.seed, lambda: int(self._batches_seen)
+            x, role, batch_size, steps, self.seed, lambda: int(batch_counter(self.optimizer))
         )
         if changed:
-            setattr(self, f"{role}_function", None)  # the compiled step holds the old tasks
+            setattr(self, f"{role}_function", None)  # the compiled step contains the old tasks
         return stream
 
-    def get_config(self):
-        """What every learner is created again with."""
+    def get_config(self) -> dict[str, Any]:
+        """Arguments to create the learner again."""
         model = keras.saving.serialize_keras_object(self.model)
         return {"name": self.name, "model": model, "seed": self.seed}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Self:
         """Creates a learner from `get_config`."""
         config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)

@@ -1,75 +1,90 @@
-"""`MetaLearner`: a Keras model, meta-trained with Keras' own `compile`, `fit` and `evaluate`."""
+"""`MetaLearner`: a Keras model, meta-trained with Keras' `compile`, `fit` and `evaluate`."""
 
 import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import keras
+import tensorflow as tf
 
 from mtnet_tf.adaptation import adapted_model, export
 from mtnet_tf.diagnostics import active_fraction, check_stock_layers
-from mtnet_tf.layers import find_layer, find_task_weights
-from mtnet_tf.learners.episodic_learner import EpisodicLearner
+from mtnet_tf.layers import TaskWeight, find_layer, find_task_weights
+from mtnet_tf.learners.episodic_learner import EpisodicLearner, Predictor
 from mtnet_tf.meta import (
+    GradientDescent,
+    InnerOptions,
+    InnerTrajectory,
+    Masks,
     MaskSampler,
+    MetaLoss,
+    StepSize,
+    TaskLoss,
+    UpdateRule,
     adapt_to_support,
     check_no_activity_regularizers,
+    choose_rule,
     count_tasks,
     meta_loss,
     predict,
 )
+from mtnet_tf.tasks import Episode
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
 class MetaLearner(EpisodicLearner):
     """Meta-trains a model so that a few gradient steps adapt it to a new task.
 
-    Which method it is depends on the model's cells (`TWDense`, `TWConv2D`): MT-net by default,
-    T-net with `mask=None`, M-net with `transform=False`, MAML with both.
+    The method depends on the model's cells (`TWDense`, `TWConv2D`): MT-net by default, T-net with
+    `mask=None`, M-net with `transform=False`, and MAML with both.
 
     Example:
-    >>> learner = MetaLearner(regression_network(), step_size=0.01)
-    >>> learner.compile(keras.optimizers.Adam(1e-3), "mean_squared_error")
-    >>> learner.fit(Sinusoids(), batch_size=4, steps_per_epoch=1000)
+    >>> from mtnet_tf import Sinusoids, regression_network
+    >>> learner = MetaLearner(regression_network(dim_hidden=(4,)), step_size=0.01)
+    >>> learner.compile("adam", "mean_squared_error", jit_compile=False)
+    >>> history = learner.fit(Sinusoids(), batch_size=2, steps_per_epoch=3, verbose=0)
     """
 
     adapts_weights = True
 
     def __init__(
         self,
-        model,
-        step_size,
-        num_inner_steps=1,
+        model: keras.Model,
+        step_size: StepSize | Mapping[str, float] | None = None,
+        num_inner_steps: int = 1,
         *,
-        first_order=False,
-        redraw_masks=False,
-        adapt_layers=None,
-        update_rule=None,
-        seed=0,
-        **kwargs,
-    ):
+        first_order: bool = False,
+        redraw_masks: bool = False,
+        adapt_layers: Sequence[str | keras.layers.Layer] | None = None,
+        update_rule: UpdateRule | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         """Creates the learner.
 
         Args:
-          model: built Keras model with TW layers, [n, ...] -> [n, ...].
-          step_size: alpha, positive; its unit follows from the loss given to `compile`.
-          num_inner_steps: gradient steps within a task, int >= 0.
-          first_order: leaves second derivatives out (the authors' `stop_grad`).
-          redraw_masks: new masks at each inner step instead of once per task.
-          adapt_layers: None to adapt the TW layers; or the layers to adapt, or their names, which
-            may be of any class (an LSTM, one of your own): all their weights adapt, by MAML. The
-            model is then called task by task and without XLA, slower for the same numbers, and
-            may hold no activity regularisers.
-          update_rule: `UpdateRule`, what an inner step does with the gradients; None for gradient
-            descent by `step_size`.
-          seed: run seed of tasks and masks.
-          **kwargs: Keras' `name`.
-
-        Change one of these attributes later, and it counts from the next `compile` on.
+            model: built Keras model with TW layers, [n, ...] -> [n, ...].
+            step_size: alpha of gradient descent, see `GradientDescent`: a positive number, a
+                variable, or a Keras schedule over the inner steps; or a dict with a positive number
+                for the name of each layer that adapts. Its unit follows from the loss given to
+                `compile`.
+            num_inner_steps: gradient steps within a task, at least 0.
+            first_order: omits second derivatives (the authors' `stop_grad`).
+            redraw_masks: draws new masks at each inner step instead of once per task.
+            adapt_layers: None to adapt the TW layers; or the layers to adapt, or their names. These
+                may be of any class (an LSTM, a class of your own): all their weights adapt, by
+                MAML. The model is then called task by task and without XLA, which is slower and
+                gives the same numbers, and must not contain activity regularisers.
+            update_rule: `UpdateRule` in place of gradient descent. Give either this or `step_size`.
+            seed: run seed of tasks and masks.
+            **kwargs: Keras' `name`.
 
         Raises:
-          ValueError: if the model has nothing to adapt, or layers that can't be meta-learned
-            through, or for numbers that make no sense.
+            ValueError: if the model has nothing to adapt, contains layers whose second derivative
+                is wrong, or a number is not in its range.
         """
-        if not step_size > 0:
+        if isinstance(step_size, float | int) and not step_size > 0:
             raise ValueError(f"`step_size` must be positive. Received: step_size={step_size}.")
         if num_inner_steps < 0:
             raise ValueError(
@@ -79,7 +94,6 @@ class MetaLearner(EpisodicLearner):
         check_stock_layers(model, first_order)
         super().__init__(model, seed, **kwargs)
         self._support_loss = keras.metrics.Mean(name="support_loss")
-        self.step_size = step_size
         self.num_inner_steps = num_inner_steps
         self.first_order = first_order
         self.redraw_masks = redraw_masks
@@ -89,39 +103,62 @@ class MetaLearner(EpisodicLearner):
         task_weights = find_task_weights(model, self.adapt_layers)
         if not all(w.flattened for w in task_weights):
             check_no_activity_regularizers(model)
-        if update_rule is not None and not update_rule.built:
-            update_rule.build([w.variable.shape for w in task_weights])
-        self.update_rule = update_rule
+        if isinstance(step_size, Mapping):
+            step_size = _size_per_weight(model, task_weights, step_size)
+        rule = choose_rule(step_size, update_rule)
+        shapes = [tuple(w.variable.shape) for w in task_weights]
+        if not rule.built or isinstance(rule, GradientDescent):
+            rule.build(shapes)
+        self.update_rule = rule
 
     @property
-    def meta_parameters(self):
-        """Everything that the meta-step changes: W, b, T, mask logits, normalisation, the rule's.
+    def step_size(self) -> StepSize | list[StepSize]:
+        """Alpha of gradient descent.
 
-        A list, always in the same order.
+        Raises:
+            ValueError: if another update rule determines the steps.
         """
-        learned = [] if self.update_rule is None else self.update_rule.trainable_variables
-        return [*self.model.trainable_variables, *learned]
+        return self._gradient_descent().step_size
+
+    @step_size.setter
+    def step_size(self, step_size: StepSize | Sequence[StepSize]) -> None:
+        self._gradient_descent().step_size = step_size
+
+    def _gradient_descent(self) -> GradientDescent:
+        if not isinstance(self.update_rule, GradientDescent):
+            raise ValueError(
+                "`step_size` must not be used with an update rule other than `GradientDescent`. "
+                f"Received: a learner with {type(self.update_rule).__name__}, which has its own "
+                "step sizes."
+            )
+        return self.update_rule
 
     @property
-    def task_weights(self):
-        """What the inner loop changes, a list of `TaskWeight`."""
+    def meta_parameters(self) -> list[keras.Variable]:
+        """W, b, T, mask logits, normalisation, and the variables of the rule, in this order."""
+        return [*self.model.trainable_variables, *self.update_rule.trainable_variables]
+
+    @property
+    def task_weights(self) -> list[TaskWeight]:
+        """The weights that the inner loop changes."""
         return find_task_weights(self.model, self.adapt_layers)
 
     @property
-    def has_step_size(self):
-        """False where an update rule holds the sizes of its steps."""
-        return self.update_rule is None
-
-    @property
-    def compiles_with_xla(self):
-        """False where tasks are taken one by one: XLA has no gradient of such a loop."""
+    def compiles_with_xla(self) -> bool:
+        """False if tasks are processed one by one: XLA has no gradient of such a loop."""
         return all(w.flattened for w in self.task_weights)
 
-    def report(self):
+    def report(self) -> dict[str, float]:
         """The fraction of the task weights that a task may change."""
         return {"active_fraction": active_fraction(self.model, self.adapt_layers)}
 
-    def masks(self, num_tasks, seed, *, most_probable=False):
+    def masks(
+        self,
+        num_tasks: int | tf.Tensor,
+        seed: tf.Tensor | None,
+        *,
+        most_probable: bool = False,
+    ) -> MaskSampler:
         """The masks of one episode batch, see `MaskSampler`."""
         return MaskSampler(
             self.task_weights,
@@ -131,105 +168,178 @@ class MetaLearner(EpisodicLearner):
             most_probable=most_probable,
         )
 
-    def inner_options(self, training=False):
-        """How this learner's inner loop goes: the options of `inner_loop.adapt`, masks apart."""
+    def inner_options(
+        self, num_inner_steps: int, masks: Masks | None, *, training: bool = False
+    ) -> InnerOptions:
+        """The options of this learner's inner loop, see `adapt`.
+
+        Args:
+            num_inner_steps: number of steps.
+            masks: see `adapt`.
+            training: False in validation, evaluation and use.
+        """
         return {
-            "step_size": self.step_size,
+            "num_inner_steps": num_inner_steps,
             "update_rule": self.update_rule,
+            "masks": masks,
             "first_order": self.first_order,
         }
 
-    def adapt_weights(self, support, *, num_inner_steps, masks, loss=None, training=False):
+    def adapt_weights(
+        self,
+        support: tuple[tf.Tensor, tf.Tensor],
+        *,
+        num_inner_steps: int,
+        masks: Masks | None,
+        loss: TaskLoss | None = None,
+        training: bool = False,
+    ) -> InnerTrajectory:
         """Runs the inner loop on support sets.
 
         Args:
-          support: pair (x [B, n, ...], y [B, n, ...]), or a function, see `adapt_to_support`.
-          num_inner_steps: number of steps.
-          masks: see `inner_loop.adapt`.
-          loss: None for the one given to `compile`.
-          training: passed to the model.
+            support: pair (x [B, n, ...], y [B, n, ...]).
+            num_inner_steps: number of steps.
+            masks: see `adapt`.
+            loss: None for the one given to `compile`.
+            training: passed to the model.
 
         Returns:
-          `InnerTrajectory`.
+            `InnerTrajectory`.
         """
         return adapt_to_support(
             self.model,
             self.task_weights,
             self.task_loss if loss is None else loss,
             support,
-            num_inner_steps=num_inner_steps,
-            masks=masks,
             training=training,
-            **self.inner_options(training),
+            **self.inner_options(num_inner_steps, masks, training=training),
         )
 
-    def predict_with(self, weights, x, statistics=None):
-        """Predictions of the tasks that have these fast weights; see `meta_step.predict`."""
+    def predict_with(
+        self, weights: Sequence[tf.Tensor], x: tf.Tensor, statistics: Any = None
+    ) -> tf.Tensor:
+        """Predictions [B*m, ...] of tasks with these fast weights; see `mtnet_tf.meta.predict`."""
         return predict(self.model, self.task_weights, weights, x, False, statistics)
 
-    def meta_loss(self, episode, seed, *, training):
+    def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
         """The query loss after adaptation (eq. 5 and 13), a `MetaLoss`."""
+        masks = self.masks(count_tasks(episode.support_x), seed)
         return meta_loss(
             self.model,
             self.task_weights,
             self.task_loss,
             episode,
-            num_inner_steps=self.num_inner_steps,
-            masks=self.masks(count_tasks(episode.support_x), seed),
             training=training,
-            **self.inner_options(training),
+            **self.inner_options(self.num_inner_steps, masks, training=training),
         )
 
-    def predictors(self, support, num_inner_steps, seed):
+    def predictors(
+        self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
+    ) -> Sequence[Predictor]:
         """The network before adaptation and after each step; see `EpisodicLearner`."""
         masks = self.masks(count_tasks(support[0]), seed)
         trajectory = self.adapt_weights(support, num_inner_steps=num_inner_steps, masks=masks)
         return [functools.partial(self.predict_with, w) for w in trajectory.weights]
 
-    def _metrics_of(self, result, episode):
+    def _metrics_of(self, result: MetaLoss, episode: Episode) -> dict[str, tf.Tensor]:
         if result.trajectory.support_losses:
             self._support_loss.update_state(result.trajectory.support_losses[0])
         return super()._metrics_of(result, episode)
 
-    def adapt(self, support_x, support_y, **options):
+    def adapt(
+        self,
+        support_x: Any,
+        support_y: Any,
+        *,
+        num_inner_steps: int | None = None,
+        masks: Literal["most_probable"] | int = "most_probable",
+        statistics: Literal["support", "query"] = "support",
+        num_ways: int | None = None,
+    ) -> keras.Model:
         """Adapts to one task; the learner itself does not change.
 
         Example:
-        >>> model = learner.adapt(support_x, support_y)
-        >>> model.predict(query_x)
+        >>> import numpy as np
+        >>> from mtnet_tf import regression_network
+        >>> learner = MetaLearner(regression_network(dim_hidden=(4,)), step_size=0.01)
+        >>> learner.compile("adam", "mean_squared_error")
+        >>> adapted = learner.adapt(np.zeros([5, 1]), np.ones([5, 1]), num_inner_steps=2)
+        >>> adapted.predict(np.zeros([3, 1]), verbose=0).shape
+        (3, 1)
 
         Args:
-          support_x: [n, ...], any number of examples.
-          support_y: [n, ...], class numbers or targets; classes may have unequal shots.
-          **options: `num_inner_steps` (as trained), `masks` ("most_probable", or a seed),
-            `statistics` ("support", or "query" as in the paper), `num_ways`; see `Adapter`.
+            support_x: [n, ...], any number of examples.
+            support_y: [n, ...], class numbers or targets; classes may have unequal shots.
+            num_inner_steps: number of steps; None: as in training.
+            masks: "most_probable", or an int, the seed of one draw.
+            statistics: what normalises a query: "support", the statistics of the support set; or
+                "query", those of the queries, as in the paper.
+            num_ways: classes of the task, if they are fewer than the model's outputs: the first
+                `num_ways` logits. The others do not take part in loss or prediction.
 
         Returns:
-          Keras model, [n, ...] -> [n, ...], with weights of its own. With "support" it answers
-          each example by itself, since its normalisation is fixed to the support set's.
+            Keras model, [n, ...] -> [n, ...], with its own weights. With "support", each prediction
+            is independent of the other examples.
 
         Raises:
-          ValueError: before `compile`, or for a support set that doesn't fit the model.
+            ValueError: before `compile`, or if the support set does not fit the model.
         """
-        return adapted_model(self, support_x, support_y, **options)
+        return adapted_model(
+            self,
+            support_x,
+            support_y,
+            num_inner_steps=num_inner_steps,
+            masks=masks,
+            statistics=statistics,
+            num_ways=num_ways,
+        )
 
-    def export(self, filepath, **options):
-        """Writes a SavedModel that adapts and predicts without this package, see `export.py`.
+    def export(
+        self,
+        filepath: str | Path,
+        *,
+        classification: bool | None = None,
+        preparation: Mapping[str, Any] | None = None,
+        num_inner_steps: int | None = None,
+        masks: Literal["most_probable"] | int = "most_probable",
+        statistics: Literal["support", "query"] = "support",
+        num_ways: int | None = None,
+    ) -> Path:
+        """Writes a SavedModel that adapts and predicts without this package.
 
         Args:
-          filepath: folder; TensorFlow Serving wants a number as its last part, `models/1`.
-          **options: `classification`, `preparation` of `export.export`; those of `adapt`.
+            filepath: folder to write. TensorFlow Serving expects a number as its last part, as in
+                `models/1`.
+            classification: True: labels are class numbers, and outputs are logits unless the loss
+                expects probabilities. False: labels have the shape of the outputs. None: as the
+                loss says.
+            preparation: JSON-like description of how inputs were prepared, for the metadata.
+            num_inner_steps: as in `adapt`.
+            masks: as in `adapt`.
+            statistics: as in `adapt`.
+            num_ways: as in `adapt`.
+
+        Returns:
+            Path of the folder.
 
         Raises:
-          ValueError: where the folder holds something else.
+            ValueError: if the folder contains something else.
         """
-        return export(self, filepath, **options)
+        return export(
+            self,
+            filepath,
+            classification=classification,
+            preparation=preparation,
+            num_inner_steps=num_inner_steps,
+            masks=masks,
+            statistics=statistics,
+            num_ways=num_ways,
+        )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments to create the learner again."""
         return {
             **super().get_config(),
-            "step_size": self.step_size,
             "num_inner_steps": self.num_inner_steps,
             "first_order": self.first_order,
             "redraw_masks": self.redraw_masks,
@@ -238,7 +348,40 @@ class MetaLearner(EpisodicLearner):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Creates a learner from `get_config`."""
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Creates a learner from `get_config`.
+
+        Version 0.1.0 stored a step size in addition to the rule, which was used without a rule
+        only.
+        """
         rule = keras.saving.deserialize_keras_object(config.get("update_rule"), custom_objects)
-        return super().from_config({**config, "update_rule": rule}, custom_objects)
+        config = {**config, "update_rule": rule}
+        if rule is not None:
+            config.pop("step_size", None)
+        return super().from_config(config, custom_objects)
+
+
+def _size_per_weight(
+    model: keras.Model, task_weights: Sequence[TaskWeight], sizes: Mapping[str, float]
+) -> list[float]:
+    """A step size for each task weight, from one for each layer.
+
+    Raises:
+        ValueError: if a layer is missing or unknown, or a number is not positive.
+    """
+    if not all(size > 0 for size in sizes.values()):
+        raise ValueError(f"`step_size` must be positive for every layer. Received: {dict(sizes)}.")
+    of_variable = {
+        id(weight.variable): size
+        for name, size in sizes.items()
+        for weight in find_task_weights(model, [name])
+    }
+    missing = [w.variable.path for w in task_weights if id(w.variable) not in of_variable]
+    if missing or len(of_variable) != len(task_weights):
+        raise ValueError(
+            "`step_size` must contain the name of every layer that adapts, and no other. "
+            f"Received: {dict(sizes)}; missing are step sizes for {missing or 'none'}."
+        )
+    return [of_variable[id(weight.variable)] for weight in task_weights]

@@ -3,16 +3,24 @@
 May import: `layers`, `tasks`, `seeds`, `_keras`.
 """
 
-from mtnet_tf.meta.inner_loop import InnerTrajectory, adapt, initial_fast_weights
+from mtnet_tf.meta.inner_loop import (
+    InnerTrajectory,
+    Masks,
+    adapt,
+    choose_rule,
+    initial_fast_weights,
+)
 from mtnet_tf.meta.losses import (
     FewShotCrossentropy,
     FirstLogits,
+    TaskLoss,
     output_kind,
     probabilities,
     task_losses,
 )
-from mtnet_tf.meta.mask_sampler import MaskSampler
+from mtnet_tf.meta.mask_sampler import MaskSampler, align_masks
 from mtnet_tf.meta.meta_step import (
+    InnerOptions,
     MetaLoss,
     adapt_to_support,
     count_tasks,
@@ -21,20 +29,29 @@ from mtnet_tf.meta.meta_step import (
     meta_loss,
     predict,
     query_loss,
+    set_losses,
     value_and_gradients,
 )
 from mtnet_tf.meta.per_task import check_no_activity_regularizers
-from mtnet_tf.meta.update_rules import UpdateRule
+from mtnet_tf.meta.update_rules import GradientDescent, StepSize, UpdateRule
 
 __all__ = [
-    "InnerTrajectory",
     "FewShotCrossentropy",
     "FirstLogits",
+    "GradientDescent",
+    "InnerOptions",
+    "InnerTrajectory",
     "MaskSampler",
+    "Masks",
     "MetaLoss",
+    "StepSize",
+    "TaskLoss",
     "UpdateRule",
     "adapt",
     "adapt_to_support",
+    "align_masks",
+    "check_no_activity_regularizers",
+    "choose_rule",
     "count_tasks",
     "flatten_tasks",
     "initial_fast_weights",
@@ -44,7 +61,7 @@ __all__ = [
     "predict",
     "probabilities",
     "query_loss",
-    "check_no_activity_regularizers",
+    "set_losses",
     "task_losses",
     "value_and_gradients",
 ]

@@ -1,41 +1,52 @@
-"""The masks of a meta-step."""
+"""The masks of a meta-step: drawn once per task and aligned with the task weights."""
+
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from mtnet_tf import seeds
+from mtnet_tf.layers import TaskWeight
 
 
 class MaskSampler:
     """The masks of a meta-step, aligned with the task weights.
 
-    One draw per `MaskLogits`: the weights and the bias of a unit share theirs.
+    One draw per `MaskLogits` (eq. 9 to 11): the weights and the bias of a unit share it.
     """
 
-    def __init__(self, task_weights, num_tasks, seed, *, redraw=False, most_probable=False):
+    def __init__(
+        self,
+        task_weights: Sequence[TaskWeight],
+        num_tasks: int | tf.Tensor,
+        seed: tf.Tensor | None,
+        *,
+        redraw: bool = False,
+        most_probable: bool = False,
+    ) -> None:
         """Stores what to draw.
 
         Args:
-          task_weights: list of `TaskWeight`.
-          num_tasks: B.
-          seed: stateless seed, int32 [2].
-          redraw: draws new masks at each inner step, as the authors' code does with weight
-            masks; default: once per task, as the paper says.
-          most_probable: no noise: 1 where zeta >= 0.
+            task_weights: the weights that adapt.
+            num_tasks: B.
+            seed: stateless seed, int32 [2]; not needed for the most probable masks.
+            redraw: draws new masks at each inner step, as the authors' code does with weight
+                masks. By default, masks are drawn once per task, as the paper says.
+            most_probable: uses no noise: 1 where zeta >= 0.
         """
         self._task_weights = task_weights
         self._num_tasks = num_tasks
         self._seed = seed
         self._redraw = redraw
         self._most_probable = most_probable
-        self._drawn = None
+        self._drawn: dict[int, tf.Tensor] | None = None
 
-    def __call__(self, step):
-        """Masks of one inner step: a list with a tensor or None for each task weight."""
+    def __call__(self, step: int) -> list[tf.Tensor | None]:
+        """The masks of one inner step: a tensor or None for each task weight."""
         if self._drawn is None or self._redraw:
             self._drawn = self._draw(step)
         return align_masks(self._task_weights, self._drawn)
 
-    def _draw(self, step):
+    def _draw(self, step: int) -> dict[int, tf.Tensor]:
         layers = {id(w.mask_logits): w.mask_logits for w in self._task_weights if w.mask_logits}
         drawn = {}
         for i, (key, layer) in enumerate(layers.items()):
@@ -47,15 +58,17 @@ class MaskSampler:
         return drawn
 
 
-def align_masks(task_weights, drawn):
-    """Shapes masks to broadcast against the fast weights.
+def align_masks(
+    task_weights: Sequence[TaskWeight], drawn: Mapping[int, tf.Tensor]
+) -> list[tf.Tensor | None]:
+    """Reshapes masks so that they broadcast against the fast weights.
 
     Args:
-      task_weights: list of `TaskWeight`.
-      drawn: dict from `id(mask_logits)` to a mask [B or 1, *shape].
+        task_weights: the weights that adapt.
+        drawn: dict from `id(mask_logits)` to a mask [B or 1, *shape].
 
     Returns:
-      List with, for each weight, a mask of its rank plus one, or None.
+        For each weight, a mask of its rank plus one, or None.
     """
     aligned = []
     for variable, mask_logits, _ in task_weights:

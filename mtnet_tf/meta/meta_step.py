@@ -1,29 +1,45 @@
 """The meta-loss and its gradient: a GradientTape around the inner loop's GradientTape.
 
-Data flow of one meta-step, all tasks at once:
+Data flow of one meta-step, for all tasks at once:
 
     meta-parameters -> initial fast weights [B, ...] -> adapt on the support sets (eq. 4, 8)
                     -> predictions on the query sets -> loss per task [B] -> mean (eq. 5, 13)
 """
 
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Required, TypedDict, Unpack
 
+import keras
 import tensorflow as tf
 
-from mtnet_tf.layers import FastWeightScope
-from mtnet_tf.meta.inner_loop import InnerTrajectory, adapt, initial_fast_weights
-from mtnet_tf.meta.losses import task_losses
+from mtnet_tf.layers import FastWeightScope, SetStatistics, TaskWeight
+from mtnet_tf.meta.inner_loop import InnerTrajectory, Masks, adapt, initial_fast_weights
+from mtnet_tf.meta.losses import TaskLoss, task_losses
 from mtnet_tf.meta.per_task import predict_per_task
+from mtnet_tf.meta.update_rules import StepSize, UpdateRule
+from mtnet_tf.tasks import Episode
 
 
-class MetaLoss(NamedTuple):
-    """The result of a forward pass through the meta-step.
+class InnerOptions(TypedDict, total=False):
+    """Options of the inner loop that are passed on to `adapt`, and explained there."""
+
+    num_inner_steps: Required[int]
+    step_size: StepSize | None
+    update_rule: UpdateRule | None
+    masks: Masks | None
+    first_order: bool | tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaLoss:
+    """The result of the forward pass of a meta-step.
 
     Attributes:
-      value: scalar, mean over tasks of the query loss after adaptation.
-      query_predictions: [B*m, ...], flattened.
-      query_losses: [B].
-      trajectory: `InnerTrajectory`.
+        value: scalar, mean over tasks of the query loss after adaptation.
+        query_predictions: [B*m, ...], flattened.
+        query_losses: [B].
+        trajectory: `InnerTrajectory`.
     """
 
     value: tf.Tensor
@@ -31,33 +47,44 @@ class MetaLoss(NamedTuple):
     query_losses: tf.Tensor
     trajectory: InnerTrajectory
 
+    def with_value(self, value: tf.Tensor) -> "MetaLoss":
+        """The same result with another value to minimise."""
+        return dataclasses.replace(self, value=value)
 
-def flatten_tasks(x):
+
+def flatten_tasks(x: tf.Tensor) -> tf.Tensor:
     """[B, n, ...] -> [B*n, ...]."""
     return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
 
 
-def count_tasks(x):
-    """B of a tensor [B, ...]: an int where it is known when traced, else a tensor."""
+def count_tasks(x: tf.Tensor) -> int | tf.Tensor:
+    """B of a tensor [B, ...]: an int if it is known during tracing, else a tensor."""
     return x.shape[0] or tf.shape(x)[0]
 
 
-def predict(model, task_weights, weights, x, training=True, statistics=None):
-    """Predictions of each task's own network.
+def predict(
+    model: keras.Model,
+    task_weights: Sequence[TaskWeight],
+    weights: Sequence[tf.Tensor],
+    x: tf.Tensor,
+    training: bool = True,
+    statistics: SetStatistics | None = None,
+) -> tf.Tensor:
+    """Predictions of the network of each task.
 
-    All tasks at once, flattened into the batch, if every task weight sits in a TW layer; else one
-    task after another (`predict_per_task`), with the same numbers.
+    All tasks at once, flattened into the batch, if every task weight is in a TW layer. Otherwise
+    one task after the other (`predict_per_task`), with the same numbers.
 
     Args:
-      model: Keras model, [n, ...] -> [n, ...].
-      task_weights: list of `TaskWeight`.
-      weights: their fast weights, list of [B, *variable.shape].
-      x: [B, n, ...].
-      training: passed to the model.
-      statistics: `SetStatistics` to record or to use, None for the set's own.
+        model: Keras model, [n, ...] -> [n, ...].
+        task_weights: the weights that adapt.
+        weights: their fast weights, list of [B, *variable.shape].
+        x: [B, n, ...].
+        training: passed to the model.
+        statistics: `SetStatistics` to record or to use; None for the statistics of the set itself.
 
     Returns:
-      Tensor [B*n, ...], flattened.
+        Tensor [B*n, ...], flattened.
     """
     if not all(w.flattened for w in task_weights):
         return flatten_tasks(
@@ -69,112 +96,169 @@ def predict(model, task_weights, weights, x, training=True, statistics=None):
         return model(flatten_tasks(x), training=training)
 
 
+def set_losses(
+    model: keras.Model,
+    task_weights: Sequence[TaskWeight],
+    loss: TaskLoss,
+    weights: Sequence[tf.Tensor],
+    x: tf.Tensor,
+    y: tf.Tensor,
+    training: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The loss of the network of each task on a set.
+
+    Args:
+        model: Keras model.
+        task_weights: the weights that adapt.
+        loss: see `task_losses`.
+        weights: fast weights, list of [B, *variable.shape].
+        x: [B, n, ...].
+        y: [B, n, ...].
+        training: passed to the model.
+
+    Returns:
+        Pair (losses [B], reduced over examples as `loss` says; predictions [B*n, ...]).
+    """
+    predictions = predict(model, task_weights, weights, x, training)
+    return task_losses(loss, flatten_tasks(y), predictions, count_tasks(x)), predictions
+
+
 def adapt_to_support(
-    model, task_weights, loss, support, *, num_inner_steps, masks, training=True, **options
-):
+    model: keras.Model,
+    task_weights: Sequence[TaskWeight],
+    loss: TaskLoss,
+    support: tuple[tf.Tensor, tf.Tensor],
+    *,
+    training: bool = True,
+    **options: Unpack[InnerOptions],
+) -> InnerTrajectory:
     """Runs the inner loop on support sets.
 
     Args:
-      model: Keras model.
-      task_weights: list of `TaskWeight`.
-      loss: see `task_losses`.
-      support: pair (x [B, n, ...], y [B, n, ...]); or a function from a step's number to the
-        pair that it sees.
-      num_inner_steps: number of steps.
-      masks: see `adapt`.
-      training: passed to the model.
-      **options: `step_size`, `update_rule` and `first_order` of `adapt`.
+        model: Keras model.
+        task_weights: the weights that adapt.
+        loss: see `task_losses`.
+        support: pair (x [B, n, ...], y [B, n, ...]).
+        training: passed to the model.
+        **options: of `adapt`.
 
     Returns:
-      `InnerTrajectory`.
+        `InnerTrajectory`.
     """
-    support_of = support if callable(support) else lambda step: support
-    num_tasks = count_tasks(support_of(0)[0])
+    x, y = support
 
-    def support_losses(weights, step):
-        x, y = support_of(step)
-        predictions = predict(model, task_weights, weights, x, training)
-        return task_losses(loss, flatten_tasks(y), predictions, num_tasks)
+    def support_losses(weights: list[tf.Tensor], step: int) -> tf.Tensor:
+        return set_losses(model, task_weights, loss, weights, x, y, training)[0]
 
-    weights = initial_fast_weights([w.variable for w in task_weights], num_tasks)
-    return adapt(support_losses, weights, num_inner_steps=num_inner_steps, masks=masks, **options)
+    initial = initial_fast_weights([w.variable for w in task_weights], count_tasks(x))
+    return adapt(support_losses, initial, **options)
 
 
-def meta_loss(model, task_weights, loss, episode, *, training=True, **options):
+def meta_loss(
+    model: keras.Model,
+    task_weights: Sequence[TaskWeight],
+    loss: TaskLoss,
+    episode: Episode,
+    *,
+    training: bool = True,
+    **options: Unpack[InnerOptions],
+) -> MetaLoss:
     """The query loss of networks adapted to the support sets (eq. 5 and 13).
 
-    The paper sums over the tasks of a meta-batch; as in the authors' code this is their mean.
+    The paper sums over the tasks of a meta-batch. This is their mean, as in the authors' code.
 
     Args:
-      model: Keras model.
-      task_weights: list of `TaskWeight`.
-      loss: see `task_losses`.
-      episode: `Episode`.
-      training: passed to the model.
-      **options: see `adapt_to_support`.
+        model: Keras model.
+        task_weights: the weights that adapt.
+        loss: see `task_losses`.
+        episode: `Episode`.
+        training: passed to the model.
+        **options: of `adapt`.
 
     Returns:
-      `MetaLoss`.
+        `MetaLoss`.
     """
     support = (episode.support_x, episode.support_y)
-    options["training"] = training
-    trajectory = adapt_to_support(model, task_weights, loss, support, **options)
+    trajectory = adapt_to_support(model, task_weights, loss, support, training=training, **options)
     return query_loss(model, task_weights, loss, episode, trajectory, training=training)
 
 
-def query_loss(model, task_weights, loss, episode, trajectory, *, training=True):
-    """The loss on the query sets of networks that have been adapted, a `MetaLoss`.
+def query_loss(
+    model: keras.Model,
+    task_weights: Sequence[TaskWeight],
+    loss: TaskLoss,
+    episode: Episode,
+    trajectory: InnerTrajectory,
+    *,
+    training: bool = True,
+) -> MetaLoss:
+    """The loss of adapted networks on the query sets.
 
     Args:
-      model: Keras model.
-      task_weights: list of `TaskWeight`.
-      loss: see `task_losses`.
-      episode: `Episode`, whose queries are asked.
-      trajectory: `InnerTrajectory`.
-      training: passed to the model.
+        model: Keras model.
+        task_weights: the weights that adapt.
+        loss: see `task_losses`.
+        episode: `Episode` that contains the queries.
+        trajectory: `InnerTrajectory`, whose last weights predict.
+        training: passed to the model.
+
+    Returns:
+        `MetaLoss`.
     """
-    predictions = predict(model, task_weights, trajectory.fast_weights, episode.query_x, training)
-    num_tasks = count_tasks(episode.query_x)
-    losses = task_losses(loss, flatten_tasks(episode.query_y), predictions, num_tasks)
+    weights, x, y = trajectory.fast_weights, episode.query_x, episode.query_y
+    losses, predictions = set_losses(model, task_weights, loss, weights, x, y, training)
     return MetaLoss(tf.reduce_mean(losses), predictions, losses, trajectory)
 
 
 def meta_gradients(
-    model, task_weights, meta_parameters, loss, episode, *, scale=tf.identity, **options
-):
-    """The meta-loss, plus the model's regularisers, and the gradient of every meta-parameter.
+    model: keras.Model,
+    task_weights: Sequence[TaskWeight],
+    meta_parameters: Sequence[keras.Variable],
+    loss: TaskLoss,
+    episode: Episode,
+    *,
+    scale: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    training: bool = True,
+    **options: Unpack[InnerOptions],
+) -> tuple[MetaLoss, list[tf.Tensor]]:
+    """The meta-loss with the model's regularisers, and the gradient of every meta-parameter.
 
     Args:
-      model: Keras model.
-      task_weights: list of `TaskWeight`.
-      meta_parameters: list of variables: W, b, T, mask logits, normalisation.
-      loss: see `task_losses`.
-      episode: `Episode`.
-      scale: an optimizer's `scale_loss`, against underflow in half precision.
-      **options: see `adapt_to_support`.
+        model: Keras model.
+        task_weights: the weights that adapt.
+        meta_parameters: variables: W, b, T, mask logits, normalisation.
+        loss: see `task_losses`.
+        episode: `Episode`.
+        scale: an optimizer's `scale_loss`, against underflow in half precision.
+        training: passed to the model.
+        **options: of `adapt`.
 
     Returns:
-      Pair (`MetaLoss`, list of gradients of the scaled value).
+        Pair (`MetaLoss`, list of gradients of the scaled value).
     """
-    return value_and_gradients(
-        lambda: meta_loss(model, task_weights, loss, episode, **options),
-        model,
-        meta_parameters,
-        scale,
-    )
+
+    def compute() -> MetaLoss:
+        return meta_loss(model, task_weights, loss, episode, training=training, **options)
+
+    return value_and_gradients(compute, model, meta_parameters, scale)
 
 
-def value_and_gradients(compute, model, meta_parameters, scale=tf.identity):
-    """A meta-loss, plus the model's regularisers, and the gradient of every meta-parameter.
+def value_and_gradients(
+    compute: Callable[[], MetaLoss],
+    model: keras.Model,
+    meta_parameters: Sequence[keras.Variable],
+    scale: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+) -> tuple[MetaLoss, list[tf.Tensor]]:
+    """A meta-loss with the model's regularisers, and the gradient of every meta-parameter.
 
     Args:
-      compute: function without arguments -> `MetaLoss`.
-      model: Keras model, whose `losses` are added.
-      meta_parameters: list of variables.
-      scale: an optimizer's `scale_loss`, against underflow in half precision.
+        compute: function without arguments that returns the `MetaLoss`.
+        model: Keras model, whose `losses` are added.
+        meta_parameters: variables.
+        scale: an optimizer's `scale_loss`, against underflow in half precision.
 
     Returns:
-      Pair (`MetaLoss`, list of gradients of the scaled value).
+        Pair (`MetaLoss`, list of gradients of the scaled value).
     """
     with tf.GradientTape() as tape:
         result = compute()
@@ -182,4 +266,4 @@ def value_and_gradients(compute, model, meta_parameters, scale=tf.identity):
         scaled = scale(value)
     variables = [v.value for v in meta_parameters]
     gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
-    return result._replace(value=value), gradients
+    return result.with_value(value), gradients

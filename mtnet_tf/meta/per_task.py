@@ -1,30 +1,40 @@
-"""One task after another: for models whose adapted weights sit in layers that know no tasks.
+"""Prediction task by task, for models whose adapted weights are in layers without a task axis.
 
-An LSTM or somebody's own layer computes with one value of its weights. `predict_per_task` calls the
-model once per task, inside `keras.StatelessScope`, which lends it that task's values: slower than
-flattening tasks into the batch, for the same numbers. The inner loop is the same.
+An LSTM or a user's own layer computes with one value of its weights. `predict_per_task` calls the
+model once per task in `keras.StatelessScope`, which provides the values of that task. This is
+slower than flattening tasks into the batch and gives the same numbers. The inner loop is the same.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf._keras import flatten_layers, seed_generators
-from mtnet_tf.layers import FastWeightScope, SetStatistics
+from mtnet_tf.layers import FastWeightScope, SetStatistics, TaskWeight
 
 
-def predict_per_task(model, task_weights, weights, x, training=True, statistics=None):
-    """Predictions of each task's own network, task by task.
+def predict_per_task(
+    model: keras.Model,
+    task_weights: Sequence[TaskWeight],
+    weights: Sequence[tf.Tensor],
+    x: tf.Tensor,
+    training: bool = True,
+    statistics: SetStatistics | None = None,
+) -> tf.Tensor:
+    """Predictions of the network of each task, one task after the other.
 
     Args:
-      model: Keras model, [n, ...] -> [n, ...].
-      task_weights: list of `TaskWeight`.
-      weights: their fast weights, list of [B, *variable.shape].
-      x: [B, n, ...].
-      training: passed to the model.
-      statistics: `SetStatistics` to record or to use, None for the set's own.
+        model: Keras model, [n, ...] -> [n, ...].
+        task_weights: the weights that adapt.
+        weights: their fast weights, list of [B, *variable.shape].
+        x: [B, n, ...].
+        training: passed to the model.
+        statistics: `SetStatistics` to record or to use; None for the statistics of the set itself.
 
     Returns:
-      Tensor [B, n, ...].
+        Tensor [B, n, ...].
     """
     generators = [g for layer in flatten_layers(model) for g in seed_generators(layer)]
     lent = [w.variable for w in task_weights]
@@ -33,16 +43,19 @@ def predict_per_task(model, task_weights, weights, x, training=True, statistics=
         lent += [g.state for g in generators]
         values += [_task_seeds(g, tf.shape(x)[0]) for g in generators]
     replays = statistics is not None and statistics.replays
-    recorded, layers = (statistics.recorded if replays else []), []
+    recorded = statistics.recorded if replays else []
+    layers: list[keras.layers.Layer] = []
 
-    def one_task(values, x, recorded):
+    def one_task(
+        values: list[tf.Tensor], x: tf.Tensor, recorded: list[Any]
+    ) -> tuple[tf.Tensor, list[Any]]:
         own = SetStatistics(tf.nest.map_structure(lambda t: t[None], recorded) if replays else None)
         with (
-            keras.StatelessScope(zip(lent, values, strict=True)),
+            keras.StatelessScope(list(zip(lent, values, strict=True))),
             FastWeightScope([], num_tasks=1, statistics=own),
         ):
             predictions = model(x, training=training)
-        layers[:] = own.layers  # the same whenever this is traced
+        layers[:] = own.layers  # the same in every trace
         return predictions, [] if replays else own.recorded
 
     predictions, found = _map(one_task, [values, x, recorded])
@@ -52,28 +65,28 @@ def predict_per_task(model, task_weights, weights, x, training=True, statistics=
     return predictions
 
 
-def check_no_activity_regularizers(model):
-    """Raises ValueError if a layer has one: its loss would be lost, since tasks are apart."""
+def check_no_activity_regularizers(model: keras.Model) -> None:
+    """Raises ValueError if a layer has an activity regulariser: its loss would be lost."""
     for layer in flatten_layers(model):
         if layer.activity_regularizer is not None:
             raise ValueError(
-                "`model` must not hold activity regularisers where `adapt_layers` names layers "
+                "`model` must not contain activity regularisers if `adapt_layers` names layers "
                 f"other than TW layers. Received: {layer.name}, which has one."
             )
 
 
-def _map(function, elements):
-    """`function(*slices)` of every slice of the elements, stacked."""
+def _map(function: Callable[..., Any], elements: list[Any]) -> Any:
+    """`function(*slices)` for every slice of the elements, stacked."""
     slices = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), elements)
-    # `tf.map_fn` must be told what comes out, and only a trace can say.
+    # `tf.map_fn` needs the output signature, which only a trace can tell.
     concrete = tf.function(function, autograph=False).get_concrete_function(*slices)
     outputs = concrete.structured_outputs
     signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), outputs)
     return tf.map_fn(lambda slices: function(*slices), elements, fn_output_signature=signature)
 
 
-def _task_seeds(generator, num_tasks):
-    """A state of a Keras seed generator for each task, [B, 2]; the generator itself moves on."""
+def _task_seeds(generator: keras.random.SeedGenerator, num_tasks: tf.Tensor) -> tf.Tensor:
+    """A state of a Keras seed generator for each task, [B, 2]; advances the generator."""
     seed = tf.cast(generator.next(), tf.int32)
     seeds = tf.random.stateless_uniform([num_tasks, 2], seed, None, None, tf.int32)
     return tf.cast(seeds, generator.state.dtype)

@@ -1,36 +1,166 @@
-"""`UpdateRule`: what an inner step does with the gradients, where it is not gradient descent."""
+"""What an inner step does with the gradients: `UpdateRule` and gradient descent."""
 
 import abc
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
+
+Schedule = keras.optimizers.schedules.LearningRateSchedule
+# A step size for all weights: a number, a variable or tensor, or a schedule over the
+# inner steps.
+StepSize = float | np.number | tf.Variable | tf.Tensor | keras.Variable | Schedule
 
 
 class UpdateRule(keras.layers.Layer, abc.ABC):
-    """Abstract rule of the inner loop; its variables are meta-learned.
+    """Abstract rule of the inner loop. Its variables are meta-parameters.
 
-    `MetaLearner(..., update_rule=rule)` builds it on the shapes of the task weights, and
-    `inner_loop.adapt` calls `update` at each step.
+    `MetaLearner(model, update_rule=rule)` builds the rule with the shapes of the task weights, and
+    `adapt` calls `update` at each inner step.
     """
 
     @abc.abstractmethod
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates the rule's variables.
 
         Args:
-          input_shape: list of the shapes of the task weights.
+            input_shape: shapes of the task weights.
         """
 
     @abc.abstractmethod
-    def update(self, step, weights, gradients, losses, state):
+    def update(
+        self,
+        step: int,
+        weights: list[tf.Tensor],
+        gradients: list[tf.Tensor],
+        losses: tf.Tensor,
+        state: Any,
+    ) -> tuple[list[tf.Tensor], Any]:
         """One inner step.
 
         Args:
-          step: its number, Python int, from 0.
-          weights: list of [B, *variable.shape].
-          gradients: likewise, masked.
-          losses: [B], the support losses that they are the gradients of.
-          state: what the step before returned; None at the first.
+            step: number of the step, from 0.
+            weights: fast weights, each [B, *variable.shape].
+            gradients: masked gradients of the support losses, of the same shapes.
+            losses: [B], the support losses.
+            state: what the previous step returned; None at the first step.
 
         Returns:
-          Pair (weights, state).
+            Pair (weights, state).
         """
+
+
+@keras.saving.register_keras_serializable(package="mtnet_tf")
+class GradientDescent(UpdateRule):
+    """`weights - step_size * gradient` (eq. 4 and 8), with a step size that is not learned.
+
+    Example:
+    >>> import tensorflow as tf
+    >>> rule = GradientDescent(0.5)
+    >>> weights, _ = rule.update(0, [tf.constant([3.0])], [tf.constant([2.0])], None, None)
+    >>> weights[0].numpy().tolist()
+    [2.0]
+    """
+
+    def __init__(self, step_size: StepSize | Sequence[StepSize], **kwargs: Any) -> None:
+        """Creates the rule.
+
+        Args:
+            step_size: alpha, at least 0, in units of weight^2 per unit of the support loss. A
+                number; a `tf.Variable` or Keras variable, read at each step; a Keras learning rate
+                schedule, called with the number of the inner step; or a sequence of these, one for
+                each task weight.
+            **kwargs: Keras' `name`, `dtype`.
+
+        Raises:
+            ValueError: if a step size is a negative number, or not finite.
+        """
+        super().__init__(**kwargs)
+        self.step_size = step_size
+        self.built = True
+
+    @property
+    def step_size(self) -> StepSize | list[StepSize]:
+        """Alpha, as given."""
+        return self._step_sizes[0] if self._is_shared else list(self._step_sizes)
+
+    @step_size.setter
+    def step_size(self, step_size: StepSize | Sequence[StepSize]) -> None:
+        self._is_shared = not isinstance(step_size, list | tuple)
+        given = [step_size] if self._is_shared else list(step_size)
+        # Without Keras' tracking, which would make a variable a parameter of the rule.
+        object.__setattr__(self, "_step_sizes", tuple(_checked(size) for size in given))
+
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
+        """Checks that there is one step size, or one for each task weight."""
+        if not self._is_shared and len(self._step_sizes) != len(input_shape):
+            raise ValueError(
+                "`step_size` must be one value, or one for each of the "
+                f"{len(input_shape)} task weights. Received: {len(self._step_sizes)} values."
+            )
+        self.built = True
+
+    def update(
+        self,
+        step: int,
+        weights: list[tf.Tensor],
+        gradients: list[tf.Tensor],
+        losses: tf.Tensor,
+        state: Any,
+    ) -> tuple[list[tf.Tensor], Any]:
+        """`weights - step_size * gradients`; see `UpdateRule.update`."""
+        sizes = self._step_sizes * len(weights) if self._is_shared else self._step_sizes
+        pairs = zip(weights, sizes, gradients, strict=True)
+        return [w - _value(size, step, w.dtype) * g for w, size, g in pairs], state
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments to create the rule again; a variable is stored as its present value."""
+        sizes = [_serialized(size) for size in self._step_sizes]
+        return {**super().get_config(), "step_size": sizes[0] if self._is_shared else sizes}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "GradientDescent":
+        """Creates the rule from `get_config`."""
+        size = config["step_size"]
+        if isinstance(size, list | tuple):
+            size = [_deserialized(one) for one in size]
+        else:
+            size = _deserialized(size)
+        return cls(**{**config, "step_size": size})
+
+
+def _is_variable(size: Any) -> bool:
+    return isinstance(size, tf.Variable | keras.Variable) or tf.is_tensor(size)
+
+
+def _checked(size: Any) -> StepSize:
+    """A step size as it is used: numbers become Python floats."""
+    if _is_variable(size) or isinstance(size, Schedule):
+        return size
+    is_number = isinstance(size, int | float | np.number) and not isinstance(size, bool)
+    if not is_number or not 0 <= float(size) < np.inf:
+        raise ValueError(
+            f"`step_size` must be a finite number that is not negative. Received: step_size={size}."
+        )
+    return float(size)
+
+
+def _value(size: Any, step: int, dtype: tf.DType) -> Any:
+    """The step size at one inner step: a float, or a scalar tensor of `dtype`."""
+    if isinstance(size, float):
+        return size
+    if isinstance(size, Schedule):
+        return tf.cast(size(step), dtype)
+    return tf.cast(tf.convert_to_tensor(size), dtype)
+
+
+def _serialized(size: Any) -> Any:
+    if isinstance(size, Schedule):
+        return keras.saving.serialize_keras_object(size)
+    return float(size.numpy()) if _is_variable(size) else size
+
+
+def _deserialized(size: Any) -> Any:
+    return keras.saving.deserialize_keras_object(size) if isinstance(size, Mapping) else size

@@ -3,8 +3,10 @@
 import math
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -16,14 +18,19 @@ _HEADING_WIDTH = 2.9
 _INK, _FAINT, _SURE, _UNSURE = "#222222", "#777777", "#2a7f4f", "#b5651d"
 
 
-def write_contact_sheet(path, title, support, queries):
+def write_contact_sheet(
+    path: str | Path,
+    title: str,
+    support: Mapping[str, Sequence[np.ndarray]],
+    queries: Sequence[tuple[np.ndarray, str, str, float]],
+) -> None:
     """Draws a contact sheet.
 
     Args:
-      path: of the PNG.
-      title: text above.
-      support: dict from a label to its pictures, a list of arrays [H, W, C] in [0, 1].
-      queries: list of (picture, name, label, probability).
+        path: of the PNG.
+        title: text above.
+        support: dict from a label to its pictures, a list of arrays [H, W, C] in [0, 1].
+        queries: list of (picture, name, label, probability).
     """
     left = _LABEL_WIDTH + _CELL * min(_MOST_SHOTS, max(map(len, support.values())))
     shown = queries[:_MOST_QUERIES]
@@ -52,17 +59,17 @@ def write_contact_sheet(path, title, support, queries):
     sheet.save(path)
 
 
-def _queries_heading(count):
+def _queries_heading(count: int) -> str:
     heading = "Queries and answers; orange is below 50%"
     return heading if count <= _MOST_QUERIES else f"{heading} (first {_MOST_QUERIES} of {count})"
 
 
-def _count(shots):
+def _count(shots: int) -> str:
     text = "1 picture" if shots == 1 else f"{shots} pictures"
     return text if shots <= _MOST_SHOTS else f"{text}, {_MOST_SHOTS} shown"
 
 
-def _short(text, length):
+def _short(text: str, length: int) -> str:
     text = str(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
@@ -70,12 +77,20 @@ def _short(text, length):
 class _Sheet:
     """A figure that is drawn on in inches from its lower left corner."""
 
-    def __init__(self, width, height):
+    def __init__(self, width: float, height: float) -> None:
         self._size = width, height
         self._figure = Figure(figsize=self._size, facecolor="white")
         FigureCanvasAgg(self._figure)
 
-    def text(self, x, y, text, size=8.5, color=_INK, weight="normal"):
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float = 8.5,
+        color: str = _INK,
+        weight: str = "normal",
+    ) -> None:
         """Writes literally: a label may hold a dollar sign."""
         width, height = self._size
         self._figure.text(
@@ -83,14 +98,14 @@ class _Sheet:
             parse_math=False, va="baseline",
         )  # fmt: skip
 
-    def separator(self, x, top):
+    def separator(self, x: float, top: float) -> None:
         """Draws a thin line from the bottom up to `top`."""
         width, height = self._size
         axes = self._figure.add_axes([x / width, 0.1 / height, 0.01 / width, top / height])
         axes.set(xticks=[], yticks=[], facecolor="#dddddd")
         axes.spines[:].set_visible(False)
 
-    def picture(self, x, top, picture):
+    def picture(self, x: float, top: float, picture: np.ndarray) -> None:
         """Draws a picture below `top`."""
         side = _CELL - 0.4
         width, height = self._size
@@ -102,7 +117,7 @@ class _Sheet:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color("#bbbbbb")
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Writes beside and renames."""
         partial = Path(path).with_suffix(".partial.png")
         partial.parent.mkdir(parents=True, exist_ok=True)

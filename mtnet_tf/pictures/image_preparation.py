@@ -1,25 +1,29 @@
 """A user's own pictures, brought to a network's input as its training pictures were."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from data_prep import load_picture
+from mtnet_tf.experiments import Settings
 
 # A drawing with about as much ink as paper does not say which of them is which.
 _PAPER_SHARE = 0.6
 INVERT = ("auto", True, False)
+# A file, or an array uint8 [H, W] or [H, W, C].
+Image = str | Path | np.ndarray
 
 
 class Preparation(NamedTuple):
     """How the training pictures of a network were prepared.
 
     Attributes:
-      image_shape: (H, W, C).
-      drawings: True: strictly black and white, ink 1 on paper 0, as Omniglot; False: as
-        MiniImagenet and folders of pictures, grey or colour as they are.
-      resampling: "nearest" or "lanczos", which filter resized the pictures.
+        image_shape: (H, W, C).
+        drawings: True: strictly black and white, ink 1 on paper 0, as Omniglot; False: as
+            MiniImagenet and folders of pictures, grey or colour as they are.
+        resampling: "nearest" or "lanczos", which filter resized the pictures.
     """
 
     image_shape: tuple
@@ -27,28 +31,32 @@ class Preparation(NamedTuple):
     resampling: str
 
     @classmethod
-    def of_kind(cls, image_shape, drawings=False, resampling=None):
+    def of_kind(
+        cls, image_shape: Sequence[int], drawings: bool = False, resampling: str | None = None
+    ) -> Self:
         """The preparation of drawings or of photographs.
 
         Args:
-          image_shape: (H, W, C).
-          drawings: see `Preparation`.
-          resampling: None: "nearest" for drawings, as in the authors' data, else "lanczos".
+            image_shape: (H, W, C).
+            drawings: see `Preparation`.
+            resampling: None: "nearest" for drawings, as in the authors' data, else "lanczos".
         """
         usual = "nearest" if drawings else "lanczos"
         return cls(tuple(image_shape), drawings, resampling or usual)
 
     @classmethod
-    def of_run(cls, settings, image_shape, resampling=None):
+    def of_run(
+        cls, settings: Settings, image_shape: Sequence[int], resampling: str | None = None
+    ) -> Self:
         """The preparation of a run, from its settings.
 
         Args:
-          settings: of the run.
-          image_shape: (H, W, C).
-          resampling: which filter resized its pictures; None: as `of_kind` says.
+            settings: of the run.
+            image_shape: (H, W, C).
+            resampling: which filter resized its pictures; None: as `of_kind` says.
 
         Raises:
-          ValueError: if the run wasn't trained on pictures.
+            ValueError: if the run wasn't trained on pictures.
         """
         if len(image_shape) != 3:
             raise ValueError(
@@ -57,18 +65,18 @@ class Preparation(NamedTuple):
             )
         return cls.of_kind(image_shape, settings.data_source == "omniglot", resampling)
 
-    def load(self, pictures, invert=False):
+    def load(self, pictures: Iterable[Image], invert: bool = False) -> np.ndarray:
         """Reads pictures.
 
         Args:
-          pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C] of any size.
-          invert: exchanges light and dark.
+            pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C] of any size.
+            invert: exchanges light and dark.
 
         Returns:
-          float32 [n, *image_shape], in [0, 1].
+            float32 [n, *image_shape], in [0, 1].
 
         Raises:
-          ValueError: where there is none, or one can't be read.
+            ValueError: where there is none, or one can't be read.
         """
         loaded = [
             load_picture(p, self.image_shape, invert=invert, resampling=self.resampling)
@@ -76,17 +84,17 @@ class Preparation(NamedTuple):
         ]
         return np.stack(loaded).astype("float32") / 255.0
 
-    def inverts(self, pictures):
+    def inverts(self, pictures: Iterable[Image]) -> tuple[bool, str]:
         """Whether drawings must be inverted: paper, which covers more than ink, is light.
 
         Args:
-          pictures: as for `load`.
+            pictures: as for `load`.
 
         Returns:
-          Pair (bool, a sentence that says what was found).
+            Pair (bool, a sentence that says what was found).
 
         Raises:
-          ValueError: where a picture doesn't say, or pictures disagree.
+            ValueError: where a picture doesn't say, or pictures disagree.
         """
         if not self.drawings:
             return False, "Pictures are taken as they are."
@@ -110,7 +118,7 @@ class Preparation(NamedTuple):
             f"pictures whose light parts cover {light.min():.0%} to {light.max():.0%}."
         )
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """A JSON-like dict, for the metadata of an export."""
         return {
             "image_shape": list(self.image_shape),
@@ -120,11 +128,11 @@ class Preparation(NamedTuple):
         }
 
 
-def list_pictures(pictures):
+def list_pictures(pictures: Iterable[Image]) -> list[Image]:
     """An iterable of paths or arrays as a list.
 
     Raises:
-      ValueError: if it is none, or empty.
+        ValueError: if it is none, or empty.
     """
     is_many = isinstance(pictures, Iterable) and not isinstance(pictures, str)
     listed = list(pictures) if is_many else []

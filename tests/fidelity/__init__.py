@@ -1,1 +1,1 @@
-"""The authors' reference numbers against ours."""
+"""Compares this package with reference numbers computed by the authors' own code."""

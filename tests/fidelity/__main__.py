@@ -1,7 +1,11 @@
-"""Command line: `python -m tests.fidelity [--jit] FILE.npz ...`."""
+"""Command line of the comparison, see `python -m tests.fidelity --help`."""
 
+import os
 import sys
 
-from .compare import main
+# Must be set before TensorFlow is imported: hides its startup messages.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-sys.exit(main(sys.argv[1:]))
+from .compare import main  # noqa: E402
+
+sys.exit(main())

@@ -1,7 +1,5 @@
 """Gradient-based baselines against MAML, of which each is a special case or the reverse."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from maml_baselines.gradient.meta_sgd import MetaSGDRule
 from maml_baselines.gradient.reptile import Reptile, minibatch
 from maml_baselines.resolving import fits
 from mtnet_tf import ImageClasses, MetaLearner, networks
+from mtnet_tf.meta import adapt, initial_fast_weights, set_losses
 from mtnet_tf.tasks import Episode
 
 SEED = tf.constant([0, 1])
@@ -29,7 +28,9 @@ def learner(kind=MetaLearner, *, num_inner_steps=2, seed=3, **options):
     random = np.random.default_rng(seed)
     for variable in model.trainable_variables:
         variable.assign(variable + 0.3 * random.normal(size=variable.shape))
-    found = kind(model, ALPHA, num_inner_steps, **options)
+    if "update_rule" not in options:
+        options["step_size"] = ALPHA
+    found = kind(model, num_inner_steps=num_inner_steps, **options)
     found.compile(keras.optimizers.SGD(1.0), "mean_squared_error", run_eagerly=True)
     return found
 
@@ -68,7 +69,7 @@ def test_meta_sgd_rates_get_the_gradient_of_one_step_by_hand(regression_episode)
     _, every = found.meta_gradients(one, SEED)
     start, end = found.adapt_weights(
         (one.support_x, one.support_y), num_inner_steps=1, masks=None
-    ).trajectory
+    ).weights
     with tf.GradientTape() as tape:
         tape.watch(end)
         loss = tf.reduce_mean(tf.square(found.predict_with(end, one.query_x) - one.query_y[0]))
@@ -165,8 +166,13 @@ def test_maml_plus_plus_exports_without_its_schedule(regression_episode, tmp_pat
 def test_reptile_moves_towards_the_adapted_weights(regression_episode):
     episode = regression_episode()
     found = learner(Reptile, num_inner_steps=3, first_order=True)
-    batches = functools.partial(minibatch, episode, SEED)
-    trajectory = found.adapt_weights(batches, num_inner_steps=3, masks=None).trajectory
+
+    def losses(weights, step):
+        x, y = minibatch(episode, SEED, step)
+        return set_losses(found.model, found.task_weights, found.task_loss, weights, x, y)[0]
+
+    start = initial_fast_weights([w.variable for w in found.task_weights], len(episode.query_x))
+    trajectory = adapt(losses, start, num_inner_steps=3, step_size=ALPHA).weights
     expected = [
         tf.reduce_mean(a - b, 0) for a, b in zip(trajectory[0], trajectory[-1], strict=True)
     ]

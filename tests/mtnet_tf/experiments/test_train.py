@@ -167,7 +167,8 @@ def test_bare_defaults_are_the_originals():
 def test_run_names_tell_settings_apart():
     base = resolve({"data_source": "omniglot"})
     changes = [
-        {}, {"use_transform": True}, {"use_mask": True}, {"use_mask": True, "unit_mask": False}, {"seed": 1},
+        {}, {"use_transform": True}, {"use_mask": True}, {"use_mask": True, "unit_mask": False},
+        {"seed": 1},
         {"synthetic": True}, {"step_size": 0.1}, {"num_filters": 32}, {"norm": "layer_norm"},
         {"class_split": "original"}, {"first_order": True}, {"soft_masks": True},
     ]  # fmt: skip

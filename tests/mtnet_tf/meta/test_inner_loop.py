@@ -71,7 +71,7 @@ def test_no_steps_and_no_step_size_change_nothing(problem, options):
     matrix, start = problem
     result = adapt(quadratic(matrix), [start], **options)
     np.testing.assert_array_equal(result.fast_weights[0], start)
-    assert len(result.trajectory) == options["num_inner_steps"] + 1
+    assert len(result.weights) == options["num_inner_steps"] + 1
 
 
 def test_unused_weight_stays(problem):

@@ -68,7 +68,7 @@ def test_empty_mask_changes_nothing(episode):
         {id(w.mask_logits): tf.zeros([1, *w.mask_logits.shape], tf.float64) for w in weights},
     )
     result, _ = gradients(model, episode, lambda step: empty)
-    for start, end in zip(*result.trajectory.trajectory[::2], strict=True):
+    for start, end in zip(*result.trajectory.weights[::2], strict=True):
         np.testing.assert_array_equal(start, end)
 
 
@@ -78,7 +78,7 @@ def test_masked_units_of_the_network_keep_their_weights(episode):
     masks = MaskSampler(weights, 3, SEED)
     result, _ = gradients(model, episode, masks)
     drawn = masks(0)
-    for start, end, mask in zip(*result.trajectory.trajectory[::2], drawn, strict=True):
+    for start, end, mask in zip(*result.trajectory.weights[::2], drawn, strict=True):
         frozen = np.broadcast_to(mask == 0, start.shape)
         assert frozen.any()
         np.testing.assert_array_equal(start.numpy()[frozen], end.numpy()[frozen])
