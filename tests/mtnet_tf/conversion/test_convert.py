@@ -323,7 +323,7 @@ def test_a_layer_that_cannot_be_converted_may_be_left_out(rng):
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (["nobody"], "must be one of the model .* Received: nobody; its layers are"),
+        (["nobody"], "must belong to the model .* Received: nobody; its layers are"),
         (["memory"], "must name Dense, .* Received: memory of class LSTM. .*adapt_layers"),
         (lambda layer: False, "must select at least one layer"),
     ],
