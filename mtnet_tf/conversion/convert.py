@@ -14,7 +14,8 @@ _SHARED = (
     *("name", "trainable", "dtype", "activation", "use_bias", "activity_regularizer"),
     *("units", "filters", "kernel_size", "strides", "padding", "dilation_rate"),
     *("depth_multiplier", "kernel_initializer", "bias_initializer"),
-    *("kernel_regularizer", "bias_regularizer"),
+    *("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint"),
+    *("depthwise_initializer", "depthwise_regularizer", "depthwise_constraint"),
 )
 CELLS: dict[type[keras.layers.Layer], type[tw.TWLayer]] = {
     keras.layers.Dense: tw.TWDense,
@@ -44,13 +45,14 @@ def to_mtnet(
     transform_initializer: str | keras.initializers.Initializer = "identity",
     mask_initializer: str | keras.initializers.Initializer = "zeros",
     transform_regularizer: str | keras.regularizers.Regularizer | None = None,
+    transform_constraint: str | keras.constraints.Constraint | None = None,
 ) -> keras.Model:
     """Copies a Keras model and replaces its dense and convolutional layers by TW layers.
 
     Dense, Conv1D, Conv2D, DepthwiseConv2D and SeparableConv2D become `TWDense`, `TWConv1D`, ...
-    with the trained weights. T starts as the identity by default, so the outputs are those of
-    `model`. Batch, layer and group normalisation become the exact layers, with their parameters
-    and moving statistics. Max pooling over blocks that do not overlap becomes
+    with the trained weights, regularizers and constraints. T starts as the identity by default, so
+    the outputs are those of `model`. Batch, layer and group normalisation become the exact layers,
+    with their parameters and moving statistics. Max pooling over blocks that do not overlap becomes
     `BlockMaxPooling2D`. All other layers are copied with their weights; they are meta-learned and
     do not adapt.
 
@@ -78,6 +80,7 @@ def to_mtnet(
         transform_initializer: initial value of T.
         mask_initializer: initial value of the mask logits.
         transform_regularizer: regularizer of T, part of the meta-loss.
+        transform_constraint: constraint on T after each meta-step.
 
     Returns:
         Keras model of the same kind; it shares no weights with `model`.
@@ -95,6 +98,7 @@ def to_mtnet(
         "transform_initializer": transform_initializer,
         "mask_initializer": mask_initializer,
         "transform_regularizer": transform_regularizer,
+        "transform_constraint": transform_constraint,
     }
     converted = set()
 
@@ -122,10 +126,8 @@ def shared_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(layer: keras.layers.Layer, cell_options: dict[str, Any]) -> Replacement:
-    config = layer.get_config()
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        config |= _kernel_options(config, "depthwise")
-    cell = CELLS[type(layer)].from_config({**shared_config(config), **cell_options})
+    config = shared_config(layer.get_config())
+    cell = CELLS[type(layer)].from_config({**config, **cell_options})
     return Replacement(cell, layer.get_weights(), [cell])
 
 
@@ -133,15 +135,15 @@ def _separable(layer: keras.layers.Layer, cell_options: dict[str, Any]) -> Repla
     """A separable convolution as two TW layers, the second with T."""
     config = layer.get_config()
     shape = ("strides", "padding", "dilation_rate", "kernel_size", "depth_multiplier")
-    rest = {k: v for k, v in shared_config(config).items() if k not in shape}
+    kernel = ("depthwise_initializer", "depthwise_regularizer", "depthwise_constraint")
+    rest = {k: v for k, v in shared_config(config).items() if k not in (*shape, *kernel)}
     depthwise = tw.TWDepthwiseConv2D.from_config(
         {
-            **{key: config[key] for key in (*shape, "dtype", "trainable")},
+            **{key: config[key] for key in (*shape, *kernel, "dtype", "trainable")},
             **cell_options,
             "transform": False,
             "use_bias": False,
             "name": f"{layer.name}_depthwise",
-            **_kernel_options(config, "depthwise"),
         }
     )
     pointwise = tw.TWConv2D.from_config(
@@ -150,16 +152,13 @@ def _separable(layer: keras.layers.Layer, cell_options: dict[str, Any]) -> Repla
             **cell_options,
             "kernel_size": 1,
             "name": f"{layer.name}_pointwise",
-            **_kernel_options(config, "pointwise"),
+            "kernel_initializer": config["pointwise_initializer"],
+            "kernel_regularizer": config["pointwise_regularizer"],
+            "kernel_constraint": config["pointwise_constraint"],
         }
     )
     cells = [depthwise, pointwise]
     return Replacement(keras.Sequential(cells, name=layer.name), layer.get_weights(), cells)
-
-
-def _kernel_options(config: dict[str, Any], kernel: str) -> dict[str, Any]:
-    """The initializer and regularizer of one kernel, under the names of a TW layer."""
-    return {f"kernel_{x}": config[f"{kernel}_{x}"] for x in ("initializer", "regularizer")}
 
 
 def _exact_norm(layer: keras.layers.Layer, frozen_statistics: bool) -> Replacement:
@@ -187,13 +186,12 @@ def _pools_blocks(layer: keras.layers.MaxPooling2D) -> bool:
 def _check_convertible(layer: keras.layers.Layer) -> None:
     config = layer.get_config()
     quantized = isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
-    constraints = [k for k in config if k.endswith("_constraint") and config[k] is not None]
     problems = {
         "has groups of channels": config.get("groups", 1) > 1,
         "has its channels first": config.get("data_format") == "channels_first",
         "is quantised": quantized,
         "has LoRA weights": config.get("lora_rank"),
-        f"has a {' and a '.join(constraints)}": constraints,
+        "has a depthwise_constraint over channels": _constrains_channels(config),
     }
     for problem, found in problems.items():
         if found:
@@ -202,6 +200,13 @@ def _check_convertible(layer: keras.layers.Layer) -> None:
                 f"Received: {type(layer).__name__} ({layer.name}), which {problem}. Leave it out "
                 "of `layers`; it can still adapt if `MetaLearner(..., adapt_layers=...)` names it."
             )
+
+
+def _constrains_channels(config: dict[str, Any]) -> bool:
+    """Whether a depthwise constraint uses an axis that a TW layer merges: C or multiplier."""
+    constraint = keras.constraints.get(config.get("depthwise_constraint"))
+    axis = getattr(constraint, "axis", 0)
+    return not set(axis if isinstance(axis, list | tuple) else [axis]) <= {0, 1}
 
 
 def _layer_filter(

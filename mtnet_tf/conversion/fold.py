@@ -75,9 +75,6 @@ def _merged(layer: tw.TWLayer) -> list[np.ndarray]:
 def _stock_depthwise(layer: tw.TWDepthwiseConv2D) -> Replacement:
     """A depthwise convolution; with T, the pointwise half of a separable convolution."""
     config = shared_config(layer.get_config())
-    for name in ("initializer", "regularizer", "constraint"):
-        if f"kernel_{name}" in config:
-            config[f"depthwise_{name}"] = config.pop(f"kernel_{name}")
     transform = None if layer.transform is None else _float64(layer.transform)
     kernel, *bias = [_float64(weight.variable) for weight in layer.task_weights()]
     if transform is None or np.array_equal(transform, np.eye(layer.units)):

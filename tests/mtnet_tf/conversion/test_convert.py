@@ -249,6 +249,37 @@ def convolution(**options):
     return keras.Sequential([keras.Input((8, 8, 4)), K.Conv2D(4, 3, name="conv", **options)])
 
 
+def separable(constraint):
+    layer = K.SeparableConv2D(4, 3, depthwise_constraint=constraint, pointwise_constraint="non_neg")
+    return keras.Sequential([keras.Input((8, 8, 4)), layer])
+
+
+def test_constraints_are_converted_and_folded():
+    limit = keras.constraints.MaxNorm(0.5, axis=[0, 1])
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 4)),
+            K.Conv2D(4, 3, kernel_constraint=limit, bias_constraint="non_neg"),
+            K.DepthwiseConv2D(3, depthwise_constraint=limit, depthwise_regularizer="l2"),
+        ]
+    )
+    converted = to_mtnet(model, transform_constraint="unit_norm")
+    for cell in converted.layers:
+        assert cell.kernel_constraint.max_value == 0.5
+        assert isinstance(cell.transform_constraint, keras.constraints.UnitNorm)
+    convolution, depthwise = fold(converted).layers
+    assert convolution.kernel_constraint.max_value == 0.5
+    assert isinstance(convolution.bias_constraint, keras.constraints.NonNeg)
+    assert depthwise.depthwise_constraint.max_value == 0.5
+    assert isinstance(depthwise.depthwise_regularizer, keras.regularizers.L2)
+
+
+def test_a_separable_convolution_keeps_the_constraints_of_both_kernels():
+    depthwise, pointwise = to_mtnet(separable(keras.constraints.MaxNorm(0.5))).layers[0].layers
+    assert depthwise.kernel_constraint.max_value == 0.5
+    assert isinstance(pointwise.kernel_constraint, keras.constraints.NonNeg)
+
+
 def quantized():
     model = keras.Sequential([keras.Input((4,)), K.Dense(3)])
     model.layers[0].quantize("int8")
@@ -262,7 +293,7 @@ def quantized():
         (lambda: keras.Sequential([K.Dense(3)]), "must be built. Received: .*keras.Input"),
         (lambda: convolution(groups=2), "(conv), which has groups of channels. Leave"),
         (lambda: convolution(data_format="channels_first"), "which has its channels first"),
-        (lambda: convolution(kernel_constraint="unit_norm"), "has a kernel_constraint. Leave"),
+        (lambda: separable(keras.constraints.MaxNorm(1, axis=2)), "over channels. Leave"),
         (lambda: convolution(strides=1, dilation_rate=1, lora_rank=2), "has LoRA weights"),
         (quantized, "which is quantised"),
     ],
@@ -292,7 +323,7 @@ def test_a_layer_that_cannot_be_converted_may_be_left_out(rng):
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (["nobody"], "must be one of the model .* Received: nobody; its layers are"),
+        (["nobody"], "must belong to the model .* Received: nobody; its layers are"),
         (["memory"], "must name Dense, .* Received: memory of class LSTM. .*adapt_layers"),
         (lambda layer: False, "must select at least one layer"),
     ],
