@@ -1,5 +1,7 @@
 """Saved files are loaded in another process and by later versions."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -77,6 +79,10 @@ def test_layers_learners_and_adapted_models_load_in_a_fresh_process(tmp_path, rn
 
 @pytest.mark.parametrize("version", sorted(p.stem for p in CHECKPOINTS.glob("*.keras")))
 def test_checkpoints_of_older_versions_load_and_continue(version):
+    with zipfile.ZipFile(CHECKPOINTS / f"{version}.keras") as file:
+        saved_by = json.loads(file.read("metadata.json"))["keras_version"]
+    if as_numbers(keras.__version__) < as_numbers(saved_by):
+        pytest.skip(f"saved by Keras {saved_by}, and Keras loads files of older versions only")
     learner = load_learner(CHECKPOINTS / f"{version}.keras")
     expected = np.load(CHECKPOINTS / f"{version}.npz")
     x, y, query = (expected[name] for name in ("support_x", "support_y", "query_x"))
@@ -86,6 +92,11 @@ def test_checkpoints_of_older_versions_load_and_continue(version):
     assert int(learner.optimizer.iterations) == 3
     train_on(learner, expected)
     np.testing.assert_allclose(learner(query), expected["next_step"], rtol=1e-3, atol=1e-4)
+
+
+def as_numbers(version):
+    """(3, 15) of "3.15.1": minor versions of Keras write what older ones cannot read."""
+    return tuple(map(int, version.split(".")[:2]))
 
 
 def train_on(learner, data):
