@@ -46,13 +46,18 @@ class Reptile(MetaLearner):
             **kwargs: further arguments of `MetaLearner`.
 
         Raises:
-            ValueError: if there is no inner step.
+            ValueError: if there is no inner step, or if the step size is not one constant number.
         """
         super().__init__(*args, **kwargs)
         if self.num_inner_steps < 1:
             raise ValueError(
                 "`num_inner_steps` must be at least 1: Reptile learns from the adapted weights. "
                 f"Received: num_inner_steps={self.num_inner_steps}."
+            )
+        if isinstance(self.step_size, list | keras.optimizers.schedules.LearningRateSchedule):
+            raise ValueError(
+                "`step_size` must be one number or variable for all weights and steps. "
+                f"Received: step_size={self.step_size}."
             )
 
     def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:

@@ -54,6 +54,7 @@ def export(learner, path, *, classification=None, preparation=None, **options):
         (Path(folder) / METADATA).write_text(text + "\n", encoding="utf-8")
         module = tf.Module()  # a SavedModel keeps what its module holds
         module.kept = [variable.value for variable in learner.variables]
+        module.kept += learner.update_rule.borrowed_variables
         module.metadata = tf.saved_model.Asset(f"{folder}/{METADATA}")
         partial = Path(folder) / "partial"
         tf.saved_model.save(module, str(partial), signatures=served.signatures)
@@ -204,7 +205,8 @@ def _metadata(served, preparation):
         "input_shape": list(learner.model.input_shape[1:]),
         "num_ways": classes if served.classifies else None,
         "num_inner_steps": adapter.num_inner_steps,
-        "step_size": float(learner.step_size),
+        "update_rule": type(learner.update_rule).__name__,
+        "step_size": learner.update_rule.get_config().get("step_size"),
         "loss": keras.losses.serialize(learner.task_loss),
         "masks": adapter.masks,
         "statistics": adapter.statistics,

@@ -24,18 +24,22 @@ _COMPILED_IN = (
 class EpisodicLearner(keras.Model, abc.ABC):
     """Abstract learner of tasks, trained with Keras' `compile`, `fit` and `evaluate`.
 
-    A subclass defines what a meta-step minimises, `meta_loss`, and how a support set answers
-    queries, `predictors`. The trainer, the evaluator and the run folder need nothing else.
+    A subclass defines what a meta-step minimises, `meta_loss`, and how queries are predicted from a
+    support set, `predictors`. Training, evaluation and the run folder need nothing else.
+
+    Compiled functions contain the values of options such as `steps_per_execution` or
+    `num_inner_steps`. They are dropped automatically when such an attribute is set, so that the
+    next `fit` or `evaluate` compiles them again.
 
     Attributes:
         model: Keras model.
         seed: run seed of tasks, masks and noise.
         task_loss: the loss given to `compile`.
-        num_inner_steps: gradient steps within a task, for methods that take any.
-        adapts_weights: whether the method takes gradient steps, which `adapt`, export and
-            prediction need.
-        has_planned_length: whether training depends on the number of iterations that was planned
-            at its start.
+        num_inner_steps: gradient steps within a task, for methods that adapt weights.
+        adapts_weights: whether the method adapts weights by gradient steps. `adapt`, `export` and
+            `FewShotClassifier` require it.
+        has_planned_length: whether training depends on the total number of iterations, which is
+            then fixed when it starts.
         compiles_with_xla: whether `compile` may use XLA.
     """
 
@@ -68,7 +72,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
         Args:
             episode: `Episode` of B tasks.
-            seed: stateless seed of what the method draws, int32 [2].
+            seed: stateless seed of the method's random numbers, int32 [2].
             training: False in validation.
 
         Returns:
@@ -79,12 +83,12 @@ class EpisodicLearner(keras.Model, abc.ABC):
     def predictors(
         self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
     ) -> Sequence[Predictor]:
-        """Functions that answer queries before learning from the support sets and after each step.
+        """Functions that predict queries before learning from support sets and after each step.
 
         Args:
             support: pair (x [B, n, ...], y [B, n, ...]).
             num_inner_steps: S.
-            seed: stateless seed of what the method draws, int32 [2].
+            seed: stateless seed of the method's random numbers, int32 [2].
 
         Returns:
             S + 1 functions (x [B, m, ...], statistics `SetStatistics` or None) -> predictions
@@ -189,7 +193,8 @@ class EpisodicLearner(keras.Model, abc.ABC):
         episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.TRAIN_MASKS, iteration)
         result, gradients = self.meta_gradients(episode, seed)
-        # A stream reads the number of its first batch late, but must do so before it changes.
+        # The stream reads the number of its first batch when the first episode is requested. This
+        # must happen before the optimizer increases that number.
         with tf.control_dependencies([episode.support_x]):
             self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
         return self._metrics_of(result, episode)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mtnet_tf.adaptation import adapted_model, export
 from mtnet_tf.diagnostics import active_fraction, check_stock_layers
-from mtnet_tf.layers import TaskWeight, find_layer, find_task_weights
+from mtnet_tf.layers import SetStatistics, TaskWeight, find_layer, find_task_weights
 from mtnet_tf.learners.episodic_learner import EpisodicLearner, Predictor
 from mtnet_tf.meta import (
     GradientDescent,
@@ -37,8 +37,12 @@ from mtnet_tf.tasks import Episode
 class MetaLearner(EpisodicLearner):
     """Meta-trains a model so that a few gradient steps adapt it to a new task.
 
-    The method depends on the model's cells (`TWDense`, `TWConv2D`): MT-net by default, T-net with
-    `mask=None`, M-net with `transform=False`, and MAML with both.
+    The arguments of the model's TW layers (`TWDense`, `TWConv2D`, ...) determine the method: MT-net
+    by default, T-net with `mask=None`, M-net with `transform=False`, and MAML with both. One
+    meta-step is eq. 13; one inner step is eq. 8, with the step size alpha and the mask M:
+
+        fast_weights -= step_size * mask * gradient of the support loss
+        meta_loss = mean over tasks of the query loss with the adapted fast_weights
 
     Example:
     >>> from mtnet_tf import Sinusoids, regression_network
@@ -220,7 +224,7 @@ class MetaLearner(EpisodicLearner):
         )
 
     def predict_with(
-        self, weights: Sequence[tf.Tensor], x: tf.Tensor, statistics: Any = None
+        self, weights: Sequence[tf.Tensor], x: tf.Tensor, statistics: SetStatistics | None = None
     ) -> tf.Tensor:
         """Predictions [B*m, ...] of tasks with these fast weights; see `mtnet_tf.meta.predict`."""
         return predict(self.model, self.task_weights, weights, x, False, statistics)

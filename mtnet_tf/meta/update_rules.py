@@ -21,6 +21,11 @@ class UpdateRule(keras.layers.Layer, abc.ABC):
     `adapt` calls `update` at each inner step.
     """
 
+    @property
+    def borrowed_variables(self) -> list[tf.Variable]:
+        """Variables that the rule reads and Keras does not track. An export contains them, too."""
+        return []
+
     @abc.abstractmethod
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates the rule's variables.
@@ -113,8 +118,8 @@ class GradientDescent(UpdateRule):
         self._sizes = _StepSizes(tuple(_checked(size) for size in given), is_shared)
 
     @property
-    def step_size_variables(self) -> list[tf.Variable]:
-        """The variables among the step sizes, which an exported model must contain."""
+    def borrowed_variables(self) -> list[tf.Variable]:
+        """The variables among the step sizes."""
         values = [getattr(size, "value", size) for size in self._sizes.values]
         return [value for value in values if isinstance(value, tf.Variable)]
 

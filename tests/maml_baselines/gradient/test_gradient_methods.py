@@ -29,7 +29,7 @@ def learner(kind=MetaLearner, *, num_inner_steps=2, seed=3, **options):
     for variable in model.trainable_variables:
         variable.assign(variable + 0.3 * random.normal(size=variable.shape))
     if "update_rule" not in options:
-        options["step_size"] = ALPHA
+        options.setdefault("step_size", ALPHA)
     found = kind(model, num_inner_steps=num_inner_steps, **options)
     found.compile(keras.optimizers.SGD(1.0), "mean_squared_error", run_eagerly=True)
     return found
@@ -103,18 +103,19 @@ def test_curvature_of_a_bias_is_a_factor_for_each_entry(rng):
 
 
 @pytest.mark.parametrize(
-    "rule",
+    ("rule", "arguments"),
     [
-        MetaSGDRule(0.1, loss_unit=3.0),
-        PerStepRates(0.1, 2, loss_unit=3.0),
-        MetaCurvatureRule(0.1),
-        LSTMRule(4, loss_unit=3.0, seed=5),
+        (MetaSGDRule, {"initial_rate": 0.1, "loss_unit": 3.0}),
+        (PerStepRates, {"initial_rate": 0.1, "num_inner_steps": 2, "loss_unit": 3.0}),
+        (MetaCurvatureRule, {"step_size": 0.1}),
+        (LSTMRule, {"hidden_units": 4, "loss_unit": 3.0, "seed": 5}),
     ],
 )
-def test_a_rule_is_created_again_from_its_configuration(rule):
-    config = rule.get_config()
-    assert type(rule).from_config(config).get_config() == config
-    assert config.get("loss_unit", 3.0) == 3.0
+def test_a_rule_is_created_again_from_its_configuration(rule, arguments):
+    config = rule(**arguments).get_config()
+    assert {name: config[name] for name in arguments} == arguments
+    again = rule.from_config(config)
+    assert {name: getattr(again, name) for name in arguments} == arguments
 
 
 def test_each_step_has_its_own_rate_and_later_steps_use_the_last():
@@ -191,6 +192,11 @@ def test_reptile_of_one_step_is_joint_training(regression_episode):
     joint = gradients(learner(num_inner_steps=0), Episode(*seen, *seen))[1]
     found = gradients(learner(Reptile, num_inner_steps=1, first_order=True), episode)[1]
     assert_same(found, [ALPHA * g for g in joint])
+
+
+def test_reptile_needs_one_step_size():
+    with pytest.raises(ValueError, match="must be one number or variable for all weights"):
+        learner(Reptile, step_size=[ALPHA] * 6)
 
 
 def test_reptile_needs_a_step():

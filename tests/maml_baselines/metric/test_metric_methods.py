@@ -175,9 +175,16 @@ def test_every_metric_method_trains_and_is_evaluated(name):
 
 
 def test_a_metric_method_trains_on_more_ways_than_it_is_tested_on():
-    found = learner("prototypical", num_train_ways=5)
-    found.fit(tiny_pictures(5), batch_size=1, steps_per_epoch=1, verbose=0,
-              validation_data=tiny_pictures(3), validation_steps=1)  # fmt: skip
+    found, seed = learner("prototypical", num_train_ways=5), tf.constant([0, 1])
+    for num_ways, training in ((5, True), (3, False)):
+        episode = tiny_pictures(num_ways).sample(seed, 2)
+        result = found.meta_loss(episode, seed, training=training)
+        assert result.query_predictions.shape == (2 * num_ways * 2, num_ways)
+    before = [v.numpy() for v in found.meta_parameters]
+    history = found.fit(tiny_pictures(5), batch_size=1, steps_per_epoch=1, verbose=0,
+                        validation_data=tiny_pictures(3), validation_steps=1).history  # fmt: skip
+    assert any(np.any(a != b) for a, b in zip(before, found.meta_parameters, strict=True))
+    assert np.isfinite(history["loss"] + history["val_loss"]).all()
 
 
 def test_a_learner_without_inner_steps_cannot_be_exported():

@@ -1,7 +1,11 @@
+import dataclasses
+import io
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tqdm
 
 from mtnet_tf import (
     FewShotCrossentropy,
@@ -26,7 +30,7 @@ def run(learner, tasks=None, **options):
     return evaluate(learner, tasks or Sinusoids(), **options)
 
 
-def test_scores_are_those_of_adapting_each_task_by_hand():
+def test_scores_equal_those_of_adapting_each_task_alone():
     learner = regression_learner(cell_options={"mask": None}, seed=1)
     result = run(learner)
     assert result.metric == "loss"
@@ -49,7 +53,7 @@ def test_scores_are_those_of_adapting_each_task_by_hand():
         learner.model.set_weights(start)
 
 
-def test_two_learners_see_the_same_episodes_whatever_their_number():
+def test_two_learners_see_the_same_episodes_for_any_number_of_them():
     first, second = (
         run(regression_learner(seed=1)),
         run(regression_learner(seed=2), num_episodes=50),
@@ -59,10 +63,10 @@ def test_two_learners_see_the_same_episodes_whatever_their_number():
     assert run(regression_learner(seed=1), seed=7).fingerprints != first.fingerprints
 
 
-def test_what_is_chosen_by_are_not_the_episodes_of_the_test():
+def test_selection_and_test_have_different_episodes():
     learner = regression_learner()
-    chosen_by = run(learner, purpose=seeds.Purpose.SELECTION_TASKS).fingerprints
-    assert not set(chosen_by) & set(run(learner).fingerprints)
+    selection = run(learner, purpose=seeds.Purpose.SELECTION_TASKS).fingerprints
+    assert not set(selection) & set(run(learner).fingerprints)
 
 
 def test_same_seed_gives_the_same_scores():
@@ -89,15 +93,15 @@ def test_classification_is_scored_by_accuracy(classifier):
     assert result.support.shape == (30,)
 
 
-def test_repeated_episodes_are_left_out(classifier):
-    # 2 classes in 2 orders, 2 x 2 ordered pictures each: 8 distinct episodes.
+def test_repeated_episodes_are_omitted(classifier):
+    # 2 classes in 2 orders, 2 x 2 ordered images each: 8 distinct episodes.
     result = run(classifier, digit_tasks(2, 2), num_episodes=8)
     assert len(set(result.fingerprints)) == 8
     with pytest.raises(ValueError, match="number of distinct episodes, 8 here. .*=9"):
         run(classifier, digit_tasks(2, 2), num_episodes=9)
 
 
-def test_every_answer_is_kept_with_its_class(classifier):
+def test_every_prediction_is_stored_with_its_class(classifier):
     result = run(classifier, digit_tasks(10, 5))
     assert result.probabilities.shape == (30, 3, 2, 2)
     np.testing.assert_allclose(result.probabilities.sum(-1), 1, rtol=1e-6)
@@ -106,8 +110,8 @@ def test_every_answer_is_kept_with_its_class(classifier):
     assert result.classes.shape == (30, 2) and set(np.unique(result.classes)) <= set(range(10))
 
 
-def test_inductive_scores_answer_each_query_by_itself(classifier):
-    """As many passes as queries, each with its support set's statistics, give the same."""
+def test_inductive_scores_predict_each_query_independently(classifier):
+    """One pass per query, with the statistics of the support set, gives the same scores."""
     tasks = digit_tasks(10, 5)
     result = run(classifier, tasks, num_inner_steps=0)
     episode = tasks.sample(seeds.stateless_seed(0, seeds.Purpose.EVALUATION_TASKS, 0), 20)
@@ -127,15 +131,41 @@ def test_inductive_scores_answer_each_query_by_itself(classifier):
 @pytest.mark.parametrize(
     "other",
     [
-        Sinusoids(task_definition="paper"),  # same inputs, other targets
-        Sinusoids(num_shots=5, num_queries=15),  # same points, another boundary
+        Sinusoids(task_definition="paper"),  # same inputs, different targets
+        Sinusoids(num_shots=5, num_queries=15),  # same points, divided differently
     ],
 )
-def test_other_tasks_are_other_episodes(other):
+def test_different_tasks_have_different_episodes(other):
     learner = regression_learner()
     names = [run(learner, tasks, num_inner_steps=0).fingerprints for tasks in (None, other)]
     assert not set(names[0]) & set(names[1])
 
 
-def test_without_set_statistics_nothing_is_inductive():
+def test_without_set_statistics_there_are_no_inductive_scores():
     assert run(regression_learner()).inductive is None
+
+
+def test_records_can_not_be_changed():
+    result = run(regression_learner(), num_episodes=20, num_inner_steps=0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.query_loss = None
+    assert dataclasses.replace(result, labels=1).query_loss is result.query_loss
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_progress_is_shown_on_terminals_only(verbose, capsys):
+    run(regression_learner(), num_episodes=20, num_inner_steps=0, verbose=verbose)
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+
+
+def test_progress_bar_counts_episodes(monkeypatch):
+    bars = []
+
+    def bar(*arguments, progress):
+        bars.append(tqdm.tqdm(None, total=arguments[2], file=io.StringIO()))
+        return bars[-1]
+
+    monkeypatch.setattr("mtnet_tf.evaluation.evaluate.bar", bar)
+    run(regression_learner(), num_episodes=30, num_inner_steps=0, verbose=1)
+    assert (bars[0].n, bars[0].total) == (30, 30)

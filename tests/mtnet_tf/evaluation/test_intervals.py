@@ -14,7 +14,7 @@ def test_one_episode_has_no_interval():
     assert np.isnan(summarize(np.array([[0.5]])).ci95).all()
 
 
-def test_bootstrap_agrees_with_the_normal_interval_where_that_is_right(rng):
+def test_bootstrap_agrees_with_the_normal_interval_for_normal_scores(rng):
     scores = rng.normal(size=(600, 2))
     low, high = bootstrap_interval(scores)
     summary = summarize(scores)

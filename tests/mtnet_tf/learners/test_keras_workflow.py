@@ -77,7 +77,7 @@ def evaluate_in_callback(learner, x, **options):
     return Evaluate()
 
 
-def test_evaluating_other_tasks_within_fit_leaves_its_validation_alone(rng):
+def test_evaluating_other_tasks_during_fit_does_not_change_its_validation(rng):
     expected = fit(new_learner())
     others = [
         (Sinusoids(num_shots=2), {"batch_size": 3, "steps": 1}),
@@ -99,8 +99,8 @@ def test_any_optimizer(optimizer):
 
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("eager", [False, True])
-def test_accumulated_gradients_are_of_new_tasks_each(scaled, eager):
-    """Two batches of equal weight make the update that their mean gradient makes."""
+def test_accumulated_gradients_are_of_different_tasks(scaled, eager):
+    """Two accumulated batches give the update of their mean gradient."""
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
     wrapped = keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
     learner, at_once = new_learner(wrapped, run_eagerly=eager), new_learner("sgd")

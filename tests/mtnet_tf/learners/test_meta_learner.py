@@ -20,7 +20,7 @@ def new_learner(seed=0, steps_per_execution=1, jit_compile=False, **options):
     model = networks.regression_network(dim_hidden=(8, 8), seed=seed)
     learner = MetaLearner(model, 0.01, seed=seed, **options)
     adam = keras.optimizers.Adam(1e-3, epsilon=1e-8)
-    # Compiling with XLA takes seconds; test_meta_step.py holds it equal to this.
+    # Compiling with XLA takes seconds; test_meta_step.py checks that it gives the same numbers.
     learner.compile(
         adam, "mean_squared_error", steps_per_execution=steps_per_execution, jit_compile=jit_compile
     )
@@ -48,7 +48,7 @@ def test_loop_of_meta_steps_compiled_as_one_equals_single_steps():
     assert_same_bits(single, looped)
 
 
-def picture_learner(in_graph, optimizer="adam"):
+def image_learner(in_graph, optimizer="adam"):
     images = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 1), np.uint8)
     options = {"num_ways": 2, "num_shots": 1, "num_queries": 2, "in_graph": in_graph}
     tasks = ImageClasses(images, [5] * 6, **options)
@@ -57,21 +57,21 @@ def picture_learner(in_graph, optimizer="adam"):
     return learner, tasks
 
 
-def test_episodes_sampled_ahead_of_the_step_are_those_sampled_in_it():
-    """Over epochs and validation; sums in another order are all that differs."""
+def test_sampling_ahead_of_the_step_gives_the_same_episodes():
+    """Over epochs and validation, up to the order of summation."""
     options = {"batch_size": 2, "steps_per_epoch": 2, "epochs": 2, "verbose": 0}
     histories = []
     for in_graph in (True, False):
-        learner, tasks = picture_learner(in_graph)
+        learner, tasks = image_learner(in_graph)
         history = learner.fit(tasks, validation_data=tasks, validation_steps=2, **options)
         histories.append(list(history.history.values()))
     np.testing.assert_allclose(*histories, rtol=1e-3)
 
 
 @pytest.mark.parametrize("accumulated", [None, 2])
-def test_sampling_ahead_goes_on_where_an_earlier_fit_stopped(accumulated):
+def test_sampling_ahead_continues_after_an_earlier_fit(accumulated):
     (whole, tasks), (parts, _) = (
-        picture_learner(False, keras.optimizers.Adam(gradient_accumulation_steps=accumulated))
+        image_learner(False, keras.optimizers.Adam(gradient_accumulation_steps=accumulated))
         for _ in range(2)
     )
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
@@ -82,8 +82,8 @@ def test_sampling_ahead_goes_on_where_an_earlier_fit_stopped(accumulated):
 
 
 def test_sampling_ahead_resumes_an_interrupted_fit_with_the_same_bits(tmp_path):
-    """Keras restores the optimizer's iteration when `fit` has its stream already."""
-    (whole, tasks), (killed, _), (resumed, _) = (picture_learner(False) for _ in range(3))
+    """Keras restores the iteration of the optimizer after `fit` has received its stream."""
+    (whole, tasks), (killed, _), (resumed, _) = (image_learner(False) for _ in range(3))
     options = {"batch_size": 2, "steps_per_epoch": 2, "verbose": 0}
     whole.fit(tasks, epochs=3, **options)
 
@@ -122,7 +122,34 @@ def test_second_call_does_not_compile_again():
     assert len(traces) == first
 
 
-def test_a_learner_saved_in_mid_training_goes_on_with_the_same_bits(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps_per_execution", 2),
+        ("num_inner_steps", 3),
+        ("first_order", True),
+        ("redraw_masks", True),
+        ("step_size", 0.05),
+    ],
+)
+def test_an_option_changed_between_fits_takes_effect(name, value):
+    """The compiled meta-step contains the old value, and must be compiled again."""
+    changed, other = new_learner(num_inner_steps=2), new_learner(num_inner_steps=2)
+    fit(changed, 2)
+    changed.set_weights(other.get_weights())
+    for variable, fresh in zip(changed.optimizer.variables, other.optimizer.variables, strict=True):
+        variable.assign(fresh)
+    for learner in (changed, other):
+        setattr(learner, name, value)
+    counted = []
+    step = changed.train_step
+    changed.train_step = lambda data: counted.append(1) or step(data)
+    fit(changed, 2), fit(other, 2)
+    assert counted  # traced again
+    assert_same_bits(changed.model, other.model)
+
+
+def test_learner_saved_during_training_continues_with_the_same_bits(tmp_path):
     whole, half = new_learner(), new_learner()
     fit(whole, 8)
     fit(half, 4)
@@ -143,7 +170,7 @@ def test_config_round_trip():
         assert getattr(again, name) == getattr(learner, name)
 
 
-def test_seed_decides_everything():
+def test_seed_determines_everything():
     a, b, other = new_learner(1), new_learner(1), new_learner(2)
     for learner in (a, b, other):
         fit(learner, 3)
@@ -151,7 +178,7 @@ def test_seed_decides_everything():
     assert np.any(a.model.weights[0].numpy() != other.model.weights[0].numpy())
 
 
-def test_episodes_may_come_from_tf_data(rng):
+def test_episodes_from_tf_data_are_accepted(rng):
     def episodes():
         for num_shots in (1, 2, 3):  # ragged between batches
             x = rng.random((4, 3 * num_shots, 12, 12, 1)).astype("float32")
@@ -208,10 +235,10 @@ def test_bad_arguments(call, message):
         call()
 
 
-def test_stock_normalisation_is_refused():
+def test_stock_normalisation_is_rejected():
     for stock in (keras.layers.BatchNormalization(), keras.layers.LayerNormalization()):
         model = keras.Sequential([keras.Input((1,)), TWDense(3), stock, TWDense(1)])
-        with pytest.raises(ValueError, match="`model` must not hold .*Normalization"):
+        with pytest.raises(ValueError, match="`model` must not .*Normalization"):
             MetaLearner(model, 0.1)
 
 
@@ -240,9 +267,12 @@ def test_mixed_precision_trains_like_float32():
     assert np.abs(changes[0] - changes[1]).max() < 0.05 * np.abs(changes[0]).max()
 
 
-def test_dropout_rests_in_evaluation_and_works_in_training():
+def test_dropout_is_off_in_evaluation_and_on_in_training():
     model = keras.Sequential([keras.Input((1,)), TWDense(8), keras.layers.Dropout(0.5), TWDense(1)])
     learner = MetaLearner(model, 0.01)
     learner.compile("adam", "mean_squared_error", jit_compile=False)
     options = {"batch_size": 4, "steps": 2, "verbose": 0}
     assert learner.evaluate(TASKS, **options) == learner.evaluate(TASKS, **options)
+    episode, seed = TASKS.sample(tf.constant([0, 1]), 4), tf.constant([0, 2])
+    values = [learner.meta_loss(episode, seed, training=True).value.numpy() for _ in range(2)]
+    assert values[0] != values[1]

@@ -1,4 +1,4 @@
-"""What was saved is read again: in another process, and by later versions."""
+"""Saved files are loaded in another process and by later versions."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def test_layers_learners_and_adapted_models_load_in_a_fresh_process(tmp_path, rn
 
 
 @pytest.mark.parametrize("version", sorted(p.stem for p in CHECKPOINTS.glob("*.keras")))
-def test_checkpoints_of_older_versions_still_load_and_go_on(version):
+def test_checkpoints_of_older_versions_load_and_continue(version):
     learner = load_learner(CHECKPOINTS / f"{version}.keras")
     expected = np.load(CHECKPOINTS / f"{version}.npz")
     x, y, query = (expected[name] for name in ("support_x", "support_y", "query_x"))
@@ -89,14 +89,14 @@ def test_checkpoints_of_older_versions_still_load_and_go_on(version):
 
 
 def train_on(learner, data):
-    """One meta-step on the arrays of a kept checkpoint."""
+    """One meta-step on the arrays of a stored checkpoint."""
     episode = Episode(*(data[n][None] for n in ("support_x", "support_y", "query_x", "query_y")))
     learner.compile(learner.optimizer, learner.task_loss, run_eagerly=True)
     learner.fit(episode, verbose=0)
 
 
 def keep_checkpoint(version):
-    """Writes a checkpoint; before a release that changes the format, from this folder:
+    """Writes a checkpoint. Call it before a release that changes the format, in this folder:
 
     python -c "import test_saving; test_saving.keep_checkpoint('0.2.0')"
     """

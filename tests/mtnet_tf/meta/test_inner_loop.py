@@ -37,7 +37,7 @@ def test_meta_gradient_through_three_steps_is_that_of_the_matrix_power(problem):
     np.testing.assert_allclose(tape.gradient(loss, start), expected)
 
 
-def test_first_order_gradient_is_the_adapted_weights_own(problem):
+def test_first_order_gradient_is_that_at_the_adapted_weights(problem):
     matrix, start = problem
     options = {"num_inner_steps": 3, "step_size": 0.1, "first_order": True}
     with tf.GradientTape() as tape:
@@ -57,7 +57,7 @@ def test_masked_unit_keeps_its_weights(problem):
     np.testing.assert_array_equal(moved, mask.numpy() == 1)
 
 
-def test_masks_are_asked_for_at_every_step(problem):
+def test_masks_are_requested_at_every_step(problem):
     matrix, start = problem
     asked = []
     options = {"num_inner_steps": 3, "step_size": 0.1}

@@ -97,8 +97,8 @@ def test_order_of_tasks_is_irrelevant(episode):
     assert_same(gradients(model, turned)[1], gradients(model, episode)[1])
 
 
-def test_meta_gradient_is_the_mean_over_tasks_taken_alone(episode):
-    """Folded = one task at a time."""
+def test_meta_gradient_is_the_mean_over_single_tasks(episode):
+    """Flattened tasks equal one task at a time."""
     model = small_network(mask=None)
     alone = [gradients(model, Episode(*(x[i : i + 1] for x in episode[:4])))[1] for i in range(3)]
     expected = [sum(parts) / 3 for parts in zip(*alone, strict=True)]
@@ -151,7 +151,7 @@ def test_zeta_learns_through_the_mask_even_in_first_order(episode):
     assert all(np.any(g != 0) for v, g in by_name if v.name == "mask_logits")
 
 
-def test_unit_masks_are_drawn_once_per_task_and_redrawn_only_if_asked(episode):
+def test_masks_are_drawn_once_per_task_unless_redraw_is_set(episode):
     weights = find_task_weights(small_network())
     once = MaskSampler(weights, 3, SEED)
     redrawn = MaskSampler(weights, 3, SEED, redraw=True)
@@ -168,7 +168,7 @@ def test_most_probable_masks_are_the_sign_of_zeta():
     np.testing.assert_array_equal(np.ravel(masks[0]), logits >= 0)
 
 
-def test_regularisers_of_the_model_join_the_meta_loss(episode):
+def test_regularisers_of_the_model_are_added_to_the_meta_loss(episode):
     plain, decayed = (small_network(mask=None, transform_regularizer=r) for r in (None, "l2"))
     (value, without), (total, with_decay) = gradients(plain, episode), gradients(decayed, episode)
     cells = [x for x in decayed.layers if isinstance(x, layers.TWLayer)]
@@ -186,7 +186,7 @@ def test_frozen_cells_do_not_adapt():
     assert len(find_task_weights(model)) == 8
 
 
-def test_model_without_built_cells_is_refused():
+def test_model_without_built_cells_is_rejected():
     with pytest.raises(ValueError, match="at least one built, trainable"):
         find_task_weights(keras.Sequential([layers.TWDense(3)]))
     with pytest.raises(ValueError, match="at least one built, trainable TWDense or TWConv2D"):
@@ -211,8 +211,8 @@ def test_few_shot_crossentropy_is_the_sum_over_shots():
     np.testing.assert_allclose(value, [expected / 2], rtol=1e-6)
 
 
-def test_a_query_set_may_be_normalised_by_its_support_set(episode):
-    """One query picture with its support set's statistics, computed by hand."""
+def test_query_set_is_normalised_by_its_support_set(episode):
+    """One query image with the statistics of its support set, computed with NumPy."""
     norm = layers.TaskBatchNormalization(epsilon=0.0, dtype="float64")
     model = keras.Sequential([keras.Input((12, 12, 1), dtype="float64"), norm])
     record = SetStatistics()

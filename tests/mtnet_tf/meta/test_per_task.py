@@ -17,7 +17,7 @@ SEED = tf.constant([1, 2])
 
 
 def cells():
-    """Every kind of layer that looks at the task, small."""
+    """A small network of every kind of layer that depends on the task."""
     stack = [
         keras.Input((6, 2), dtype="float64"),
         layers.TWConv1D(3, 2, dtype="float64"),
@@ -29,7 +29,7 @@ def cells():
 
 
 class Gate(keras.layers.Layer):
-    """Somebody's own layer, which knows of no tasks."""
+    """A layer of a user, without a task axis."""
 
     def build(self, input_shape):
         self.strength = self.add_weight(name="strength", shape=(input_shape[-1],))
@@ -39,7 +39,7 @@ class Gate(keras.layers.Layer):
 
 
 def stock():
-    """Recurrent, attending, embedding and own layers."""
+    """A network of recurrent, attention and user layers."""
     steps = keras.Input((6, 2), dtype="float64")
     x = Gate(dtype="float64", name="gate")(steps)
     x = keras.layers.EinsumDense("bsd,de->bse", (6, 4), dtype="float64", name="einsum")(x)
@@ -74,12 +74,12 @@ def meta_gradients(model, weights, episode, **options):
     return compiled()
 
 
-def test_mapped_equals_folded(episode, rng):
+def test_task_by_task_equals_flattened(episode, rng):
     model = randomize(cells(), rng)
-    folded = find_task_weights(model)
-    mapped = [w._replace(flattened=False) for w in folded]
+    flattened = find_task_weights(model)
+    mapped = [w._replace(flattened=False) for w in flattened]
     (result, gradients), (expected, expected_gradients) = (
-        meta_gradients(model, weights, episode) for weights in (mapped, folded)
+        meta_gradients(model, weights, episode) for weights in (mapped, flattened)
     )
     pairs = [(result.query_losses, expected.query_losses)]
     pairs += [(result.query_predictions, expected.query_predictions)]
@@ -89,11 +89,11 @@ def test_mapped_equals_folded(episode, rng):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
-def test_statistics_are_recorded_and_replayed_task_by_task(episode, rng):
+def test_statistics_are_recorded_and_replayed_for_each_task(episode, rng):
     model = randomize(cells(), rng)
-    folded = find_task_weights(model)
+    flattened = find_task_weights(model)
     found = []
-    for weights in (folded, [w._replace(flattened=False) for w in folded]):
+    for weights in (flattened, [w._replace(flattened=False) for w in flattened]):
         values = meta_step.initial_fast_weights([w.variable for w in weights], 3)
         record = SetStatistics()
         meta_step.predict(model, weights, values, episode.support_x, statistics=record)
@@ -105,7 +105,7 @@ def test_statistics_are_recorded_and_replayed_task_by_task(episode, rng):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
-def test_each_task_adapts_stock_layers_as_if_it_were_alone(episode, rng):
+def test_each_task_adapts_stock_layers_independently(episode, rng):
     """Against plain gradient descent on the variables of the model, one task at a time."""
     model = randomize(stock(), rng)
     names = ["gate", "einsum", "attention", "memory"]
@@ -166,7 +166,7 @@ def test_dropout_differs_between_tasks_and_calls():
     assert 20 < np.sum(one) < 80
 
 
-def test_learner_trains_and_is_saved_with_layers_of_any_class(episode, rng, tmp_path):
+def test_learner_with_layers_of_any_class_trains_and_is_saved(episode, rng, tmp_path):
     dense = [keras.layers.EinsumDense("bsd,de->be", 3, name="sum"), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input((6, 2)), *dense])
     learner = MetaLearner(model, step_size=0.1, adapt_layers=["sum"])
@@ -197,19 +197,19 @@ def test_wrong_layers_to_adapt(chosen, message):
         MetaLearner(stock(), step_size=0.1, adapt_layers=chosen)
 
 
-def test_stock_normalisation_is_refused_with_its_mend():
+def test_stock_normalisation_is_rejected_with_the_fix():
     model = keras.Sequential(
         [keras.Input((4,)), keras.layers.BatchNormalization(), layers.TWDense(1)]
     )
-    with pytest.raises(ValueError, match="must not hold BatchNormalization .*to_mtnet"):
+    with pytest.raises(ValueError, match="`model` must not .*BatchNormalization .*to_mtnet"):
         MetaLearner(model, step_size=0.1)
 
 
-def test_activity_regularisers_are_refused_where_tasks_are_taken_one_by_one():
+def test_activity_regularisers_are_rejected_if_tasks_are_processed_one_by_one():
     regularized = layers.TWDense(3, activity_regularizer="l2", name="regularized")
     dense = keras.layers.Dense(1, name="head")
     model = keras.Sequential([keras.Input((2,)), regularized, dense])
     MetaLearner(model, step_size=0.1)
     MetaLearner(model, step_size=0.1, adapt_layers=["regularized"])
-    with pytest.raises(ValueError, match="must not hold activity regularisers .*: regularized"):
+    with pytest.raises(ValueError, match="must not contain activity regularisers .*: regularized"):
         MetaLearner(model, step_size=0.1, adapt_layers=["head"])

@@ -12,7 +12,7 @@ from mtnet_tf.layers.task_weights import find_task_weights
 from mtnet_tf.meta import losses, meta_step
 from mtnet_tf.meta.mask_sampler import MaskSampler
 
-SOFT = {"hard_mask": False}  # a straight-through gradient is no derivative, a soft mask's is
+SOFT = {"hard_mask": False}  # a straight-through gradient is not the derivative of its mask
 LAYERS = {
     "TWDense": (lambda: layers.TWDense(3, dtype="float64"), (4,)),
     "TWConv2D": (
@@ -80,7 +80,7 @@ def network(kind, norm):
 
 
 def cases():
-    """Every network, norm and number of steps; most of the long ones are slow."""
+    """Every network, norm and number of steps. Most cases of three steps are slow."""
     for kind, norm in itertools.product(
         ["regression", "dense_image", "strided", "max_pool"], networks.NORMS
     ):
@@ -135,7 +135,7 @@ def test_meta_gradient_is_the_numerical_one(
 
 @pytest.mark.parametrize("name", ["BatchNormalization", "LayerNormalization", "GroupNormalization"])
 def test_stock_normalisation_is_still_wrong_to_second_order(name, rng):
-    """Why this package has its own; the day this fails, TensorFlow is mended."""
+    """The reason for our own classes. If this test fails, TensorFlow has fixed its layers."""
     options = {"groups": 2} if name == "GroupNormalization" else {}
     stock = getattr(keras.layers, name)(dtype="float64", **options)
     x = tf.constant(rng.normal(size=(4, 3, 3, 4)))

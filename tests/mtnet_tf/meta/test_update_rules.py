@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from mtnet_tf import GradientDescent, MetaLearner, Sinusoids, UpdateRule, adapt, networks
+from mtnet_tf.adaptation.saved_model import read_metadata
 
 SCHEDULE = {"initial_learning_rate": 0.4, "decay_steps": 1, "decay_rate": 0.5}  # 0.4, 0.2, 0.1
 
@@ -62,6 +63,7 @@ def test_number_is_a_constant_of_the_compiled_program():
     graph = compiled.get_concrete_function(tf.TensorSpec([3, 1])).graph
     assert not graph.variables
     assert len(graph.inputs) == 1
+    np.testing.assert_allclose(compiled(tf.zeros([3, 1])).fast_weights[0], [[-0.3]] * 3)
 
 
 @pytest.mark.parametrize("step_size", [-0.1, float("nan"), float("inf"), "large", True, None])
@@ -172,7 +174,6 @@ def test_step_size_of_a_learner_can_be_changed_after_training():
     changed.model.set_weights(other.model.get_weights())
     changed.optimizer.iterations.assign(0)
     changed.step_size = 0.3
-    changed.compile("sgd", "mean_squared_error", jit_compile=False)
     assert changed.step_size == 0.3
     assert loss_of(changed) == pytest.approx(loss_of(other), rel=1e-6)
 
@@ -193,6 +194,25 @@ def test_saved_learner_keeps_its_step_size(step_size, tmp_path):
     found.save(tmp_path / "learner.keras")
     again = keras.saving.load_model(tmp_path / "learner.keras")
     assert again.step_size == (0.5 if isinstance(step_size, keras.Variable) else step_size)
+
+
+@pytest.mark.parametrize(
+    ("step_size", "stored"), [(tf.Variable(0.25), 0.25), ([0.25] * 4, [0.25] * 4)], ids=str
+)
+def test_export_takes_every_kind_of_step_size(step_size, stored, tmp_path):
+    found = learner(step_size)
+    x = np.linspace(-1, 1, 5, dtype="float32")[:, None]
+    folder = found.export(tmp_path / "1")
+    served = tf.saved_model.load(folder).signatures["adapt_and_predict"]
+    answers = served(support_x=x[None], support_y=x[None], query_x=x[None])["predictions"][0]
+    np.testing.assert_allclose(answers, found.adapt(x, x)(x), rtol=1e-5)
+    metadata = read_metadata(folder)
+    assert metadata["step_size"] == stored and metadata["update_rule"] == "GradientDescent"
+
+
+def test_export_names_another_rule(tmp_path):
+    metadata = read_metadata(learner(None, update_rule=Halved()).export(tmp_path / "1"))
+    assert metadata["step_size"] is None and metadata["update_rule"] == "Halved"
 
 
 def test_configuration_of_version_0_1_0_is_still_read():
