@@ -80,7 +80,8 @@ def file_stem(settings: Settings, split: str) -> str:
 def _authors_rows(evaluation: Evaluation) -> Iterator[list[Any]]:
     query, support = summarize(evaluation.query), summarize(evaluation.support)
     yield [f"update{i}" for i in range(len(query.mean))]
-    for before, after in zip(support, query, strict=True):
+    for name in ("mean", "std", "ci95"):
+        before, after = getattr(support, name), getattr(query, name)
         yield [before, *after[1:]]
 
 
