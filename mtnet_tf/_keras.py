@@ -5,6 +5,7 @@ so that a new version of Keras has one file to be checked against.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -37,7 +38,8 @@ def batch_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
 
     It equals `iterations` unless the optimizer accumulates gradients over several batches.
     """
-    return getattr(optimizer, "inner_optimizer", optimizer)._iterations
+    inner: Any = getattr(optimizer, "inner_optimizer", optimizer)
+    return inner._iterations
 
 
 def loss_tracker(model: keras.Model) -> keras.metrics.Mean:

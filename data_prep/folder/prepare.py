@@ -200,7 +200,7 @@ def _examine(
         except DataError as error:
             return True, b"", str(error)
         is_grey = bool((pixels == pixels[..., :1]).all())
-        return is_grey, hashlib.sha256(pixels).digest(), ""
+        return is_grey, hashlib.sha256(pixels.tobytes()).digest(), ""
 
     looks = in_parallel(look, source.names, workers)
     looks = bar(looks, "Checking images", count(layout.splits), "picture", progress=progress)

@@ -2,6 +2,7 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pooch
 import requests
@@ -33,7 +34,8 @@ def download(url: str, target: Path, md5: str, *, progress: bool) -> None:
     pooch.get_logger().setLevel("WARNING")  # it would log every download
     name = f"Downloading {url.rsplit('/', 1)[-1]}"
     with contextlib.closing(bar(None, name, 0, "B", progress=progress)) as progress_bar:
-        fetch = pooch.HTTPDownloader(progressbar=progress_bar, timeout=TIMEOUT_SECONDS)
+        fetch: Any = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS)
+        fetch.progressbar = progress_bar  # any object with the methods of tqdm
         try:
             pooch.retrieve(url, f"md5:{md5}", target.name, target.parent, downloader=fetch)
         except requests.RequestException as error:

@@ -1,7 +1,7 @@
 """From settings to a learner: the paper's networks, losses and optimizer."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import keras
 
@@ -46,7 +46,7 @@ def build_network(
     options["after_block"] = after_block
     if not isinstance(tasks, ImageClasses):
         hidden = (settings.hidden_units,) * 2
-        return regression_network(tasks.num_inputs, 1, dim_hidden=hidden, **options)
+        return regression_network(cast(Any, tasks).num_inputs, 1, dim_hidden=hidden, **options)
     num_ways = settings.num_ways if head else None
     if not settings.convolutional:
         return dense_image_network(tasks.image_shape, num_ways, **options)

@@ -36,7 +36,7 @@ def moves(num_inner_steps=2, **options):
         ([0.25, 1.0], [0.5, 2.0]),
         ([0.25, keras.optimizers.schedules.ExponentialDecay(**SCHEDULE)], [0.5, 0.6]),
     ],
-    ids=str,
+    ids=["float", "int", "numpy", "variable", "tensor", "keras", "schedule", "list", "mixed"],
 )
 def test_every_kind_of_step_size_is_multiplied_by_the_gradient(step_size, expected):
     np.testing.assert_allclose(moves(step_size=step_size), expected, rtol=1e-6)
@@ -95,7 +95,7 @@ def test_list_of_another_length_than_the_weights_is_rejected():
         (keras.Variable(0.25), 0.25),
         ([0.1, 0.2], [0.1, 0.2]),
     ],
-    ids=str,
+    ids=["float", "int", "numpy", "variable", "tensor", "keras", "schedule", "list", "mixed"],
 )
 def test_rule_is_created_again_from_its_configuration(step_size, stored):
     config = keras.saving.serialize_keras_object(GradientDescent(step_size, name="rule"))
