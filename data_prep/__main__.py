@@ -15,14 +15,14 @@ _MANY = 5  # duplicates that are named
 
 def _summary(folder: Path) -> str:
     parts = [folder] if is_packed(folder) else [folder / split for split in SPLITS]
-    lines = []
-    for part in parts:
-        packed = load_packed(part)
-        lines.append(
-            f"{part}: {len(packed.class_names):,} classes, {len(packed.images):,} images of "
-            f"shape {packed.images.shape[1:]}."
-        )
-    if pairs := [f"{second} = {first}" for first, second in packed.details.get("duplicates", [])]:
+    loaded = {part: load_packed(part) for part in parts}
+    lines = [
+        f"{part}: {len(packed.class_names):,} classes, {len(packed.images):,} images of "
+        f"shape {packed.images.shape[1:]}."
+        for part, packed in loaded.items()
+    ]
+    duplicates = loaded[parts[-1]].details.get("duplicates", [])
+    if pairs := [f"{second} = {first}" for first, second in duplicates]:
         lines.append(f"Note: images with the same pixels, all kept: {listed(pairs, _MANY)}.")
     text = "\n".join(lines) + "\n"
     return text.encode("utf-8", "backslashreplace").decode()

@@ -101,7 +101,7 @@ def dense_image_network(
     Returns:
         `keras.Sequential`, [n, H, W, C] -> logits [n, N], or features [n, 64].
     """
-    sizes = [256, 128, 64, 64, num_ways]
+    sizes: list[int | None] = [256, 128, 64, 64, num_ways]
     cells = _dense_cells(sizes, norm, cell_options, after_block, seed, dtype)
     return _sequential(image_shape, [keras.layers.Flatten(dtype=dtype), *cells], dtype)
 
@@ -120,7 +120,7 @@ def _dense_cells(
     for before, size in zip([None, *sizes], sizes, strict=False):
         if layers:
             layers += [*_norm(norm, dtype), keras.layers.ReLU(dtype=dtype)]
-            layers += [after_block(before)] if after_block else []
+            layers += [after_block(before)] if after_block and before else []
         if size is None:
             break
         kernel = keras.initializers.TruncatedNormal(stddev=0.01, seed=seeds())

@@ -5,12 +5,15 @@ A run that was killed and resumed draws the same numbers as an uninterrupted run
 
 import enum
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 # Given explicitly, because TensorFlow's automatic choice differs with and without XLA.
 ALGORITHM = "philox"
-Shape = Sequence[int | tf.Tensor]
+Shape = Sequence[Any]
+# The stubs of TensorFlow lack its experimental functions, and the arguments of raw bits.
+_random: Any = tf.random
 
 
 class Purpose(enum.IntEnum):
@@ -50,12 +53,12 @@ def derive(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
     Returns:
         int32 tensor [2].
     """
-    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32), ALGORITHM)
+    return _random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32), ALGORITHM)
 
 
 def split(seed: tf.Tensor, num: int) -> list[tf.Tensor]:
     """`num` independent seeds from one, int32 tensors [2]."""
-    return tf.unstack(tf.random.experimental.stateless_split(seed, num, ALGORITHM))
+    return tf.unstack(_random.experimental.stateless_split(seed, num, ALGORITHM))
 
 
 def uniform(shape: Shape, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
@@ -72,11 +75,11 @@ def uniform(shape: Shape, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) 
     Returns:
         Tensor of `shape`.
     """
-    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=ALGORITHM)
+    bits = _random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=ALGORITHM)
     unit = tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) / 2**24
     return low + (high - low) * unit
 
 
 def integers(shape: Shape, seed: tf.Tensor, high: int | tf.Tensor) -> tf.Tensor:
     """Uniform int32 numbers in [0, high), the same with and without XLA."""
-    return tf.random.stateless_uniform(shape, seed, 0, high, tf.int32, alg=ALGORITHM)
+    return _random.stateless_uniform(shape, seed, 0, high, tf.int32, alg=ALGORITHM)

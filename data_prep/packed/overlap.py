@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from data_prep.errors import DataError
 from data_prep.io import checked_workers, in_parallel
 from data_prep.packed.reading import PackedImages
@@ -120,4 +118,4 @@ def _twins(
 
 def _digests(packed: PackedImages, k: int) -> list[bytes]:
     rows = packed.images[packed.offsets[k] : packed.offsets[k + 1]]
-    return [hashlib.blake2b(np.ascontiguousarray(row), digest_size=16).digest() for row in rows]
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]

@@ -94,7 +94,7 @@ def curvature_factors(
     found: list[list[Any]] = [tape.gradient(d, outputs) for d in directions]
     pairs = []
     for i, (rows, _) in enumerate(cells):
-        ones = tf.ones_like(rows[..., :1])
+        ones = tf.ones_like(rows[:, :, :1])
         rows = tf.concat([rows, ones], -1)  # [B, n*positions, D+1]
         derivatives = tf.concat([g[i] for g in found], 1)  # [B, C*n*positions, U]
         count = tf.cast(tf.shape(rows)[1], rows.dtype)

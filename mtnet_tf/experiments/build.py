@@ -86,9 +86,9 @@ def make_optimizer(
             the unit of the query loss.
     """
     is_photograph = settings.data_source in ("miniimagenet", "folder")
-    learning_rate = settings.meta_learning_rate if learning_rate is None else learning_rate
+    rate: Any = settings.meta_learning_rate if learning_rate is None else learning_rate
     clip = clip if is_photograph else None
-    return keras.optimizers.Adam(learning_rate, epsilon=1e-8, clipvalue=clip)
+    return keras.optimizers.Adam(rate, epsilon=1e-8, clipvalue=clip)
 
 
 def compile_learner(

@@ -1,10 +1,11 @@
 """Two runs on the same episodes: the paired difference, episode by episode."""
 
 import csv
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,19 +14,20 @@ from mtnet_tf.evaluation import bootstrap_interval, summarize
 from mtnet_tf.experiments.run_folder import Run
 
 
-class Result(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Result:
     """The scores of one evaluation, read back from a run folder.
 
     Attributes:
-        record: the JSON file, a dict.
+        record: the content of the JSON file.
         scores: dict from fingerprint to [S+1] query scores.
         inductive: the same, normalised by the support set; None if there is no difference.
         file: path of the scores.
     """
 
-    record: dict
-    scores: dict
-    inductive: dict | None
+    record: dict[str, Any]
+    scores: dict[str, np.ndarray]
+    inductive: dict[str, np.ndarray] | None
     file: Path
 
 
@@ -55,8 +57,8 @@ def _read(file: Path) -> Result:
     with file.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     record = read_json(file.with_name(file.name.replace("_episodes.csv", ".json")))
-    scores = {kind: _columns(rows, f"{kind}_after_") for kind in ("query", "inductive")}
-    return Result(record, scores["query"], scores["inductive"], file)
+    query, inductive = (_columns(rows, f"{kind}_after_") for kind in ("query", "inductive"))
+    return Result(record, query or {}, inductive, file)
 
 
 def _columns(rows: list[dict[str, str]], prefix: str) -> dict[str, np.ndarray] | None:
@@ -66,7 +68,8 @@ def _columns(rows: list[dict[str, str]], prefix: str) -> dict[str, np.ndarray] |
     return {row["episode"]: np.array([float(row[name]) for name in names]) for row in rows}
 
 
-class Pairs(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Pairs:
     """The scores of two runs on the E episodes that both were evaluated on.
 
     Attributes:
@@ -114,8 +117,9 @@ def align(a: Result, b: Result) -> Pairs | None:
     if len(common) < 2 or a.record["metric"] != b.record["metric"]:
         return None
     scores = _stack(a.scores, b.scores, common)
-    both = a.inductive is not None and b.inductive is not None
-    inductive = _stack(a.inductive, b.inductive, common) if both else (None, None)
+    inductive: Sequence[np.ndarray | None] = (None, None)
+    if a.inductive is not None and b.inductive is not None:
+        inductive = _stack(a.inductive, b.inductive, common)
     return Pairs(a, b, *scores, *inductive)
 
 
@@ -147,7 +151,7 @@ def compare(path_a: str | Path, path_b: str | Path, split: str = "test") -> str:
     lines.append(f"{split} split, {metric}, {num_common} distinct episodes in common")
     if num_common < max(len(a.scores), len(b.scores)):
         lines.append(f"(A has {len(a.scores)}, B has {len(b.scores)}; the others are ignored)")
-    if pairs.inductive_a is None:
+    if pairs.inductive_a is None or pairs.inductive_b is None:
         return "\n".join([*lines, *_table(pairs.scores_a, pairs.scores_b, metric)])
     lines += ["", "Transductive, as in the paper: normalised by all queries together"]
     lines += _table(pairs.scores_a, pairs.scores_b, metric)

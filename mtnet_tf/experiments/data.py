@@ -71,9 +71,11 @@ class DataSource:
 
     def _curve_tasks(self, curves: bool) -> TaskDistribution:
         settings = self._settings
-        options = {"task_definition": settings.task_definition}
-        options["num_shots"] = settings.num_shots
-        options["num_queries"] = CURVE_POINTS if curves else settings.num_queries or 10
+        options: dict[str, Any] = {
+            "task_definition": settings.task_definition,
+            "num_shots": settings.num_shots,
+            "num_queries": CURVE_POINTS if curves else settings.num_queries or 10,
+        }
         if settings.data_source == "polynomial":
             return Polynomials(settings.polynomial_order, **options)
         return Sinusoids(oracle=settings.baseline == "oracle", **options)
@@ -125,8 +127,7 @@ class DataSource:
             return ensure_omniglot(settings.data_dir, settings.synthetic)
         if settings.data_source == "miniimagenet":
             return ensure_miniimagenet(settings.data_dir, settings.synthetic)
-        options = {"packed_dir": settings.packed_dir}
-        return ensure_folder(settings.data_dir, settings.image_size, **options)
+        return ensure_folder(settings.data_dir, settings.image_size, packed_dir=settings.packed_dir)
 
     def identity(self) -> dict[str, str | None] | None:
         """Hashes that identify the images of a run; None for regression.
@@ -167,7 +168,8 @@ class DataSource:
         Returns:
             `data_prep.Overlap`.
         """
-        return find_overlap({split: self.pictures(split) for split in SPLITS})
+        splits = {split: self.pictures(split) for split in SPLITS}
+        return find_overlap({s: (x.packed, x.classes.tolist()) for s, x in splits.items()})
 
 
 def _hash(images: ImageSplit) -> str:

@@ -54,11 +54,12 @@ def write(
     plot_adaptation(evaluation, f"{path}.png", heading)
     record = {**_record(evaluation, settings, split, iteration), **(extras or {})}
     record["trained"] = run.config()
-    if evaluation.probabilities is not None:
+    if evaluation.probabilities is not None and evaluation.labels is not None:
         step = min(settings.num_inner_steps, evaluation.query.shape[1] - 1)
         found = calibration(evaluation.probabilities[:, step], evaluation.labels)
         record["expected_calibration_error"] = found.error
-        confused, names = _confusion(evaluation, step, class_names)
+        answers = evaluation.probabilities[:, step], evaluation.labels
+        confused, names = _confusion(*answers, evaluation.classes, class_names)
         text = f"{heading}, after {step} step{'s' * (step != 1)}"
         plot_answers(found, confused, names, f"{path}_answers.png", text)
     write_json(f"{path}.json", record)
@@ -126,21 +127,24 @@ def _statistics(scores: np.ndarray) -> dict[str, list[float]]:
 
 
 def _confusion(
-    evaluation: Evaluation, step: int, class_names: Sequence[str] | None
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: np.ndarray | None,
+    class_names: Sequence[str] | None,
 ) -> tuple[np.ndarray, list[str]]:
     """Rates of confusion and the names of their rows; by label if classes are unknown."""
-    probabilities, labels = evaluation.probabilities[:, step], evaluation.labels
-    num_ways = probabilities.shape[-1]
-    classes, names = np.tile(np.arange(num_ways), (len(labels), 1)), range(num_ways)
-    if class_names is None or evaluation.classes is None:
-        return confusion(probabilities, labels, classes, num_ways), [f"label {i}" for i in names]
-    present = np.unique(evaluation.classes)
-    groups = [class_names[c] for c in present]
+    if class_names is None or classes is None:
+        num_ways = probabilities.shape[-1]
+        numbers = np.tile(np.arange(num_ways), (len(labels), 1))
+        rates = confusion(probabilities, labels, numbers, num_ways)
+        return rates, [f"label {i}" for i in range(num_ways)]
+    present = np.unique(classes)
+    groups = [str(class_names[c]) for c in present]
     if len(groups) > MOST_NAMED_CLASSES and all("/" in name for name in groups):
         groups = [name.rpartition("/")[0] for name in groups]
     names, rows = np.unique(groups, return_inverse=True)
-    classes = rows[np.searchsorted(present, evaluation.classes)]
-    rates = confusion(probabilities, labels, classes, len(names))
+    numbers = rows[np.searchsorted(present, classes)]
+    rates = confusion(probabilities, labels, numbers, len(names))
     # If there are too many to name, those that are confused most often.
     shown = np.sort(np.argsort(np.diag(rates), kind="stable")[:MOST_NAMED_CLASSES])
     return rates[np.ix_(shown, shown)], list(names[shown])
@@ -151,7 +155,8 @@ def _table(evaluation: Evaluation, heading: str) -> str:
     support, query = summarize(evaluation.support), summarize(evaluation.query)
     names = ["before, support set", "before, query set"]
     names += [f"after {i} step{'s' * (i > 1)}" for i in range(1, len(query.mean))]
-    rows = [support, *zip(*query, strict=True)]
+    rows = [(support.mean, support.std, support.ci95)]
+    rows += zip(query.mean, query.std, query.ci95, strict=True)
     lines = [f"{heading}, {evaluation.metric}, {len(evaluation.fingerprints)} distinct episodes"]
     lines.append(f"{'':>22}{'mean':>10}{'std':>10}{'95 % interval':>16}")
     for name, (mean, std, ci95) in zip(names, rows, strict=True):

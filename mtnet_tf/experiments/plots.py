@@ -78,9 +78,9 @@ def plot_adaptation(evaluation: Evaluation, path: str | Path, title: str) -> Non
     curves = {"transductive, as in the paper": evaluation.query}
     if evaluation.inductive is not None:
         curves["inductive: each query independently"] = evaluation.inductive
+    steps = range(evaluation.query.shape[1])
     for label, scores in curves.items():
         summary = summarize(scores)
-        steps = range(len(summary.mean))
         axis.errorbar(steps, summary.mean, summary.ci95, marker="o", capsize=3, label=label)
     if len(curves) > 1:
         axis.legend(frameon=False, fontsize=9)

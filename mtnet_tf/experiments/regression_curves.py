@@ -1,7 +1,7 @@
 """A few regression tasks before and after adaptation (Figure 4, appendix C)."""
 
+import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from mtnet_tf.learners import EpisodicLearner
 from mtnet_tf.tasks import TaskDistribution
 
 
-class RegressionCurves(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class RegressionCurves:
     """Predictions of a network for B regression tasks after some inner steps.
 
     Attributes:
@@ -20,7 +21,7 @@ class RegressionCurves(NamedTuple):
         predictions: [S, B, m].
     """
 
-    steps: tuple
+    steps: Sequence[int]
     support_x: np.ndarray
     support_y: np.ndarray
     x: np.ndarray

@@ -35,7 +35,7 @@ def train_run(
     build: Builder,
     *,
     say: Say = say,
-    verbose: str | int | None = None,
+    verbose: int | None = None,
 ) -> None:
     """Trains to the end, from the newest checkpoint if there is one.
 
@@ -99,7 +99,7 @@ def _schedule(settings: Settings, total: int) -> dict[str, Any]:
 
 
 def evaluate_run(
-    settings: Settings, run: Run, *, say: Say = say, verbose: str | int | None = None
+    settings: Settings, run: Run, *, say: Say = say, verbose: int | None = None
 ) -> Evaluation:
     """Evaluates a checkpoint, prints and writes the report.
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from typing import cast
 
 import keras
 import tensorflow as tf
@@ -31,9 +32,13 @@ class Recorder(keras.callbacks.Callback):
         if summaries:
             self._writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
 
+    @property
+    def _learner(self) -> EpisodicLearner:
+        return cast(EpisodicLearner, self.model)
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
-        self._start = (time.perf_counter(), int(self.model.optimizer.iterations))
+        self._start = (time.perf_counter(), int(self._learner.optimizer.iterations))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Stops the clock, because validation does not count as training."""
@@ -45,7 +50,8 @@ class Recorder(keras.callbacks.Callback):
         Raises:
             ValueError: if a loss is not finite any more.
         """
-        iteration = int(self.model.optimizer.iterations)
+        learner, logs = self._learner, logs or {}
+        iteration = int(learner.optimizer.iterations)
         if not all(map(math.isfinite, logs.values())):
             raise ValueError(
                 f"Training diverged: a loss is not finite at iteration {iteration}. Earlier "
@@ -53,12 +59,12 @@ class Recorder(keras.callbacks.Callback):
             )
         # Rows past this iteration are of a run that was killed before its next checkpoint.
         rows = [row for row in self._run.rows() if row["iteration"] < iteration]
-        row = {"iteration": iteration, **logs, **self.model.report()}
+        row = {"iteration": iteration, **logs, **learner.report()}
         row["seconds_per_iteration"] = (self._stop - self._start[0]) / (iteration - self._start[1])
         is_best = all(_score(row) > _score(old) for old in rows)
         rows.append(row)
         self._run.write_rows(rows)
-        self._run.save(self.model, is_best)
+        self._run.save(learner, is_best)
         plot_training(rows, self._run.path / "curve.png", self._title)
         if self._writer is not None:
             with self._writer.as_default(step=iteration):

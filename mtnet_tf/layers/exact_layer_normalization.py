@@ -80,7 +80,7 @@ class ExactLayerNormalization(ExactNormalization):
         self.built = True
 
     def _axes(self) -> list[int]:
-        return [self.axis] if isinstance(self.axis, int) else self.axis
+        return [self.axis] if isinstance(self.axis, int) else self.axis or []
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per example."""
@@ -91,7 +91,7 @@ class ExactLayerNormalization(ExactNormalization):
         if self.rms_scaling:
             mean = tf.zeros_like(mean)
         shared = [rank - 1] if self.axis is None else axes
-        shape = [x.shape[i] if i in shared else 1 for i in range(rank)]
+        shape = [n if i in shared else 1 for i, n in enumerate(x.shape.as_list())]
         parameters = self._scale_and_offset(mean.dtype, shape)
         return normalize(x, mean, variance, self.epsilon, *parameters)
 

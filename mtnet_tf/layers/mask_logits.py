@@ -84,6 +84,7 @@ class MaskLogits(keras.layers.Layer):
         Returns:
             Tensor [B, *shape].
         """
+        seed = tf.convert_to_tensor(seed, tf.int32)
         noise = logistic_noise([num_tasks, *self.shape], seed, self.variable_dtype)
         return self(noise)
 

@@ -31,7 +31,7 @@ def patches(
     Raises:
         ValueError: if a spatial size is unknown.
     """
-    sizes = inputs.shape[1:-1]
+    sizes = inputs.shape.as_list()[1:-1]
     if None in sizes:
         raise ValueError(
             "The spatial sizes (height and width) must be known in a meta-step. "

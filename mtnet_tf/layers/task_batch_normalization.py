@@ -82,7 +82,8 @@ class TaskBatchNormalization(ExactNormalization):
         self.axis = int(axis)
         self.frozen = bool(frozen)
         self.moving_statistics = bool(moving_statistics)
-        self.moving_mean = self.moving_variance = None
+        self.moving_mean: Any = None
+        self.moving_variance: Any = None
 
     def build(self, input_shape: Shape) -> None:
         """Creates gamma, beta and the fixed statistics, [C] each, if they are used."""
@@ -128,8 +129,10 @@ class TaskBatchNormalization(ExactNormalization):
 
     def _by_fixed_statistics(self, inputs: tf.Tensor) -> tf.Tensor:
         dtype = tf.float32 if inputs.dtype.size < 4 else inputs.dtype
-        fixed = [tf.cast(v.value, dtype) for v in (self.moving_mean, self.moving_variance)]
-        return normalize(inputs, *fixed, self.epsilon, *self._scale_and_offset(dtype, [-1]))
+        mean = tf.cast(self.moving_mean.value, dtype)
+        variance = tf.cast(self.moving_variance.value, dtype)
+        gamma, beta = self._scale_and_offset(dtype, [-1])
+        return normalize(inputs, mean, variance, self.epsilon, gamma, beta)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""

@@ -85,7 +85,8 @@ class TWConv(TWLayer, abc.ABC):
         if padding == "causal":
             before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
             inputs, padding = keras.ops.pad(inputs, [(0, 0), (before, 0), (0, 0)]), "valid"
-        return keras.ops.conv(
+        convolve: Any = keras.ops.conv
+        return convolve(
             inputs,
             self.kernel,
             strides=list(self.strides),
@@ -102,7 +103,10 @@ class TWConv(TWLayer, abc.ABC):
         axes = zip(
             input_shape[1:-1], self.kernel_size, self.strides, self.dilation_rate, strict=True
         )
-        spatial = [None if a[0] is None else geometry(*a, self.padding)[0] for a in axes]
+        spatial = [
+            None if size is None else geometry(size, kernel, stride, dilation, self.padding)[0]
+            for size, kernel, stride, dilation in axes
+        ]
         return (input_shape[0], *spatial, self.units)
 
     def get_config(self) -> dict[str, Any]:

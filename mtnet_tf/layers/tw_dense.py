@@ -105,7 +105,8 @@ class TWDense(TWLayer):
         return (input_shape[-1], self.units)
 
     def _linear(self, inputs: tf.Tensor) -> tf.Tensor:
-        return keras.ops.matmul(inputs, self.kernel)
+        multiply: Any = keras.ops.matmul
+        return multiply(inputs, self.kernel)
 
     def _rows(self, inputs: tf.Tensor) -> tf.Tensor:
         return inputs

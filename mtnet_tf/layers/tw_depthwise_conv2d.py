@@ -122,7 +122,8 @@ class TWDepthwiseConv2D(TWConv):
 
     def _linear(self, inputs: tf.Tensor) -> tf.Tensor:
         split = [*self.kernel_size, -1, self.depth_multiplier]
-        return keras.ops.depthwise_conv(
+        convolve: Any = keras.ops.depthwise_conv
+        return convolve(
             inputs,
             tf.reshape(self.kernel, split),
             strides=self.strides,

@@ -77,7 +77,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
                 f"`temperature` must be positive. Received: temperature={temperature}."
             )
         self.units = units
-        self.activation = keras.activations.get(activation)
+        self.activation: Any = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -104,7 +104,8 @@ class TWLayer(keras.layers.Layer, abc.ABC):
             self.transform = self._add("transform", (self.units, self.units))
         self._build_masks()
         # Inputs of another width then get a clear error from Keras.
-        self.input_spec.axes = {-1: input_shape[-1]}
+        if self.input_spec is not None:
+            self.input_spec.axes = {-1: input_shape[-1]}
         self.built = True
 
     def _add(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
@@ -153,10 +154,9 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         )
 
     def _plain(self, inputs: tf.Tensor) -> tf.Tensor:
-        bias = self.bias
-        outputs = self._linear(inputs)
-        if bias is not None:
-            outputs = outputs + tf.convert_to_tensor(bias)
+        outputs: Any = self._linear(inputs)
+        if self.bias is not None:
+            outputs = outputs + tf.convert_to_tensor(self.bias)
         for mask_logits in {id(m): m for m in (self.kernel_mask, self.bias_mask) if m}.values():
             outputs = attach(outputs, tf.convert_to_tensor(mask_logits.logits.value))
         return outputs if self.transform is None else outputs @ tf.convert_to_tensor(self.transform)
@@ -250,9 +250,8 @@ def cell(
     Returns:
         Tensor [G, m, U].
     """
-    num_rows, depth = rows.shape[1], rows.shape[2]
-    first = kernel is not None and num_rows is not None and depth < num_rows
-    if transform is not None and first:
+    _, num_rows, depth = rows.shape.as_list()
+    if kernel is not None and transform is not None and num_rows is not None and depth < num_rows:
         kernel = kernel @ transform
         bias = None if bias is None else bias @ transform
         transform = None

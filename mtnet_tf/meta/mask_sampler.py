@@ -58,7 +58,7 @@ class MaskSampler:
         layers = {id(w.mask_logits): w.mask_logits for w in self._task_weights if w.mask_logits}
         drawn = {}
         for i, (key, layer) in enumerate(layers.items()):
-            if self._most_probable:
+            if self._most_probable or self._seed is None:
                 drawn[key] = layer.most_probable()[None]
             else:
                 seed = seeds.derive(self._seed, step * len(layers) + i)

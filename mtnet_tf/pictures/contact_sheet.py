@@ -102,7 +102,7 @@ class _Sheet:
     def separator(self, x: float, top: float) -> None:
         """Draws a thin line from the bottom up to `top`."""
         width, height = self._size
-        axes = self._figure.add_axes([x / width, 0.1 / height, 0.01 / width, top / height])
+        axes = self._figure.add_axes((x / width, 0.1 / height, 0.01 / width, top / height))
         axes.set(xticks=[], yticks=[], facecolor="#dddddd")
         axes.spines[:].set_visible(False)
 
@@ -111,7 +111,7 @@ class _Sheet:
         side = _CELL - 0.4
         width, height = self._size
         axes = self._figure.add_axes(
-            [x / width, (top - side) / height, side / width, side / height]
+            (x / width, (top - side) / height, side / width, side / height)
         )
         grey = picture.shape[-1] == 1
         axes.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=1)

@@ -110,7 +110,8 @@ class FewShotClassifier:
                 warnings.warn(sentence, stacklevel=2)
         x = self.preparation.load(pictures, inverted)
         self._adapter = Adapter(self.learner, num_ways=len(classes), **self._options)
-        self._adapted = self._adapter.adapt(x[None], tf.constant(numbers[None], tf.int32))
+        support_x, support_y = tf.constant(x[None]), tf.constant(numbers[None], tf.int32)
+        self._adapted = self._adapter.adapt(support_x, support_y)
         self.classes_, self.inverted_, self.inversion_ = classes, inverted, sentence
         return self
 
@@ -150,7 +151,9 @@ class FewShotClassifier:
         # Normalised by their own statistics, queries are one set that cannot be split.
         size = _PICTURES_AT_ONCE if self._adapter.statistics == "support" else len(x)
         parts = [x[i : i + size] for i in range(0, len(x), size)]
-        outputs = [self._adapter.predict(self._adapted, part[None])[0] for part in parts]
+        outputs = [
+            self._adapter.predict(self._adapted, tf.constant(part[None]))[0] for part in parts
+        ]
         return probabilities(self.learner.task_loss, tf.concat(outputs, 0)).numpy()
 
     def predict(self, pictures: Iterable[Image]) -> np.ndarray:

@@ -1,12 +1,14 @@
 """Preparation of a user's images, in the same way as the training images of a network."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
 from data_prep import load_picture
+from data_prep.images import Resampling
 from mtnet_tf.experiments import Settings
 
 # In a drawing with less paper than this, ink and paper cannot be distinguished.
@@ -16,7 +18,8 @@ INVERT = ("auto", True, False)
 Image = str | Path | np.ndarray
 
 
-class Preparation(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Preparation:
     """How the training images of a network were prepared.
 
     Attributes:
@@ -26,9 +29,9 @@ class Preparation(NamedTuple):
         resampling: "nearest" or "lanczos", the filter that resizes images.
     """
 
-    image_shape: tuple
+    image_shape: tuple[int, ...]
     drawings: bool
-    resampling: str
+    resampling: Resampling
 
     @classmethod
     def of_kind(
@@ -42,7 +45,7 @@ class Preparation(NamedTuple):
             resampling: None: "nearest" for drawings, as in the authors' data, else "lanczos".
         """
         usual = "nearest" if drawings else "lanczos"
-        return cls(tuple(image_shape), drawings, resampling or usual)
+        return cls(tuple(image_shape), drawings, cast(Resampling, resampling or usual))
 
     @classmethod
     def of_run(

@@ -1,16 +1,18 @@
 """Prediction for a user's images: from folders to a printed table and a contact sheet."""
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from data_prep.images import SUFFIXES
 from mtnet_tf.pictures.contact_sheet import write_contact_sheet
 from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
 
 
-class Prediction(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Prediction:
     """The prediction for one query.
 
     Attributes:
