@@ -1,7 +1,7 @@
 """The files and the printed table of an evaluation."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -151,7 +151,7 @@ def _confusion(
 
 
 def _table(evaluation: Evaluation, heading: str) -> str:
-    show = _percent if evaluation.metric == "accuracy" else "{:.3g}".format
+    show: Callable[..., str] = _percent if evaluation.metric == "accuracy" else "{:.3g}".format
     support, query = summarize(evaluation.support), summarize(evaluation.query)
     names = ["before, support set", "before, query set"]
     names += [f"after {i} step{'s' * (i > 1)}" for i in range(1, len(query.mean))]

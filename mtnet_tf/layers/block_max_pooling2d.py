@@ -53,7 +53,8 @@ class BlockMaxPooling2D(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[n, H, W, C] -> [n, H // pool_size, W // pool_size, C]."""
         size = self.pool_size
-        height, width = (side // size for side in inputs.shape.as_list()[1:3])
+        sides: Any = inputs.shape[1:3]  # known, see `build`
+        height, width = (side // size for side in sides)
         blocks = tf.reshape(
             inputs[:, : height * size, : width * size],
             [-1, height, size, width, size, inputs.shape[3]],

@@ -91,7 +91,8 @@ class ExactLayerNormalization(ExactNormalization):
         if self.rms_scaling:
             mean = tf.zeros_like(mean)
         shared = [rank - 1] if self.axis is None else axes
-        shape = [n if i in shared else 1 for i, n in enumerate(x.shape.as_list())]
+        sizes: Any = x.shape
+        shape = [sizes[i] if i in shared else 1 for i in range(rank)]
         parameters = self._scale_and_offset(mean.dtype, shape)
         return normalize(x, mean, variance, self.epsilon, *parameters)
 

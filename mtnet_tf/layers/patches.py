@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,7 +32,7 @@ def patches(
     Raises:
         ValueError: if a spatial size is unknown.
     """
-    sizes = inputs.shape.as_list()[1:-1]
+    sizes: Any = inputs.shape[1:-1]
     if None in sizes:
         raise ValueError(
             "The spatial sizes (height and width) must be known in a meta-step. "

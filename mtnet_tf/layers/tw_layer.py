@@ -250,7 +250,8 @@ def cell(
     Returns:
         Tensor [G, m, U].
     """
-    _, num_rows, depth = rows.shape.as_list()
+    sizes: Any = rows.shape
+    num_rows, depth = sizes[1], sizes[2]
     if kernel is not None and transform is not None and num_rows is not None and depth < num_rows:
         kernel = kernel @ transform
         bias = None if bias is None else bias @ transform

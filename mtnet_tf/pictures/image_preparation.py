@@ -29,7 +29,7 @@ class Preparation:
         resampling: "nearest" or "lanczos", the filter that resizes images.
     """
 
-    image_shape: tuple[int, ...]
+    image_shape: tuple[int, int, int]
     drawings: bool
     resampling: Resampling
 
@@ -45,7 +45,8 @@ class Preparation:
             resampling: None: "nearest" for drawings, as in the authors' data, else "lanczos".
         """
         usual = "nearest" if drawings else "lanczos"
-        return cls(tuple(image_shape), drawings, cast(Resampling, resampling or usual))
+        height, width, channels = image_shape
+        return cls((height, width, channels), drawings, cast(Resampling, resampling or usual))
 
     @classmethod
     def of_run(
