@@ -42,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _EXIT_BAD_DATA
     except KeyboardInterrupt:
         sys.stderr.write(
-            "data_prep: interrupted; nothing half-made is left in place, and the same command "
-            "goes on.\n"
+            "data_prep: interrupted; no partial results remain, and the same command continues.\n"
         )
         return _EXIT_INTERRUPTED
     return 0

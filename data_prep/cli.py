@@ -44,7 +44,7 @@ def _add_omniglot(commands: argparse._SubParsersAction) -> None:
         description=(
             "Makes <data_dir>/omniglot_resized (28x28 PNG files in the layout of the original "
             "MAML code) and <data_dir>/omniglot_packed (one array file) from the official "
-            "archives images_background.zip and images_evaluation.zip. What is there already is "
+            "archives images_background.zip and images_evaluation.zip. Existing results are "
             "not made again."
         ),
     )
@@ -53,7 +53,7 @@ def _add_omniglot(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="the archives, the folders unpacked from them, or a folder that holds them "
+        help="the archives, the folders unpacked from them, or a folder that contains them "
         "(default: look in DATA_DIR, DATA_DIR/omniglot and the current folder, then download)",
     )
     _add_common(parser)
@@ -81,7 +81,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--data_dir", type=Path, default=Path("data"), help="results go here (default: data)"
     )
     parser.add_argument(
-        "--force", action="store_true", help="make it again, replacing what data_prep made before"
+        "--force", action="store_true", help="make it again, replacing earlier results of data_prep"
     )
 
 
@@ -99,8 +99,8 @@ def _add_miniimagenet(commands: argparse._SubParsersAction) -> None:
             "Makes <data_dir>/miniImagenet/{train,val,test}/<class>/<image>.jpg (84x84, the "
             "layout of the original MAML code) and <data_dir>/miniImagenet_packed/{train,val,"
             "test} (one array file each) from the images that train.csv, val.csv and test.csv "
-            "of Ravi & Larochelle name. What is there already is not made again; an interrupted "
-            "run goes on where it was."
+            "of Ravi & Larochelle name. Existing results are not made again; an interrupted "
+            "run can be resumed."
         ),
     )
     parser.add_argument(
@@ -112,18 +112,18 @@ def _add_miniimagenet(commands: argparse._SubParsersAction) -> None:
         "(default: DATA_DIR/miniImagenet_source)",
     )
     parser.add_argument(
-        "--csv_dir", type=Path, help="folder of the three CSV files (default: in or beside PATH)"
+        "--csv_dir", type=Path, help="folder of the three CSV files (default: in or next to PATH)"
     )
     _add_common(parser)
     _add_workers(parser)
     parser.add_argument(
-        "--allow_missing", action="store_true", help="go on without missing or unreadable images"
+        "--allow_missing", action="store_true", help="continue without missing or unreadable images"
     )
     parser.add_argument(
         "--report",
         type=Path,
         metavar="FILE",
-        help="write all names that are only counted on screen",
+        help="write all names that are only counted on the screen",
     )
     parser.add_argument(
         "--synthetic",
@@ -150,7 +150,7 @@ def _add_folder(commands: argparse._SubParsersAction) -> None:
         help="your own images: a folder of class folders, or of train, val and test folders",
         description=(
             "Packs images of any size and kind, turned upright and stretched to the size, into "
-            "one array file per split. SOURCE is only read. It is packed anew when its files or "
+            "one array file per split. SOURCE is only read. It is packed again when its files or "
             "the options change."
         ),
     )
@@ -169,7 +169,7 @@ def _add_folder(commands: argparse._SubParsersAction) -> None:
         "--colour", action="store_false", dest="grey", help="three channels, even if all are grey"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="decides the split where SOURCE does not (default: 0)"
+        "--seed", type=int, default=0, help="decides the split if SOURCE does not (default: 0)"
     )
     parser.add_argument(
         "--packed_dir",
@@ -195,7 +195,7 @@ def _run_folder(args: argparse.Namespace) -> Path:
 
 
 def _chosen(args: argparse.Namespace, *names: str) -> dict[str, object]:
-    """Returns the options that were given; refuses those of --synthetic without it."""
+    """The options that were given; those for --synthetic require it."""
     chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.synthetic and args.source:
         args.parser.error("--source and --synthetic exclude each other")

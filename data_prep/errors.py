@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 class DataError(ValueError):
-    """Says on one line what was expected, what came instead, and how to mend it."""
+    """One line that says what was expected, what was received, and how to fix it."""
 
     def __init__(self, message: str) -> None:
-        """Keeps to one line even where a file's name does not, or cannot be printed."""
+        """Escapes characters of file names that cannot be printed on one line."""
         shown = message.encode("utf-8", "backslashreplace").decode("utf-8")
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in shown))
 
@@ -19,7 +19,7 @@ def os_errors_explained(data_dir: Path) -> Iterator[None]:
     """Turns a full disk, a read-only folder and the like into a `DataError`.
 
     Args:
-        data_dir: named where the system's own error names no file.
+        data_dir: named in the message if the system's error names no file.
 
     Raises:
         DataError: in place of any OSError raised inside.
@@ -28,8 +28,8 @@ def os_errors_explained(data_dir: Path) -> Iterator[None]:
         yield
     except (FileExistsError, NotADirectoryError) as error:
         raise DataError(
-            f"Cannot read or write `{error.filename or data_dir}`: a file lies where a folder is "
-            "needed. Move it away, or choose another place for results."
+            f"Cannot read or write `{error.filename or data_dir}`: there is a file where a "
+            "folder is needed. Move it away, or choose another place for results."
         ) from error
     except OSError as error:
         raise DataError(

@@ -27,7 +27,7 @@ class Plan:
         command: how `python -m data_prep` calls it.
         synthetic: whether the images are procedural.
         folder_name: of the folder of images, in the layout of the original MAML code.
-        settings: everything two runs must agree on to give the same images.
+        settings: everything that must be equal in two runs for the same images.
         parts: folders within the packed one, a packed array each; "" is itself.
     """
 
@@ -61,7 +61,7 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 
 
 def write_marker(folder: Path, **notes: Any) -> None:
-    """Marks a folder as made by this package, with notes as JSON can hold them."""
+    """Marks a folder as created by this package, with notes as JSON."""
     marker = {"made_by": _MADE_BY, **notes}
     (folder / MARKER_NAME).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
 
@@ -94,7 +94,7 @@ def prepare(
     Args:
         plan: what to make.
         write: makes the folder of images; is told whether it may replace one.
-        pack: makes the packed folder from it, likewise.
+        pack: creates the packed folder from it; gets the same argument.
         accept_foreign: whether a folder of images that somebody else made will do.
         force: make both again.
 
@@ -102,7 +102,7 @@ def prepare(
         The packed folder.
 
     Raises:
-        DataError: says on one line what is wrong and how to mend it.
+        DataError: one line that says what is wrong and how to fix it.
     """
     with os_errors_explained(plan.data_dir):
         folders = (plan.folder, plan.packed)
@@ -118,7 +118,7 @@ def prepare(
 
 
 def is_prepared(packed: Path) -> bool:
-    """Whether there is a packed folder that no interrupted build has to mend first."""
+    """Whether there is a complete packed folder, without an interrupted build."""
     return not is_vacant(packed) and not was_interrupted(packed)
 
 
@@ -134,7 +134,7 @@ def _build(
     foreign = marker is None and not is_vacant(plan.folder)
     if foreign and not accept_foreign:
         raise DataError(
-            f"`{plan.folder}` was not made by data_prep and is in the way. "
+            f"`{plan.folder}` was not created by data_prep and is in the way. "
             "Move it away, or choose another `data_dir`."
         )
     if marker is not None and not force:

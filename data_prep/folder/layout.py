@@ -15,12 +15,12 @@ from data_prep.packed import SPLITS, check_disjoint, listed
 
 @dataclass(frozen=True)
 class Layout:
-    """What a folder holds.
+    """The content of a folder.
 
     Attributes:
         source: the folder.
         splits: member names by class, by split.
-        given: whether the folder itself says which class is in which split.
+        given: whether the folder itself assigns classes to splits.
     """
 
     source: FolderSource
@@ -33,7 +33,7 @@ def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_clas
 
     Args:
         folder: where the images are.
-        seed: decides which classes go to which split where the folder does not say.
+        seed: decides the split of classes if the folder does not.
         sizes: the proportions of the three splits.
         min_per_class: the fewest images a class may have.
 
@@ -48,7 +48,7 @@ def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_clas
     source = FolderSource(folder, MAX_BYTES, SUFFIXES)
     if not source.names:
         raise DataError(
-            f"`{folder}` must hold class folders of images ({', '.join(sorted(SUFFIXES))}). "
+            f"`{folder}` must contain class folders of images ({', '.join(sorted(SUFFIXES))}). "
             f"Received: {f'{len(source.others):,} other files' if source.others else 'none'}."
         )
     if loose := [name for name in source.names if "/" not in name]:
@@ -70,7 +70,7 @@ def _group(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | None:
-    """Returns the classes of train, val and test folders, if these hold class folders."""
+    """Returns the classes of train, val and test folders, if these contain class folders."""
     tops: dict[str, list[str]] = {}
     for name in source.names:
         tops.setdefault(name.split("/", 1)[0], []).append(name)
@@ -78,7 +78,7 @@ def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | Non
         return None
     if set(tops) != set(SPLITS):
         raise DataError(
-            f"`{source.path}` must hold images in train, val and test, or else class folders "
+            f"`{source.path}` must contain images in train, val and test, or class folders "
             f"alone. Received: {listed(sorted(tops))}. Add or rename folders."
         )
     splits = {}
@@ -100,7 +100,7 @@ def _draw_splits(
     """Splits by class: validation and test get their shares, training what remains."""
     if len(classes) < len(SPLITS):
         raise DataError(
-            f"`{folder}` must hold at least three classes, one for each of {', '.join(SPLITS)}. "
+            f"`{folder}` must contain at least three classes, one for each of {', '.join(SPLITS)}. "
             f"Received: {len(classes)} ({listed(sorted(classes))}). Add classes."
         )
     num_val, num_test = (max(1, round(len(classes) * s / sum(sizes))) for s in sizes[1:])

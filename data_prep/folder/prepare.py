@@ -25,8 +25,8 @@ from data_prep.io import (
 from data_prep.packed import SPLITS, count, fill_splits, holds_splits, listed, load_packed
 from data_prep.preparation import DuplicateFinder, is_prepared
 
-# Part of what a packed folder is recognised by: raise it whenever the same files give
-# other images or splits.
+# Part of what a packed folder is recognised by: increase it when the same
+# files give other images or splits.
 _VERSION = 1
 
 
@@ -45,13 +45,13 @@ def prepare_folder(
 ) -> Path:
     """Packs a folder of class folders, or of train, val and test folders of them.
 
-    Every image is brought to the size as `load_picture` does it: turned upright by
+    Every image is resized as in `load_picture`: turned upright by
     its EXIF orientation, stretched with a Lanczos filter, neither cropped nor padded.
-    A class is a folder that holds images; its name is the path to it.
+    A class is a folder that contains images; its name is its path.
 
     Nothing is written into `source`. The result lies in `packed_dir` under a name that
     changes with the files (names, sizes, times) and with the options, so that a changed
-    folder is packed anew and an unchanged one not again.
+    folder is packed again and an unchanged one is not.
 
     Args:
         source: the folder. Dotfiles and what systems leave behind are ignored,
@@ -59,7 +59,7 @@ def prepare_folder(
         packed_dir: where results are kept; outside of `source`.
         image_size: side of the packed squares, or (height, width).
         grey: whether to pack one channel instead of RGB; None: when all images are grey.
-        seed: decides which classes go to which split where `source` does not say.
+        seed: decides the split of classes if `source` does not.
         split: the proportions of classes in training, validation and test.
         min_per_class: the fewest images a class may have; an episode needs two.
         force: pack again.
@@ -67,10 +67,10 @@ def prepare_folder(
         progress: whether to show bars on a terminal.
 
     Returns:
-        The folder that holds one packed folder per split: train, val and test.
+        The folder that contains one packed folder per split: train, val and test.
 
     Raises:
-        DataError: says on one line what is wrong and how to mend it.
+        DataError: one line that says what is wrong and how to fix it.
     """
     source, packed_dir = Path(source), Path(packed_dir)
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
@@ -114,10 +114,10 @@ def ensure_folder(
         seed: see there.
 
     Returns:
-        The folder that holds one packed folder per split.
+        The folder that contains one packed folder per split.
 
     Raises:
-        DataError: says on one line what is wrong and how to mend it.
+        DataError: one line that says what is wrong and how to fix it.
     """
     return prepare_folder(source, packed_dir or default_packed_dir(), image_size, grey, seed=seed)
 
@@ -203,7 +203,7 @@ def _examine(
         return is_grey, hashlib.sha256(pixels.tobytes()).digest(), ""
 
     looks = in_parallel(look, source.names, workers)
-    looks = bar(looks, "Checking images", count(layout.splits), "picture", progress=progress)
+    looks = bar(looks, "Checking images", count(layout.splits), "image", progress=progress)
     for name, (is_grey, digest, fault) in zip(source.names, looks, strict=True):
         all_grey &= is_grey
         if fault:

@@ -2,7 +2,7 @@
 
 There is one way, for every data set and for a single image at prediction time:
 
-1. decode; an animation gives its first frame;
+1. decode; of an animation, the first frame;
 2. turn upright by the EXIF orientation;
 3. bring to 8 bits; lay what is transparent on white; then grey or RGB, as asked;
 4. stretch to the size with a Lanczos filter, as the original MAML code does to
@@ -77,7 +77,7 @@ def load_picture(
     check_resampling(resampling)
     check_shape(image_shape)
     with warnings.catch_warnings():
-        # Pillow's hints on odd metadata say nothing a user could act on.
+        # Pillow's warnings about unusual metadata are of no use to a user.
         warnings.simplefilter("ignore")
         image = _from_array(picture) if isinstance(picture, np.ndarray) else _from_file(picture)
         return fit(image, image_shape, invert=invert, resampling=resampling)
@@ -134,7 +134,7 @@ def fit(
     invert: bool = False,
     resampling: Resampling = "lanczos",
 ) -> np.ndarray:
-    """Makes a decoded image uint8 [H, W, C]; arguments as in `load_picture`."""
+    """Converts a decoded image to uint8 [H, W, C]; arguments as in `load_picture`."""
     height, width, channels = image_shape
     image = image.convert("L" if channels == 1 or resampling == "nearest" else "RGB")
     if resampling == "nearest":
@@ -175,7 +175,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         turned = ImageOps.exif_transpose(image)
     except DECODE_ERRORS:
-        # Broken metadata round a sound image; if the pixels are at fault, `load` says so.
+        # Metadata are broken, but the image may be intact; otherwise `load` reports it.
         image.load()
         return image
     return turned
@@ -204,5 +204,5 @@ def _from_16_bits(image: Image.Image, where: str) -> Image.Image:
 def _no_8_bits(where: str, kind: str) -> DataError:
     return DataError(
         f"{where} must be an image of 1, 8 or 16 bits a channel. Received: one {kind}, which do "
-        "not say what is black and what is white. Save it with 8 bits."
+        "not define black and white. Save it with 8 bits."
     )

@@ -1,7 +1,7 @@
 """Reads images from a zip or tar archive, or from the folder unpacked from it.
 
 An archive is read in place, never unpacked, so a hostile member name can write
-nowhere; such an archive is refused all the same, because it is not what it says.
+outside; such an archive is rejected anyway, because it is not a regular one.
 """
 
 import bz2
@@ -160,7 +160,7 @@ def _tar_members(path: Path, file: BinaryIO) -> list[tarfile.TarInfo]:
         _check_name(path, member.name)
         if not (member.isreg() or member.isdir()) or member.issparse():
             kind = "a symbolic link" if member.issym() else "no plain file"
-            raise _refused(path, member.name, f"is {kind}")
+            raise _rejected(path, member.name, f"is {kind}")
     return [member for member in members if member.isreg()]
 
 
@@ -173,24 +173,24 @@ def _check_name(path: Path, name: str) -> None:
     # Windows rules also see what is special elsewhere: `/x`, `..`, `C:x`, `..\\x`.
     parsed = PureWindowsPath(name)
     if parsed.anchor or ".." in parsed.parts:
-        raise _refused(path, name, "points outside the archive")
+        raise _rejected(path, name, "points outside the archive")
 
 
 def _check_zip_member(path: Path, member: zipfile.ZipInfo) -> None:
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise _refused(path, member.filename, "is a symbolic link")
+        raise _rejected(path, member.filename, "is a symbolic link")
     if member.flag_bits & 0x1:
-        raise _refused(path, member.filename, "is encrypted")
+        raise _rejected(path, member.filename, "is encrypted")
 
 
 def _check_distinct(path: Path, names: list[str]) -> None:
     for name, count in Counter(names).most_common(1):
         if count > 1:
-            raise DataError(f"`{path}` holds `{name}` {count} times. {_FRESH_COPY}")
+            raise DataError(f"`{path}` contains `{name}` {count} times. {_FRESH_COPY}")
 
 
-def _refused(path: Path, name: str, fault: str) -> DataError:
-    return DataError(f"`{path}` is refused, since its member `{name}` {fault}. {_FRESH_COPY}")
+def _rejected(path: Path, name: str, fault: str) -> DataError:
+    return DataError(f"`{path}` is rejected, because its member `{name}` {fault}. {_FRESH_COPY}")
 
 
 def _damaged_tar(path: Path, error: object) -> DataError:
@@ -202,7 +202,7 @@ def open_source(path: Path, max_bytes: int, suffixes: Collection[str] = _PNG) ->
 
     Args:
         path: an archive, or a folder.
-        max_bytes: the largest file the data set can hold. A larger one is refused
+        max_bytes: the largest possible file of the data set. A larger one is rejected
             unread: it is damaged or meant to fill the memory.
         suffixes: what the names of its images end with, in lower case.
 
@@ -210,7 +210,7 @@ def open_source(path: Path, max_bytes: int, suffixes: Collection[str] = _PNG) ->
         The source, to be closed by the caller.
 
     Raises:
-        DataError: the path is missing, no archive, or one that is refused.
+        DataError: the path is missing, not an archive, or a rejected one.
     """
     if path.is_dir():
         return FolderSource(path, max_bytes, suffixes)

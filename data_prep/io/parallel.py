@@ -39,7 +39,7 @@ def in_parallel(
 ) -> Iterator[Result]:
     """Yields `function(item)` for each item, in order; what it raises is raised here.
 
-    Pillow's warnings are silenced meanwhile: its hints on odd metadata say nothing a
+    Pillow's warnings are silenced meanwhile, because those about unusual metadata say nothing a
     user could act on, and what is wrong with an image becomes a `DataError`.
     """
     waiting: deque[Future[Result]] = deque()

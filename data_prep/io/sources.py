@@ -15,7 +15,7 @@ def is_picture(name: str, suffixes: Collection[str]) -> bool:
     """Whether a member is an image by its suffix, and nothing a system left behind.
 
     Dotfiles (such as .DS_Store), what lies in a dot folder, and the `__MACOSX` folder
-    that macOS adds to archives are no images, whatever their suffix.
+    that macOS adds to archives are no images, even if their suffix says so.
     """
     return PurePosixPath(name).suffix.lower() in suffixes and not _is_junk(name)
 
@@ -130,11 +130,11 @@ class FolderSource(PictureSource):
 
     def _unreadable(self, name: str, error: OSError) -> DataError:
         kind = "is a broken symbolic link" if (self.path / name).is_symlink() else "cannot be read"
-        return DataError(f"{self.where(name)} {kind} ({error.strerror}). Mend or remove it.")
+        return DataError(f"{self.where(name)} {kind} ({error.strerror}). Fix or remove it.")
 
 
 def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
-    """Yields the files below a folder; `above` holds the folders on the way to it."""
+    """Yields the files below a folder; `above` contains its parent folders."""
     stat = folder.stat()
     here = (stat.st_dev, stat.st_ino)
     if here in above:

@@ -32,7 +32,7 @@ def encode(pixels: np.ndarray) -> bytes:
 
 def shrink(data: bytes, where: str) -> bytes:
     """Returns an image as an 84x84 RGB JPEG file; one that is that already, unchanged."""
-    image = decode(data, where)  # refuses what is damaged
+    image = decode(data, where)  # rejects damaged files
     return data if _is_final(data) else encode(fit(image, IMAGE_SHAPE))
 
 
@@ -57,21 +57,21 @@ def write_folder(
     progress: bool,
     replace: bool,
 ) -> None:
-    """Writes `plan.folder/<split>/<class>/<picture>.jpg`; goes on after an interruption.
+    """Writes `plan.folder/<split>/<class>/<picture>.jpg`; can be resumed after an interruption.
 
     Args:
         plan: what to make.
         splits: names of the images by class, by split.
         make: returns the file of one of them; called from several threads.
         identity: all that decides the files, see `resuming`.
-        notes: what the marker is to say besides the settings.
+        notes: what the marker contains in addition to the settings.
         workers: how many images to make at once.
         progress: whether to show a bar on a terminal.
         replace: whether the folder is ours and may be replaced.
     """
     with (
         resuming(plan.folder, identity, replace=replace) as partial,
-        bar(None, f"Writing {plan.dataset}", count(splits), "picture", progress=progress) as shown,
+        bar(None, f"Writing {plan.dataset}", count(splits), "image", progress=progress) as shown,
     ):
         for split, classes in splits.items():
             for class_name, names in classes.items():
@@ -110,7 +110,9 @@ def pack_folder(plan: Plan, *, workers: int, progress: bool, replace: bool) -> N
         splits = _list_folder(plan.folder, source.names)
         counts = {s: {c: len(names) for c, names in cs.items()} for s, cs in splits.items()}
         if marker.get("counts", counts) != counts:
-            raise DataError(f"`{plan.folder}` must hold what was written there; files have gone.")
+            raise DataError(
+                f"`{plan.folder}` must contain the files that were written; some are missing."
+            )
         with building(plan.packed, replace=replace and holds_splits(plan.packed)) as build:
             fill_splits(
                 build,
@@ -137,6 +139,6 @@ def _list_folder(folder: Path, names: list[str]) -> dict[str, dict[str, list[str
             )
         splits[split].setdefault(class_names[0], []).append(name)
     if lacking := [split for split, classes in splits.items() if not classes]:
-        raise DataError(f"`{folder}` must hold images under {', '.join(lacking)}.")
+        raise DataError(f"`{folder}` must contain images under {', '.join(lacking)}.")
     check_disjoint(splits, f"`{folder}`")
     return splits

@@ -20,7 +20,7 @@ Places = Mapping[str, list[tuple[PictureSource, str]]]
 
 @dataclass
 class Inspection:
-    """What was found; all hold names, in order.
+    """The result of the inspection; all fields contain names, in order.
 
     Attributes:
         missing: wanted images that are nowhere.
@@ -90,7 +90,7 @@ class Inspection:
 
 
 def find_pictures(sources: Sequence[PictureSource]) -> Places:
-    """Returns where the images of a name are, whatever their folders and suffix."""
+    """Returns the places of the images of each name, in any folder and with any suffix."""
     places = defaultdict(list)
     for source in sources:
         for member in source.names:
@@ -132,7 +132,7 @@ def _look_at_all(
 ) -> None:
     looks = in_parallel(lambda name: _look(places[Path(name).stem]), names, workers)
     finder, content = DuplicateFinder(), hashlib.sha256()
-    shown = bar(looks, "Checking miniImagenet", len(names), "picture", progress=progress)
+    shown = bar(looks, "Checking miniImagenet", len(names), "image", progress=progress)
     for name, look in zip(names, shown, strict=True):
         if look.num_kinds > 1:
             found.differing.append(name)

@@ -1,4 +1,4 @@
-"""Reads the three CSV files of Ravi & Larochelle that say what MiniImagenet is."""
+"""Reads the three CSV files of Ravi & Larochelle, which define MiniImagenet."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from data_prep.packed import SPLITS, check_disjoint
 
 HOME_PAGE = "https://github.com/twitter-research/meta-learning-lstm"
 _FRESH_COPY = f"Fetch a fresh copy from {HOME_PAGE}."
-# File systems take 255; hidden names beside the final one are longer than it.
+# File systems take 255; hidden names next to the final one are longer.
 _MAX_NAME_BYTES = 200
 _HEADER = ["filename", "label"]
 _COLUMNS = "must have the columns filename,label"
@@ -89,7 +89,7 @@ def _check_row(path: Path, line: int, row: list[str]) -> tuple[str, str]:
         # They become names of files and folders.
         long = len(cell.encode("utf-8", "replace")) > _MAX_NAME_BYTES
         if long or cell.startswith(".") or set(cell) & set("/\\:\0\n\r"):
-            raise _malformed(path, "must hold plain names of files", f"line {line}: {cell[:80]!r}")
+            raise _malformed(path, "must contain plain file names", f"line {line}: {cell[:80]!r}")
     return cells[0], cells[1]
 
 

@@ -45,26 +45,26 @@ def prepare_miniimagenet(
     `miniImagenet` made by the original script is packed as it is.
 
     What is missing, extra, unreadable or duplicated is logged before anything is
-    written. An interrupted run goes on where it was when it is repeated.
+    written. An interrupted run is resumed when it is repeated.
 
     Args:
-        data_dir: where the results go.
-        sources: folders (with whatever folders below), zip or tar archives of the
+        data_dir: folder for the results.
+        sources: folders (with any subfolders), zip or tar archives of the
             JPEG files that the CSV files name. By default what lies in
             `data_dir/miniImagenet_source`.
         csv_dir: the folder of train.csv, val.csv and test.csv by Ravi & Larochelle.
-            By default they are searched beside and in the sources.
-        allow_missing: go on without the images that are missing or unreadable.
+            By default they are searched in and next to the sources.
+        allow_missing: continue without images that are missing or unreadable.
         report: a text file for the full names of what the log only counts.
         force: build again, replacing what an earlier run of this function made.
         workers: how many images to work on at once; all cores by default.
         progress: whether to show bars on a terminal.
 
     Returns:
-        The packed folder, which holds one packed folder per split.
+        The packed folder, which contains one packed folder per split.
 
     Raises:
-        DataError: says on one line what is wrong and how to mend it.
+        DataError: one line that says what is wrong and how to fix it.
     """
     plan = _plan(data_dir, "miniImagenet", image_size=IMAGE_SHAPE[0])
     workers = checked_workers(workers)
@@ -110,7 +110,7 @@ def prepare_synthetic_miniimagenet(
     `..._packed`. Class k of a seed is always the same, and so is its image n.
 
     Args:
-        data_dir: where the results go.
+        data_dir: folder for the results.
         num_classes: of training, validation and test; the classes are numbered through.
         per_class: number of images of each class.
         seed: decides all images; not negative.
@@ -119,7 +119,7 @@ def prepare_synthetic_miniimagenet(
         progress: see there.
 
     Returns:
-        The packed folder, which holds one packed folder per split.
+        The packed folder, which contains one packed folder per split.
 
     Raises:
         DataError: an argument is impossible, or as in `prepare_miniimagenet`.
@@ -163,18 +163,18 @@ def prepare_synthetic_miniimagenet(
 
 
 def ensure_miniimagenet(data_dir: str | Path, synthetic: bool = False) -> Path:
-    """The packed folder as it was prepared, whatever its options; else prepares it now.
+    """The packed folder if it is prepared, with any options; otherwise prepares it now.
 
     Args:
-        data_dir: where the results are, or go. Unless `synthetic`, the images and the
+        data_dir: folder of the results. Unless `synthetic`, the images and the
             CSV files must lie in `data_dir/miniImagenet_source` when nothing is prepared.
         synthetic: whether to want the procedurally drawn stand-in.
 
     Returns:
-        The packed folder, which holds one packed folder per split.
+        The packed folder, which contains one packed folder per split.
 
     Raises:
-        DataError: says on one line what is wrong and how to mend it.
+        DataError: one line that says what is wrong and how to fix it.
     """
     dataset = "miniImagenet_synthetic" if synthetic else "miniImagenet"
     packed = Path(data_dir) / f"{dataset}_packed"
@@ -224,7 +224,7 @@ def _default_sources(data_dir: Path) -> list[Path]:
 
 
 def _find_lists(paths: Sequence[Path], csv_dir: str | Path | None) -> Path:
-    """Returns the folder of the CSV files: the given one, or in or beside a source."""
+    """Returns the folder of the CSV files: the given one, or in or next to a source."""
     if csv_dir is not None:
         return Path(csv_dir)
     places = [path for path in paths if path.is_dir()] + [path.resolve().parent for path in paths]
@@ -235,7 +235,7 @@ def _find_lists(paths: Sequence[Path], csv_dir: str | Path | None) -> Path:
 def _tell(
     found: Inspection, report: str | Path | None, wanted: Wanted, allow_missing: bool
 ) -> None:
-    """Says what was found before anything is written; refuses what must not be used."""
+    """Reports the result before anything is written; rejects unusable sources."""
     if report is not None:
         found.write(Path(report))
     found.check(wanted, allow_missing)

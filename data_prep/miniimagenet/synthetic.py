@@ -1,6 +1,6 @@
 """Draws coloured textures and shapes by class: a stand-in for MiniImagenet.
 
-A class is a shape with lobes on a striped or checked ground, in colours of its own.
+A class is a shape with lobes on a striped or chequered background, with its own colours.
 Each of its images is another view of them: the shape elsewhere, larger or smaller,
 turned; the ground shifted, bent, scaled; another light, colours a little off, noise.
 """
@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 SIDE = 84
-# Stored with the images: raise it whenever the same seed gives other images.
+# Stored with the images: increase it when the same seed gives other images.
 GENERATOR_VERSION = 1
 
 # Of a class.
@@ -21,7 +21,7 @@ _LOBES = (2, 3, 4, 5, 6, 7)
 _LOBE_DEPTHS = (0.1, 0.45)  # parts of the shape's radius
 _HOLLOW_PROBABILITY = 0.3
 _CHECKED_PROBABILITY = 0.4
-# Of an image, in standard deviations unless it says otherwise.
+# Of an image, in standard deviations unless stated otherwise.
 _RADII = (0.17, 0.34)  # of the shape, parts of the side, uniform
 _CENTRES = (0.3, 0.7)  # uniform
 _GROUND_TURN = 0.35  # radians

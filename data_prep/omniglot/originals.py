@@ -39,7 +39,7 @@ def find_sources(data_dir: Path, sources: Sequence[str | Path], *, progress: boo
     Args:
         data_dir: searched, and downloaded into.
         sources: where to look instead; each an archive, an unpacked folder, or a
-            folder that holds them. When given, nothing is downloaded.
+            folder that contains them. If given, nothing is downloaded.
         progress: whether to show a bar while downloading.
 
     Returns:
@@ -65,7 +65,7 @@ def _find_part(part: str, place: Path) -> Path | None:
 
 
 def _parts_at(source: Path) -> list[Path]:
-    """Returns the parts in a folder that holds them, or else the path itself."""
+    """Returns the parts in a folder that contains them, otherwise the path itself."""
     if not source.is_dir():
         return [source]
     return [path for part in CHARACTERS if (path := _find_part(part, source))] or [source]
@@ -117,7 +117,7 @@ def _join_parts(
         part = _part_of(source)
         if part in by_part:
             raise DataError(
-                f"`{by_part[part].path}` and `{source.path}` both hold {part}. "
+                f"`{by_part[part].path}` and `{source.path}` both contain {part}. "
                 f"Give {' and '.join(CHARACTERS)} once each."
             )
         by_part[part] = source
@@ -125,26 +125,26 @@ def _join_parts(
             if class_name in joined:
                 other = joined[class_name][0].path
                 raise DataError(
-                    f"`{other}` and `{source.path}` both hold the character `{class_name}`, "
+                    f"`{other}` and `{source.path}` both contain the character `{class_name}`, "
                     f"which must be in one of them only. Fetch fresh copies from {HOME_PAGE}."
                 )
             joined[class_name] = (source, members)
     missing = [part for part in CHARACTERS if part not in by_part]
     if missing:
         raise DataError(
-            f"Omniglot has two archives; {' and '.join(missing)} is missing beside "
+            f"Omniglot has two archives; {' and '.join(missing)} is missing next to "
             f"`{sources[0].path}`. Add it: `source` accepts several paths."
         )
     return joined
 
 
 def _part_of(source: PictureSource) -> str:
-    """Returns which part a source holds, by its top folder or else by its own name."""
+    """Returns the part that a source contains, by its top folder or its own name."""
     tops = {name.split("/", 1)[0] for name in source.names} & set(CHARACTERS)
     parts = tops or {source.path.resolve().stem} & set(CHARACTERS)
     if len(parts) != 1:
         raise DataError(
-            f"`{source.path}` must hold one of {' or '.join(CHARACTERS)}. Received: "
+            f"`{source.path}` must contain one of {' or '.join(CHARACTERS)}. Received: "
             f"{' and '.join(sorted(parts)) or 'neither'}. Get both archives from {HOME_PAGE}."
         )
     return parts.pop()
@@ -176,13 +176,13 @@ def group_by_class(source: PictureSource, num_characters: int) -> dict[str, list
         classes["/".join(folders)].append(name)
     if len(classes) != num_characters:
         raise DataError(
-            f"`{source.path}` must hold {num_characters} characters. Received: {len(classes)}. "
+            f"`{source.path}` must contain {num_characters} characters. Received: {len(classes)}. "
             "Fetch a complete copy of it."
         )
     for class_name, members in classes.items():
         if len(members) != DRAWINGS_PER_CHARACTER:
             raise DataError(
-                f"{source.where(class_name)} must hold {DRAWINGS_PER_CHARACTER} drawings. "
+                f"{source.where(class_name)} must contain {DRAWINGS_PER_CHARACTER} drawings. "
                 f"Received: {len(members)}. Fetch a complete copy of it."
             )
     return dict(classes)

@@ -27,10 +27,10 @@ def prepare_omniglot(
     script is packed as it is.
 
     Args:
-        data_dir: where the results go.
+        data_dir: folder for the results.
         sources: the official archives images_background.zip and
             images_evaluation.zip, the folders unpacked from them, or a folder that
-            holds them. By default they are searched in `data_dir`,
+            contains them. By default they are searched in `data_dir`,
             `data_dir/omniglot` and the current folder, and downloaded if missing.
         resampling: "nearest" as the original code does in effect, or "lanczos", grey.
         force: build again, replacing what an earlier run of this function made.
@@ -40,7 +40,7 @@ def prepare_omniglot(
         The packed folder.
 
     Raises:
-        DataError: says on one line what is wrong and how to mend it.
+        DataError: one line that says what is wrong and how to fix it.
     """
     num_classes = sum(CHARACTERS.values())
     plan = _plan(data_dir, "omniglot", num_classes=num_classes, resampling=resampling)
@@ -69,7 +69,7 @@ def prepare_synthetic_omniglot(
     seed is always the same, however many classes are asked for.
 
     Args:
-        data_dir: where the results go.
+        data_dir: folder for the results.
         num_classes: number of characters, 20 drawings each.
         seed: decides all drawings; not negative.
         resampling: this and the rest as in `prepare_omniglot`.
@@ -104,17 +104,17 @@ def prepare_synthetic_omniglot(
 
 
 def ensure_omniglot(data_dir: str | Path, synthetic: bool = False) -> Path:
-    """The packed folder as it was prepared, whatever its options; else prepares it now.
+    """The packed folder if it is prepared, with any options; otherwise prepares it now.
 
     Args:
-        data_dir: where the results are, or go.
+        data_dir: folder of the results.
         synthetic: whether to want the procedurally drawn stand-in.
 
     Returns:
         The packed folder.
 
     Raises:
-        DataError: says on one line what is wrong and how to mend it.
+        DataError: one line that says what is wrong and how to fix it.
     """
     dataset = "omniglot_synthetic" if synthetic else "omniglot"
     packed = Path(data_dir) / f"{dataset}_packed"

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from data_prep.omniglot.originals import DRAWINGS_PER_CHARACTER, SIDE, Drawing
 
-# Stored with the images: raise it whenever the same seed gives other drawings.
+# Stored with the images: increase it when the same seed gives other drawings.
 GENERATOR_VERSION = 1
 
 # Lengths are parts of the image's side.

@@ -20,7 +20,7 @@ class Twins(NamedTuple):
     second: str
 
     def __str__(self) -> str:
-        """Both names, with their splits where they differ."""
+        """Both names, with their splits if they differ."""
         if self.first_split == self.second_split:
             return f"{self.second} = {self.first}"
         return f"{self.second} ({self.second_split}) = {self.first} ({self.first_split})"
@@ -61,7 +61,7 @@ def find_overlap(splits: Mapping[str, tuple[PackedImages, Sequence[int]]]) -> Ov
 
         overlap = find_overlap({"train": (packed, [0, 1, 2]), "test": (packed, [3, 4])})
 
-    Images are compared bit by bit as they are packed, which is what a network sees.
+    Packed images are compared bit by bit, as a network sees them.
     It reads every image once: seconds for Omniglot and for MiniImagenet.
 
     Args:

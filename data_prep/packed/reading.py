@@ -1,7 +1,7 @@
 """The packed form of a data set: one array file and one index, made for fast loading.
 
-A packed folder holds `images.npy`, uint8 [num_pictures, H, W, C], class by class,
-and `index.json`, which says what the rows are. Classes may differ in size.
+A packed folder contains `images.npy`, uint8 [num_pictures, H, W, C], class by class,
+and `index.json`, which describes the rows. Classes may differ in size.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class PackedImages:
         dataset: name of the data set.
         synthetic: whether the images are procedurally drawn stand-ins.
         sha256: of the array file.
-        details: what else the index says, such as `resampling` and `duplicates`.
+        details: further entries of the index, such as `resampling` and `duplicates`.
     """
 
     images: np.ndarray
@@ -62,7 +62,7 @@ class PackedImages:
 
 
 def is_packed(folder: Path) -> bool:
-    """Whether `folder` was written by `write_packed`, in whatever condition it is."""
+    """Whether `folder` was written by `write_packed`, even if it is damaged now."""
     try:
         return _read_index(folder).get("format") == FORMAT
     except ValueError:
@@ -163,7 +163,7 @@ def _map_images(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
     if images.dtype != np.uint8 or images.shape != shape:
         raise _damaged(
             folder,
-            f"`{INDEX_NAME}` announces uint8 {shape}, `{IMAGES_NAME}` holds {images.dtype} "
+            f"`{INDEX_NAME}` announces uint8 {shape}, but `{IMAGES_NAME}` contains {images.dtype} "
             f"{images.shape}",
         )
     return images

@@ -21,7 +21,7 @@ def check_disjoint(splits: Members, where: str) -> None:
     """Raises a DataError unless every class is in one split only.
 
     Args:
-        splits: what each split holds.
+        splits: the content of each split.
         where: names the place in the error message.
     """
     seen: dict[str, str] = {}
@@ -69,7 +69,7 @@ def fill_splits(
         workers: how many images to read at once.
         progress: whether to show a bar on a terminal.
     """
-    with bar(None, f"Packing {dataset}", count(splits), "picture", progress=progress) as shown:
+    with bar(None, f"Packing {dataset}", count(splits), "image", progress=progress) as shown:
         for split in SPLITS:
             classes = {name: sorted(splits[split][name]) for name in sorted(splits[split])}
             members = [member for names in classes.values() for member in names]
@@ -91,7 +91,7 @@ def count(splits: Members) -> int:
 
 
 def holds_splits(folder: Path) -> bool:
-    """Whether `folder` was filled by `fill_splits`, in whatever condition it is."""
+    """Whether `folder` was filled by `fill_splits`, even if it is damaged now."""
     return all(is_packed(folder / split) for split in SPLITS)
 
 

@@ -46,7 +46,7 @@ def write_packed(
         image_shape: (H, W, C).
         dataset: name of the data set.
         synthetic: whether the images are procedurally drawn stand-ins.
-        details: further entries for the index, as JSON can hold them.
+        details: further entries for the index, as JSON.
         replace: whether a packed folder that is already there may be replaced.
             Anything else in the way is never replaced.
 
