@@ -131,7 +131,8 @@ def _table(evaluation, heading):
     support, query = summarize(evaluation.support), summarize(evaluation.query)
     names = ["before, support set", "before, query set"]
     names += [f"after {i} step{'s' * (i > 1)}" for i in range(1, len(query.mean))]
-    rows = [support, *zip(*query, strict=True)]
+    rows = [(support.mean, support.std, support.ci95)]
+    rows += zip(query.mean, query.std, query.ci95, strict=True)
     lines = [f"{heading}, {evaluation.metric}, {len(evaluation.fingerprints)} distinct episodes"]
     lines.append(f"{'':>22}{'mean':>10}{'std':>10}{'95 % interval':>16}")
     for name, (mean, std, ci95) in zip(names, rows, strict=True):
