@@ -16,7 +16,8 @@ def prototypes(support: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """The mean embedding of each class (eq. 1).
 
     Example:
-    >>> prototypes([[[1.0], [3.0], [4.0]]], tf.one_hot([[0, 0, 1]], 2)).numpy().tolist()
+    >>> support, labels = tf.constant([[[1.0], [3.0], [4.0]]]), tf.one_hot([[0, 0, 1]], 2)
+    >>> prototypes(support, labels).numpy().tolist()
     [[[2.0], [4.0]]]
 
     Args:

@@ -16,7 +16,7 @@ from maml_baselines.metric.map_ranking import (
 
 
 def score(order, positives, negatives):
-    """Score of a ranking, from its definition; `order` lists the images, positives have the smaller numbers."""
+    """Score of a ranking from its definition; `order` lists numbers of images, positives first."""
     place = {image: rank for rank, image in enumerate(order)}
     p, m = len(positives), len(negatives)
     total = sum(

@@ -9,7 +9,7 @@ from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.metric.matching import FullContextMatchingNetwork, attend
 from maml_baselines.metric.pretrained import classification_loss
 from maml_baselines.metric.prototypical import PrototypicalNetwork, prototypes
-from mtnet_tf import ImageClasses, evaluate
+from mtnet_tf import ImageClasses, Sinusoids, evaluate
 from mtnet_tf.adaptation.adapter import Adapter
 from mtnet_tf.tasks import Episode
 
@@ -118,6 +118,14 @@ def test_supervised_loss_requires_the_classes():
     episode = Episode(*tiny_pictures().sample(SEED, 2)[:4])
     with pytest.raises(ValueError, match="`episode.classes` must contain"):
         classification_loss(tf.identity, tf.identity, range(10), episode)
+
+
+@pytest.mark.parametrize("name", ["nearest", "finetune"])
+def test_supervised_baselines_require_image_classes(name):
+    with pytest.raises(
+        ValueError, match="`tasks` must be an `ImageClasses`. Received: .*Sinusoids"
+    ):
+        build_learner(resolve({**SMALL, "method": name}), Sinusoids())
 
 
 @pytest.mark.parametrize("name", ["nearest", "finetune"])

@@ -76,7 +76,7 @@ def test_only_rows_of_methods_with_inner_steps_have_a_number_of_steps(adapts, st
     result = Result({**record, "adapts_weights": adapts}, scores, None, tmp_path / "scores.csv")
     settings = settings_of({"data_source": "omniglot", "num_test_inner_steps": 1}, "matching")
     row = row_of("matching", settings, run_folder.Run(tmp_path / "run"), Scores(result, 1))
-    # The mean of 0.5 and 0.7, and 1.96 times their standard deviation 0.1 over sqrt(2), in per cent.
+    # In per cent: the mean of 0.5 and 0.7, and 1.96 times their deviation 0.1 over sqrt(2).
     assert row.measured.format() == Estimate(60.0, 19.6 / 2**0.5).format() == "60.00 ± 13.86"
     assert (row.steps, row.best, row.parameters, row.episodes) == (steps, 5, 7, 2)
 
