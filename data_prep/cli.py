@@ -25,8 +25,8 @@ def make_parser() -> argparse.ArgumentParser:
 def as_flags(message: str, args: argparse.Namespace) -> str:
     """A message of the library, with flags in place of the arguments that it names in backticks.
 
-    `` `data_dir` `` becomes `--data_dir`, and `` `force=True` `` becomes `--force`. Names that are no
-    options of the command stay as they are.
+    `` `data_dir` `` becomes `--data_dir`, and `` `force=True` `` becomes `--force`. Names that
+    are no options of the command stay as they are.
 
     Args:
         message: message of a `DataError`.

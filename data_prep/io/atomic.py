@@ -1,7 +1,7 @@
 """Files and folders that are either complete or absent, even if the process is killed.
 
-A file or folder is built under a hidden name next to its target and renamed when it is complete. The
-next build deletes the remains of a killed process. A lock, which the system releases even after
+A file or folder is built under a hidden name next to its target and renamed when it is complete.
+The next build deletes the remains of a killed process. A lock, which the system releases even after
 `kill -9`, prevents two processes from building the same folder, so a hidden folder is always a
 remainder.
 """
@@ -31,8 +31,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path: the final file. Its folder is created if necessary.
 
     Yields:
-        Path of a temporary file in the same folder, with the same suffix, to be written. It replaces
-        `path` when the block ends, and is deleted when the block raises.
+        Path of a temporary file in the same folder, with the same suffix, to be written. It
+        replaces `path` when the block ends, and is deleted when the block raises.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,8 +155,8 @@ def building(target: Path, *, replace: bool = False) -> Iterator[Path]:
 def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False) -> Iterator[Path]:
     """Like `building`, but an interrupted build can be resumed.
 
-    After a kill or Ctrl-C, the hidden folder remains. The next call with the same `identity` gets it
-    unchanged, and a call with another identity gets an empty one. Any error deletes it. The caller
+    After a kill or Ctrl-C, the hidden folder remains. The next call with the same `identity` gets
+    it unchanged, and a call with another identity gets an empty one. Any error deletes it. The caller
     must be able to recognise which of its parts are complete, for example because each was made by
     `building`.
 

@@ -84,7 +84,7 @@ class Inspection:
             first = next(iter(self.unreadable.values()), "Add what is missing.")
             raise DataError(
                 f"Not all {total:,} images of the CSV files can be used: {'; '.join(lacking)}"
-                f"{others if self.extra else ''}. {first} Or use the others with `allow_missing=True`; "
+                f"{others if self.extra else ''}. {first} Or use the others with `allow_missing`; "
                 "`report=FILE` lists all of them."
             )
 
