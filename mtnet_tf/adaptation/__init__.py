@@ -4,7 +4,7 @@ May import: `conversion`, `meta`, `layers`, `seeds`, `_keras`, `_files`, `_versi
 """
 
 from mtnet_tf.adaptation.adapted_model import adapted_model
-from mtnet_tf.adaptation.adapter import Adapter
+from mtnet_tf.adaptation.adapter import Adapter, check_class_numbers
 from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.adaptation.saved_model import export
 
@@ -12,5 +12,6 @@ __all__ = [
     "AdaptableLearner",
     "Adapter",
     "adapted_model",
+    "check_class_numbers",
     "export",
 ]

@@ -11,10 +11,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtnet_tf import seeds
 from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.layers import SetStatistics
-from mtnet_tf.meta import FewShotCrossentropy, FirstLogits, count_tasks, initial_fast_weights
+from mtnet_tf.meta import (
+    FewShotCrossentropy,
+    FirstLogits,
+    TaskLoss,
+    count_tasks,
+    initial_fast_weights,
+    output_kind,
+    probabilities,
+)
 
 STATISTICS = ("support", "query")
 
@@ -120,6 +127,15 @@ class Adapter:
         replayed = SetStatistics(adapted.statistics) if self.statistics == "support" else None
         return _unflatten(self._outputs(adapted.weights, query_x, replayed), query_x)
 
+    def predict_probabilities(self, adapted: Adapted, query_x: tf.Tensor) -> tf.Tensor:
+        """Probabilities of the classes, [B, m, N], as the learner's loss defines them.
+
+        Args:
+            adapted: `Adapted`.
+            query_x: [B, m, ...].
+        """
+        return probabilities(self.learner.task_loss, self.predict(adapted, query_x))
+
     def predict_initial(self, query_x: tf.Tensor) -> tf.Tensor:
         """Outputs of the network before adaptation; each set is normalised by its own statistics.
 
@@ -151,8 +167,7 @@ class Adapter:
     def _masks(self) -> Callable[..., Any]:
         if isinstance(self.masks, str):
             return self.learner.masks(1, None, most_probable=True)
-        seed = seeds.stateless_seed(self.masks, seeds.Purpose.EVALUATION_MASKS, 0)
-        return self.learner.masks(1, seed)
+        return self.learner.masks(1, self.masks)
 
 
 def _unflatten(outputs: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -214,4 +229,15 @@ def _check_options(
         raise ValueError(
             f"`num_ways` must be from 1 to {outputs}, the number of outputs of the model. "
             f"Received: num_ways={num_ways}."
+        )
+
+
+def check_class_numbers(loss: TaskLoss) -> None:
+    """Raises ValueError if a classification loss takes one-hot labels."""
+    kind, has_class_numbers = output_kind(loss)
+    if kind != "predictions" and not has_class_numbers:
+        name = getattr(loss, "name", getattr(loss, "__name__", loss))
+        raise ValueError(
+            "The learner's loss must accept class numbers, like `sparse_categorical_"
+            f"crossentropy`. Received: {name}, which takes one-hot labels."
         )

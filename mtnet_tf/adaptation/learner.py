@@ -48,7 +48,7 @@ class AdaptableLearner(Protocol):
         ...
 
     def masks(
-        self, num_tasks: int, seed: tf.Tensor | None, *, most_probable: bool = False
+        self, num_tasks: int, seed: tf.Tensor | int | None, *, most_probable: bool = False
     ) -> MaskSampler:
         """The masks of `num_tasks` tasks."""
         ...

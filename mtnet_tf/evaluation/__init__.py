@@ -6,15 +6,20 @@ May import: `meta`, `tasks`, `layers`, `seeds`, and `data_prep.io`.
 from mtnet_tf.evaluation.calibration import Calibration, calibration, confusion
 from mtnet_tf.evaluation.evaluate import Evaluation, Learner, evaluate
 from mtnet_tf.evaluation.intervals import Summary, bootstrap_interval, summarize
+from mtnet_tf.evaluation.regression_curves import RegressionCurves, regression_curves
+from mtnet_tf.seeds import Purpose
 
 __all__ = [
     "Calibration",
     "Evaluation",
     "Learner",
+    "Purpose",
+    "RegressionCurves",
     "Summary",
     "bootstrap_interval",
     "calibration",
     "confusion",
     "evaluate",
+    "regression_curves",
     "summarize",
 ]

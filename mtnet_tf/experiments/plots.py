@@ -9,8 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from data_prep.io import replacing
-from mtnet_tf.evaluation import Calibration, Evaluation, summarize
-from mtnet_tf.experiments.regression_curves import RegressionCurves
+from mtnet_tf.evaluation import Calibration, Evaluation, RegressionCurves, summarize
 
 LONGEST_NAME = 16
 

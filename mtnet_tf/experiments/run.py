@@ -7,20 +7,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtnet_tf.evaluation import Evaluation, evaluate
+from mtnet_tf.evaluation import Evaluation, Purpose, evaluate, regression_curves
 from mtnet_tf.experiments.build import compile_learner
 from mtnet_tf.experiments.checkpoint import load_learner
 from mtnet_tf.experiments.data import DataSource
 from mtnet_tf.experiments.evaluation_report import write
 from mtnet_tf.experiments.plots import plot_regression
-from mtnet_tf.experiments.regression_curves import regression_curves
 from mtnet_tf.experiments.reports import title
 from mtnet_tf.experiments.run_folder import Run
 from mtnet_tf.experiments.settings import JOINT, Settings
 from mtnet_tf.experiments.terminal import say
 from mtnet_tf.experiments.train import default_interval, train
 from mtnet_tf.learners import EpisodicLearner
-from mtnet_tf.seeds import Purpose
 from mtnet_tf.tasks import TaskDistribution
 
 VALIDATION_EPISODES = 100

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mtnet_tf import seeds
 from mtnet_tf.adaptation import adapted_model, export
 from mtnet_tf.diagnostics import active_fraction, check_stock_layers
 from mtnet_tf.layers import SetStatistics, TaskWeight, find_layer, find_task_weights
@@ -163,11 +164,19 @@ class MetaLearner(EpisodicLearner):
     def masks(
         self,
         num_tasks: int | tf.Tensor,
-        seed: tf.Tensor | None,
+        seed: tf.Tensor | int | None,
         *,
         most_probable: bool = False,
     ) -> MaskSampler:
-        """The masks of one episode batch, see `MaskSampler`."""
+        """The masks of one episode batch.
+
+        Args:
+            num_tasks: B.
+            seed: stateless seed, int32 [2]; or an int from which one is derived.
+            most_probable: see `MaskSampler`.
+        """
+        if isinstance(seed, int):
+            seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)
         return MaskSampler(
             self.task_weights,
             num_tasks,

@@ -9,10 +9,9 @@ from typing import Any, Literal, Self
 import numpy as np
 import tensorflow as tf
 
-from mtnet_tf.adaptation import Adapter
+from mtnet_tf.adaptation import Adapter, check_class_numbers
 from mtnet_tf.experiments import Run, load_learner
 from mtnet_tf.learners import MetaLearner
-from mtnet_tf.meta import TaskLoss, output_kind, probabilities
 from mtnet_tf.pictures.image_preparation import INVERT, Image, Preparation, list_pictures
 
 _PICTURES_AT_ONCE = 256
@@ -84,7 +83,7 @@ class FewShotClassifier:
             "statistics": statistics,
         }
         Adapter(self.learner, **self._options)  # reports invalid options immediately
-        _check_class_numbers(self.learner.task_loss)
+        check_class_numbers(self.learner.task_loss)
         self._adapter = None
 
     def fit(self, pictures: Iterable[Image], labels: Iterable[Any]) -> Self:
@@ -151,10 +150,11 @@ class FewShotClassifier:
         # Normalised by their own statistics, queries are one set that cannot be split.
         size = _PICTURES_AT_ONCE if self._adapter.statistics == "support" else len(x)
         parts = [x[i : i + size] for i in range(0, len(x), size)]
-        outputs = [
-            self._adapter.predict(self._adapted, tf.constant(part[None]))[0] for part in parts
+        found = [
+            self._adapter.predict_probabilities(self._adapted, tf.constant(part[None]))[0]
+            for part in parts
         ]
-        return probabilities(self.learner.task_loss, tf.concat(outputs, 0)).numpy()
+        return tf.concat(found, 0).numpy()
 
     def predict(self, pictures: Iterable[Image]) -> np.ndarray:
         """The most probable label of each image, array [m]; see `predict_proba`."""
@@ -188,13 +188,3 @@ def _as_labels(labels: Iterable[Any]) -> np.ndarray:
             f"Received: {sorted({repr(x) for x in found})}."
         )
     return np.asarray(values.tolist())
-
-
-def _check_class_numbers(loss: TaskLoss) -> None:
-    kind, has_class_numbers = output_kind(loss)
-    if kind != "predictions" and not has_class_numbers:
-        name = getattr(loss, "name", getattr(loss, "__name__", loss))
-        raise ValueError(
-            "The learner's loss must accept class numbers, like `sparse_categorical_"
-            f"crossentropy`. Received: {name}, which takes one-hot labels."
-        )

@@ -1,7 +1,7 @@
 import numpy as np
 
 from mtnet_tf import MetaLearner, Polynomials, networks
-from mtnet_tf.experiments.regression_curves import regression_curves
+from mtnet_tf.evaluation.regression_curves import regression_curves
 
 
 def test_curves_start_at_the_initial_network_and_approach_the_support_set():

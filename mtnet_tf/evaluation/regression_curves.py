@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mtnet_tf import seeds
-from mtnet_tf.learners import EpisodicLearner
+from mtnet_tf.evaluation.evaluate import Learner
 from mtnet_tf.tasks import TaskDistribution
 
 
@@ -30,7 +30,7 @@ class RegressionCurves:
 
 
 def regression_curves(
-    learner: EpisodicLearner,
+    learner: Learner,
     tasks: TaskDistribution,
     *,
     num_tasks: int = 4,
