@@ -120,7 +120,7 @@ class GradientDescent(UpdateRule):
     @property
     def borrowed_variables(self) -> list[tf.Variable]:
         """The variables among the step sizes."""
-        values = [getattr(size, "value", size) for size in self._sizes.values]
+        values = [s.value if isinstance(s, keras.Variable) else s for s in self._sizes.values]
         return [value for value in values if isinstance(value, tf.Variable)]
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
