@@ -171,7 +171,7 @@ def test_an_export_of_fewer_ways_than_outputs_gives_probabilities_that_sum_to_on
 
 def test_an_export_holds_what_the_update_rule_has_learned(tmp_path, rng):
     model = networks.regression_network(dim_hidden=(3,), cell_options={"mask": None})
-    learner = MetaLearner(model, 0.1, update_rule=MetaSGDRule(0.05))
+    learner = MetaLearner(model, update_rule=MetaSGDRule(0.05))
     learner.compile("adam", "mean_squared_error", jit_compile=False)
     learner.export(tmp_path / "1")
     x = rng.normal(size=(1, 6, 1)).astype("float32")
