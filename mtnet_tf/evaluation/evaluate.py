@@ -14,8 +14,14 @@ import tensorflow as tf
 
 from data_prep.io import bar
 from mtnet_tf import seeds
-from mtnet_tf.layers import SetStatistics
-from mtnet_tf.meta import TaskLoss, count_tasks, flatten_tasks, probabilities, task_losses
+from mtnet_tf.meta import (
+    SetStatistics,
+    TaskLoss,
+    count_tasks,
+    flatten_tasks,
+    probabilities,
+    task_losses,
+)
 from mtnet_tf.tasks import Episode, TaskDistribution
 
 # Episode e is task e % 20 of draw e // 20, for any number of episodes.

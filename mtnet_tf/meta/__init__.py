@@ -3,6 +3,7 @@
 May import: `layers`, `tasks`, `seeds`, `_keras`.
 """
 
+from mtnet_tf.layers import SetStatistics
 from mtnet_tf.meta.inner_loop import (
     InnerTrajectory,
     Masks,
@@ -44,6 +45,7 @@ __all__ = [
     "MaskSampler",
     "Masks",
     "MetaLoss",
+    "SetStatistics",
     "StepSize",
     "TaskLoss",
     "UpdateRule",

@@ -46,6 +46,9 @@ class FewShotCrossentropy(keras.losses.Loss):
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Values per example: labels [n] (int), logits [n, N] -> [n]."""
+        y_true = tf.convert_to_tensor(y_true)
+        if not y_true.dtype.is_integer:  # `__call__` of a Keras loss casts labels to its own dtype
+            y_true = tf.cast(y_true, tf.int32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y_true, y_pred)
         return losses / tf.cast(self.num_shots, losses.dtype)
 

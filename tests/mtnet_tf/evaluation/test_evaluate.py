@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import io
 
 import keras
@@ -166,6 +167,6 @@ def test_progress_bar_counts_episodes(monkeypatch):
         bars.append(tqdm.tqdm(None, total=arguments[2], file=io.StringIO()))
         return bars[-1]
 
-    monkeypatch.setattr("mtnet_tf.evaluation.evaluate.bar", bar)
+    monkeypatch.setattr(importlib.import_module("mtnet_tf.evaluation.evaluate"), "bar", bar)
     run(regression_learner(), num_episodes=30, num_inner_steps=0, verbose=1)
     assert (bars[0].n, bars[0].total) == (30, 30)
