@@ -156,9 +156,9 @@ def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False
     """Like `building`, but an interrupted build can be resumed.
 
     After a kill or Ctrl-C, the hidden folder remains. The next call with the same `identity` gets
-    it unchanged, and a call with another identity gets an empty one. Any error deletes it. The
-    caller must be able to recognise which of its parts are complete, for example because each was made by
-    `building`.
+    it unchanged, and a call with another identity gets an empty one. Any error deletes it.
+    The caller must be able to recognise which of its parts are complete, for example because
+    each was made by `building`.
 
     Args:
         target: the final folder; a symbolic link is followed.
