@@ -178,8 +178,8 @@ def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_pat
         (["--predict"], "No trained run in runs/sinusoid"),
         (["--compare="], "--compare must not be empty"),
         (["--predict", "--export_dir=x"], "exclude each other"),
-        (["--support=x"], "--support goes with --predict"),
-        (["--compare=runs/a"], "--compare needs two run folders. Received: ['runs/a']"),
+        (["--support=x"], "--support requires --predict"),
+        (["--compare=runs/a"], "--compare requires two run folders. Received: ['runs/a']"),
     ],
 )
 def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, command):
@@ -189,12 +189,33 @@ def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, command):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_the_program_itself_exits_with_status_2_and_no_traceback(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(MAIN.parent)}
-    result = subprocess.run(
-        [sys.executable, str(MAIN), "--norm=instance"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=280, env=environment, check=False,
-    )  # fmt: skip
-    assert result.returncode == 2
-    assert "--norm must be one of" in result.stderr
-    assert "Traceback" not in result.stderr
+ENTRY_POINT = "import mtnet_tf_cli; mtnet_tf_cli.run_main()"
+STARTS = {"main.py": [str(MAIN)], "mtnet-tf": ["-c", ENTRY_POINT]}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_the_program_runs_in_any_folder(start, tmp_path):
+    """A wrong value gives one sentence and exit status 2; `--help` lists our flags."""
+
+    def run(*flags):
+        environment = {**os.environ, "PYTHONPATH": str(MAIN.parent)}
+        command = [sys.executable, *STARTS[start], *flags]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=280, env=environment
+        )
+
+    wrong, helped = run("--norm=instance"), run("--help")
+    assert wrong.returncode == 2
+    assert "--norm must be one of" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+    assert "--update_lr" in helped.stdout and "step size of the inner loop" in helped.stdout
+    assert "mtnet-tf" in helped.stdout
+
+
+def test_the_installed_command_runs(tmp_path):
+    command = Path(sys.executable).with_name("mtnet-tf")
+    if not command.exists():
+        pytest.skip("the package is not installed in this environment")
+    done = subprocess.run([command, "--run=x", "--train=False"], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[-1].startswith("mtnet-tf: No trained run in x")

@@ -85,24 +85,24 @@ OMNIGLOT = {
         with_members({DRAWING: encode_png(scribble(1, mode="RGB"))}),
         "1-bit.*mode RGB",
     ),
-    "character missing": (with_members(WHOLE_CLASS), "must hold 3 characters. Received: 2"),
-    "drawing missing": (with_members({DRAWING: None}), "must hold 20 drawings. Received: 19"),
+    "character missing": (with_members(WHOLE_CLASS), "must contain 3 characters. Received: 2"),
+    "drawing missing": (with_members({DRAWING: None}), "must contain 20 drawings. Received: 19"),
     "drawing too many": (
         with_members({DRAWING.replace("_01", "_21"): encode_png(scribble(1))}),
-        "must hold 20 drawings. Received: 21",
+        "must contain 20 drawings. Received: 21",
     ),
     "image too deep": (
         with_members({f"{PART}/Greek/a/b/0.png": encode_png(scribble(1))}),
         "must be at <alphabet>/<character>/<drawing>.png",
     ),
     "one archive missing": (remove(f"{PART}.zip"), "images_background is missing"),
-    "same part twice": (give_both_forms_of_a_part, "both hold images_background"),
-    "same class in both": (share_a_class, "both hold the character `Greek/character01`"),
+    "same part twice": (give_both_forms_of_a_part, "both contain images_background"),
+    "same class in both": (share_a_class, "both contain the character `Greek/character01`"),
     "both parts in one": (
         with_members(part_files("images_evaluation")),
-        "must hold one of.*Received: images_background and images_evaluation",
+        "must contain one of.*Received: images_background and images_evaluation",
     ),
-    "empty folder": (empty, "must hold one of.*Received: neither"),
+    "empty folder": (empty, "must contain one of.*Received: neither"),
     "no such folder": (no_source, "does not exist"),
     "text file in place of a folder": (file_as_source, "is no zip or tar archive"),
     "files of the system": (with_members({f"{PART}/Greek/{n}": d for n, d in JUNK.items()}), None),
@@ -140,7 +140,7 @@ MINIIMAGENET = {
     ),
     "CSV file that leads outside": (
         with_csv(rows("a.jpg,../../n04")),
-        "must hold plain names.*'../../n04'",
+        "must contain plain names.*'../../n04'",
     ),
     "CSV file that lists an image twice": (
         with_csv(rows("a.jpg,n04", "a.jpg,n04")),
@@ -159,7 +159,7 @@ MINIIMAGENET = {
         "A class must be in one split only.*`n01` in train and val",
     ),
     "class with a unicode name": (rename_a_class("n04 \u00e9\u4e2d"), None),
-    "class with a very long name": (rename_a_class(LONG), "must hold plain names.*line 2: 'nnn"),
+    "class with a very long name": (rename_a_class(LONG), "must contain plain names.*line 2: 'nnn"),
     "absolute name in an archive": (tar_of(tarfile.TarInfo("/etc/x.jpg")), "points outside"),
     "`..` in an archive": (tar_of(tarfile.TarInfo("../../x.jpg")), "points outside"),
     "symbolic link in an archive": (tar_of(tar_link(tarfile.SYMTYPE)), "is a symbolic link"),
@@ -180,7 +180,7 @@ MINIIMAGENET = {
     "something else where results go": (stranger("miniImagenet"), "in the way"),
 }
 FOLDER = {
-    "empty folder": (empty, "must hold class folders of images.*Received: none"),
+    "empty folder": (empty, "must contain class folders of images.*Received: none"),
     "no such folder": (no_source, "must be a folder of class folders. Received: nothing there"),
     "text file in place of a folder": (file_as_source, "Received: a file"),
     "no images": (
@@ -192,7 +192,7 @@ FOLDER = {
     "class of one image": (remove(PET), "at least 2 images. Received: `cat` has 1"),
     "split missing": (
         moved({"cat": "train/cat", "dog": "train/dog", "emu": "test/emu"}),
-        "must hold images in train, val and test.*Received: test, train",
+        "must contain images in train, val and test.*Received: test, train",
     ),
     "images without class in a split": (
         moved({"cat": "train/cat", "dog/0.png": "val/0.png", "emu": "test/emu", "dog": "val/dog"}),

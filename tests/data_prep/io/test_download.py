@@ -65,7 +65,7 @@ def test_without_network_one_sentence_says_what_to_do(server, tmp_path, monkeypa
     sentence = str(caught.value)
     assert re.search(
         r"put images_background.zip and images_evaluation.zip from https://github.com/"
-        r"brendenlake/omniglot .*into `.*data/omniglot`.*--source.*--synthetic",
+        r"brendenlake/omniglot .*into `.*data/omniglot`.*`source`.*`synthetic=True`",
         sentence,
     )
     assert "\n" not in sentence

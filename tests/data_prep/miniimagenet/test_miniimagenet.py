@@ -182,7 +182,7 @@ def test_ensure_finds_pictures_and_archives_in_their_place(data_dir):
 
 
 def test_ensure_says_what_to_put_where(data_dir):
-    says = r"put its 60,000 images.*train.csv.*miniImagenet_source.*--source.*--synthetic"
+    says = r"put its 60,000 images.*train.csv.*miniImagenet_source.*`source`.*`synthetic=True`"
     with pytest.raises(DataError, match=says):
         ensure_miniimagenet(data_dir)
 

@@ -70,7 +70,7 @@ def test_a_class_does_not_depend_on_how_many_are_asked_for(tmp_path):
 def test_other_settings_ask_for_force(tmp_path, changed):
     asked = {"num_classes": (1, 1, 1), "per_class": 2}
     prepare_synthetic_miniimagenet(tmp_path, **asked)
-    with pytest.raises(DataError, match="miniimagenet --force"):
+    with pytest.raises(DataError, match="`force=True`"):
         prepare_synthetic_miniimagenet(tmp_path, **{**asked, **changed})
 
 

@@ -163,7 +163,7 @@ def test_force_makes_the_same_again(archives, data_dir):
 
 def test_other_options_ask_for_force(archives, data_dir):
     prepare_omniglot(data_dir, [archives])
-    with pytest.raises(DataError, match=r"resampling=nearest, but resampling=lanczos.*--force"):
+    with pytest.raises(DataError, match=r"resampling=nearest, but resampling=lanczos.*`force=True`"):
         prepare_omniglot(data_dir, [archives], resampling="lanczos")
     folder = prepare_omniglot(data_dir, [archives], resampling="lanczos", force=True)
     assert load_packed(folder).details["resampling"] == "lanczos"
@@ -200,7 +200,7 @@ def test_a_resized_folder_of_the_original_script_is_packed(archives, data_dir):
 @pytest.mark.parametrize("asked", [{"resampling": "lanczos"}, {"sources": ["archives"]}])
 def test_a_stranger_s_resized_folder_in_the_way_is_refused(archives, data_dir, asked):
     write_folder(data_dir, {"omniglot_resized/notes.txt": b"mine"})
-    with pytest.raises(DataError, match="not made by data_prep and is in the way"):
+    with pytest.raises(DataError, match="not created by data_prep and is in the way"):
         prepare_omniglot(data_dir, force=True, **asked)
     assert (data_dir / "omniglot_resized" / "notes.txt").read_bytes() == b"mine"
 
@@ -209,7 +209,7 @@ def test_an_incomplete_resized_folder_is_not_packed(archives, data_dir):
     folder = prepare_omniglot(data_dir, [archives])
     shutil.rmtree(folder)
     shutil.rmtree(data_dir / "omniglot_resized" / "Braille")
-    with pytest.raises(DataError, match=r"must hold 5 characters. Received: 4.*away to have it"):
+    with pytest.raises(DataError, match=r"must contain 5 characters. Received: 4.*away to have it"):
         prepare_omniglot(data_dir)
 
 
@@ -217,7 +217,7 @@ def test_a_stranger_s_packed_folder_is_refused_even_with_force(archives, data_di
     write_folder(data_dir, {"omniglot_packed/notes.txt": b"mine"})
     with pytest.raises(DataError, match="No packed images"):
         prepare_omniglot(data_dir, [archives])
-    with pytest.raises(DataError, match="left alone"):
+    with pytest.raises(DataError, match="is not changed"):
         prepare_omniglot(data_dir, [archives], force=True)
     assert (data_dir / "omniglot_packed" / "notes.txt").read_bytes() == b"mine"
 

@@ -74,7 +74,7 @@ def test_prepared_pictures_say_that_they_are_synthetic(tmp_path):
 @pytest.mark.parametrize("changed", [{"num_classes": 2}, {"seed": 1}])
 def test_other_settings_ask_for_force(tmp_path, changed):
     prepare_synthetic_omniglot(tmp_path, num_classes=3)
-    with pytest.raises(DataError, match="--force"):
+    with pytest.raises(DataError, match="`force=True`"):
         prepare_synthetic_omniglot(tmp_path, **{"num_classes": 3, **changed})
 
 

@@ -86,7 +86,7 @@ def test_a_folder_is_replaced_only_on_request(folder):
 def test_a_stranger_s_folder_is_never_replaced(tmp_path):
     (tmp_path / "packed").mkdir()
     (tmp_path / "packed" / "thesis.txt").write_text("years of work")
-    with pytest.raises(DataError, match="left alone"):
+    with pytest.raises(DataError, match="is not changed"):
         write_packed(tmp_path / "packed", PICTURES, **LABELS, replace=True)
     assert (tmp_path / "packed" / "thesis.txt").read_text() == "years of work"
 
@@ -109,7 +109,7 @@ DAMAGES = {
     "no array": (lambda f: (f / "images.npy").unlink(), "`images.npy` is missing"),
     "array cut off": (truncate, "truncated"),
     "empty array file": (lambda f: (f / "images.npy").write_bytes(b""), "truncated"),
-    "other type": (lambda f: np.save(f / "images.npy", PICTURES.astype(np.int64)), "holds int64"),
+    "other type": (lambda f: np.save(f / "images.npy", PICTURES.astype(np.int64)), "contains int64"),
     "pickle": (lambda f: np.save(f / "images.npy", np.array([{}])), "no array"),
 }
 

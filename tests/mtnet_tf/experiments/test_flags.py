@@ -1,6 +1,8 @@
 """The table of flags: help texts, and messages in the names of the command line."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,7 @@ from mtnet_tf.experiments.settings import Settings, resolve
         ("query", "image, or folder of images, to predict"),
     ],
 )
-def test_help_tells_the_default_of_each_data_source(name, text):
+def test_help_contains_the_default_of_each_data_source(name, text):
     assert help_of(name) == text
 
 
@@ -56,3 +58,15 @@ def test_settings_are_read_under_the_names_of_flags_and_of_fields():
     assert read_settings(settings.as_dict()) == settings
     assert read_settings(old) == settings
     assert read_settings({**old, "dropped_by_a_later_version": 1}) == settings
+
+
+OLD_RUNS = sorted((Path(__file__).resolve().parents[3] / "experiments").rglob("config.json"))
+
+
+@pytest.mark.parametrize("path", OLD_RUNS, ids=lambda path: path.parent.name)
+def test_runs_of_version_0_1_0_are_read(path):
+    written = json.loads(path.read_text())["settings"]
+    settings = read_settings(written)
+    for name, value in written.items():
+        if name in FLAGS:
+            assert getattr(settings, FLAGS[name].field) == value, name

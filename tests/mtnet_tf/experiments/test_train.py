@@ -10,6 +10,7 @@ from mtnet_tf.experiments import recipes, reports, run_folder
 from mtnet_tf.experiments import train as training
 from mtnet_tf.experiments.checkpoint import load_learner
 from mtnet_tf.experiments.flags import AUTHORS, default_of
+from mtnet_tf.experiments.run import train_run
 from mtnet_tf.experiments.settings import Settings, check_same_run, resolve
 
 
@@ -214,3 +215,8 @@ def test_json_of_a_run_says_how_to_repeat_it(run):
     config = json.loads((run.path / "config.json").read_text())
     assert config["command"] == "command"
     assert {"tensorflow", "keras", "numpy", "mtnet_tf", "python"} == set(config["versions"])
+
+
+def test_train_run_requires_the_function_that_builds_the_learner(run):
+    with pytest.raises(TypeError, match="build"):
+        train_run(Settings(method="metasgd"), run, "command")
