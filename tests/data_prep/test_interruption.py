@@ -17,7 +17,7 @@ from data_prep import (
     prepare_synthetic_omniglot,
 )
 from data_prep.io.atomic import building, exclusive
-from data_prep.miniimagenet import synthetic
+from data_prep.miniimagenet import prepare, synthetic
 from support.archives import write_folder
 from support.faults import pets
 
@@ -174,7 +174,7 @@ def test_a_kill_at_any_file_operation_leaves_whole_folders(tmp_path, command):
     assert int(done.stderr.split()[-1]) > 8
 
 
-def test_an_interrupted_preparation_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_an_interrupted_preparation_is_resumed(tmp_path, monkeypatch):
     asked = {"num_classes": (2, 1, 1), "per_class": 2, "workers": 1, "progress": False}
     draw, drawn, faulty = synthetic.draw_texture, [], [(2, 2)]
 
@@ -184,7 +184,7 @@ def test_an_interrupted_preparation_goes_on_where_it_was(tmp_path, monkeypatch):
         drawn.append((k, number))
         return draw(seed, k, number)
 
-    monkeypatch.setattr(synthetic, "draw_texture", draw_or_stop)
+    monkeypatch.setattr(prepare, "draw_texture", draw_or_stop)
     with pytest.raises(KeyboardInterrupt):
         prepare_synthetic_miniimagenet(tmp_path, **asked)
     assert not list(tmp_path.glob("[!.]*"))
@@ -198,7 +198,7 @@ def test_an_interrupted_preparation_goes_on_where_it_was(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.glob(".*")] == [".data_prep.lock"]
 
 
-def test_other_settings_do_not_go_on_with_what_was_interrupted(tmp_path, monkeypatch):
+def test_other_settings_do_not_resume_an_interrupted_preparation(tmp_path, monkeypatch):
     asked = {"num_classes": (1, 1, 1), "per_class": 2, "workers": 1}
 
     def only_the_first_class(seed, k, number, draw=synthetic.draw_texture):
@@ -207,7 +207,7 @@ def test_other_settings_do_not_go_on_with_what_was_interrupted(tmp_path, monkeyp
         return draw(seed, k, number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(synthetic, "draw_texture", only_the_first_class)
+        patch.setattr(prepare, "draw_texture", only_the_first_class)
         prepare_synthetic_miniimagenet(tmp_path, seed=1, **asked)
     folder = prepare_synthetic_miniimagenet(tmp_path, seed=2, **asked)
     expected = prepare_synthetic_miniimagenet(tmp_path / "other", seed=2, **asked)

@@ -140,7 +140,7 @@ MINIIMAGENET = {
     ),
     "CSV file that leads outside": (
         with_csv(rows("a.jpg,../../n04")),
-        "must contain plain names.*'../../n04'",
+        "must contain plain file names.*'../../n04'",
     ),
     "CSV file that lists an image twice": (
         with_csv(rows("a.jpg,n04", "a.jpg,n04")),
@@ -159,7 +159,7 @@ MINIIMAGENET = {
         "A class must be in one split only.*`n01` in train and val",
     ),
     "class with a unicode name": (rename_a_class("n04 \u00e9\u4e2d"), None),
-    "class with a very long name": (rename_a_class(LONG), "must contain plain names.*line 2: 'nnn"),
+    "class with a very long name": (rename_a_class(LONG), "must contain plain file names.*line 2: 'nnn"),
     "absolute name in an archive": (tar_of(tarfile.TarInfo("/etc/x.jpg")), "points outside"),
     "`..` in an archive": (tar_of(tarfile.TarInfo("../../x.jpg")), "points outside"),
     "symbolic link in an archive": (tar_of(tar_link(tarfile.SYMTYPE)), "is a symbolic link"),
