@@ -36,7 +36,7 @@ def test_only_common_episodes_and_steps_count(tmp_path):
     b = run_folder(tmp_path / "b", {"x": [0.0], "y": [0.5], "w": [1.0], "v": [0.0]})
     table = compare(a, b)
     assert "2 distinct episodes in common" in table
-    assert "(A has 3, B has 4; the others are left out)" in table
+    assert "(A has 3, B has 4; the others are ignored)" in table
     assert table.splitlines()[-1].split()[:4] == ["0", "0.000", "25.000", "-25.000"]
 
 
@@ -57,14 +57,14 @@ def test_an_earlier_evaluation_on_the_same_episodes_is_found(tmp_path):
     assert "2 distinct episodes in common" in compare(a, b)
 
 
-def test_other_episodes_are_refused(tmp_path):
+def test_runs_without_common_episodes_cannot_be_compared(tmp_path):
     a = run_folder(tmp_path / "a", {"x": [0.0], "y": [1.0]})
     b = run_folder(tmp_path / "b", {"v": [0.0], "w": [1.0]})
     with pytest.raises(ValueError, match="not evaluated on the same episodes"):
         compare(a, b)
 
 
-def test_a_run_without_evaluation_says_how_to_make_one(tmp_path):
+def test_for_a_run_without_evaluation_the_message_tells_how_to_evaluate(tmp_path):
     a = run_folder(tmp_path / "a", {"x": [0.0], "y": [1.0]}, split="val")
-    with pytest.raises(ValueError, match="No evaluation on the test split .* --train=False"):
+    with pytest.raises(ValueError, match="No evaluation on the test split .* `train=False`"):
         compare(a, a)

@@ -51,7 +51,7 @@ def folder_settings(photos, tmp_path, **given):
         ("miniimagenet", "train", 8, 12),  # what is left of 20
     ],
 )
-def test_query_pictures_per_class(data_dir, datasource, split, num_shots, expected):
+def test_number_of_query_images_per_class(data_dir, datasource, split, num_shots, expected):
     data = DataSource(settings(datasource, data_dir, num_shots=num_shots))
     assert data.tasks(split).num_queries == expected
 
@@ -72,13 +72,13 @@ def test_splits_share_no_class(data_dir, datasource):
     assert not names[0] & names[1] and not names[0] & names[2] and not names[1] & names[2]
 
 
-def test_fewer_training_classes_on_demand(data_dir):
+def test_number_of_training_classes_can_be_reduced(data_dir):
     data = DataSource(settings("miniimagenet", data_dir, num_train_classes=2))
     assert len(data.pictures("train").classes) == 2
     assert len(data.pictures("test").classes) == 3
 
 
-def test_a_folder_of_pictures_gets_a_network_of_its_size(photos, tmp_path):
+def test_network_for_a_folder_has_the_size_of_its_images(photos, tmp_path):
     given = folder_settings(photos, tmp_path, num_filters=4)
     data = DataSource(given)
     tasks = data.tasks("train")
@@ -88,7 +88,7 @@ def test_a_folder_of_pictures_gets_a_network_of_its_size(photos, tmp_path):
     assert sum(len(data.pictures(s).classes) for s in ("train", "val", "test")) == 10
 
 
-def test_a_picture_in_two_splits_is_found(photos, tmp_path):
+def test_an_image_in_two_splits_is_found(photos, tmp_path):
     source = tmp_path / "source"
     for split, names in {"train": "abc", "val": "de", "test": "fg"}.items():
         for name in names:
@@ -103,20 +103,20 @@ def test_a_picture_in_two_splits_is_found(photos, tmp_path):
     assert (twins.first_split, twins.second_split) == ("train", "test")
 
 
-def test_too_many_ways_for_a_split_is_one_sentence(photos, tmp_path):
+def test_too_many_ways_for_a_split_raise_an_error(photos, tmp_path):
     given = folder_settings(photos, tmp_path, num_ways=5)
-    with pytest.raises(ValueError, match="--num_classes must not exceed the 2 classes of the val"):
+    with pytest.raises(ValueError, match="`num_ways` must not exceed the 2 classes of the val"):
         DataSource(given).tasks("val")
 
 
-def test_a_folder_is_walked_once(photos, tmp_path, monkeypatch):
+def test_a_folder_is_listed_once(photos, tmp_path, monkeypatch):
     calls = []
 
     def counting(*args, **options):
         calls.append(args)
         return ensure_folder(*args, **options)
 
-    monkeypatch.setattr("mtnet_tf.datasets.ensure_folder", counting)
+    monkeypatch.setattr("mtnet_tf.experiments.data.ensure_folder", counting)
     data = DataSource(folder_settings(photos, tmp_path))
     data.check_same_images({"data": data.identity()})
     assert data.tasks("train").num_ways == data.tasks("val").num_ways == 2

@@ -19,7 +19,7 @@ def run(tmp_path):
 
 
 def classification(num_classes=6, num_episodes=50):
-    """Answers after 0 and 1 step; class 0 is always taken for the other class."""
+    """Answers after 0 and 1 step; class 0 is always mistaken for the other class."""
     rng = np.random.default_rng(0)
     classes = np.stack([rng.permutation(num_classes)[:2] for _ in range(num_episodes)])
     labels = np.tile([0, 1], (num_episodes, 1))
@@ -35,12 +35,17 @@ def classification(num_classes=6, num_episodes=50):
     )  # fmt: skip
 
 
+def answers_after_a_step(num_classes, num_episodes):
+    found = classification(num_classes, num_episodes)
+    return found.probabilities[:, 1], found.labels, found.classes
+
+
 def write(run, evaluation, class_names):
     table = evaluation_report.write(run, evaluation, SETTINGS, "test", 9, class_names=class_names)
     return table, json.loads((run.path / "test_ubs1_stepsize0.4.json").read_text())
 
 
-def test_both_normalisations_stand_beside_each_other(run):
+def test_table_contains_transductive_and_inductive_scores(run):
     evaluation = classification()
     table, record = write(run, evaluation, list("abcdef"))
     row = next(line for line in table.splitlines() if "after 1 step" in line)
@@ -63,13 +68,13 @@ def test_every_episode_has_a_row(run):
 
 def test_many_classes_are_grouped_by_their_folder():
     names = [f"alphabet{i % 3}/character{i}" for i in range(60)]
-    rates, groups = evaluation_report._confusion(classification(60, 400), 1, names)
+    rates, groups = evaluation_report._confusion(*answers_after_a_step(60, 400), names)
     assert groups == ["alphabet0", "alphabet1", "alphabet2"]
     # Only character 0 is mistaken, and it is of alphabet 0.
     assert rates[0].max() < 1 and np.all(rates[1:] == np.eye(3)[1:])
 
 
-def test_the_answers_are_drawn(run):
+def test_calibration_and_confusion_are_plotted(run):
     _, record = write(run, classification(), list("abcdef"))
     assert (run.path / "test_ubs1_stepsize0.4_answers.png").read_bytes().startswith(b"\x89PNG")
     assert 0 < record["expected_calibration_error"] < 1
@@ -78,12 +83,12 @@ def test_the_answers_are_drawn(run):
 
 def test_flat_names_of_many_classes_are_not_grouped():
     names = [f"cat{i:02d}" for i in range(60)]
-    rates, shown = evaluation_report._confusion(classification(60, 400), 1, names)
+    rates, shown = evaluation_report._confusion(*answers_after_a_step(60, 400), names)
     assert rates.shape == (50, 50) and len(shown) == 50
     assert "cat00" in shown  # the one that is mistaken
 
 
-def test_another_evaluation_gets_files_of_its_own():
+def test_evaluations_with_other_settings_have_other_file_names():
     usual = evaluation_report.file_stem(SETTINGS, "test")
     assert usual == "test_ubs1_stepsize0.4"
     for change in (
@@ -92,4 +97,4 @@ def test_another_evaluation_gets_files_of_its_own():
         {"checkpoint_iteration": 9},
         {"num_test_episodes": 40},
     ):
-        assert evaluation_report.file_stem({**SETTINGS, **change}, "test").startswith(usual + "_")
+        assert evaluation_report.file_stem(SETTINGS.replace(**change), "test").startswith(usual + "_")

@@ -31,7 +31,7 @@ from mtnet_tf.experiments.settings import Settings, resolve
         ({"method": 3}, "`method` must be text or None"),
     ],
 )
-def test_bad_settings_are_one_sentence(given, message):
+def test_error_names_the_first_wrong_setting(given, message):
     with pytest.raises(ValueError, match=message):
         resolve(given)
 

@@ -47,7 +47,7 @@ def test_segments_end_at_multiples_of_the_interval(arguments, expected):
     assert training.segments(*arguments) == expected
 
 
-def test_a_run_leaves_what_its_readers_expect(run):
+def test_files_of_a_run(run):
     train(new_learner(), run, 18, max_steps_per_execution=4)
     kept = sorted(p.name for p in run.checkpoints.iterdir())
     assert kept == ["best.keras", *[f"iteration_{i:08d}.keras" for i in (12, 16, 18)]]
@@ -102,7 +102,7 @@ def test_a_diverged_run_stops_and_keeps_its_checkpoints(run):
     assert run.latest().name == "iteration_00000004.keras"
 
 
-def test_missing_and_broken_checkpoints_are_one_sentence(run, tmp_path):
+def test_missing_and_broken_checkpoints_raise_an_error(run, tmp_path):
     with pytest.raises(ValueError, match="No trained run in .*: train it first"):
         run_folder.Run(tmp_path / "nothing").config()
     with pytest.raises(ValueError, match="No checkpoint of iteration 5 .* none"):
@@ -117,7 +117,7 @@ def test_missing_and_broken_checkpoints_are_one_sentence(run, tmp_path):
             load_learner(path)
 
 
-def test_a_new_run_sets_an_older_one_aside(run):
+def test_clear_renames_the_folder_of_an_older_run(run):
     train(new_learner(), run, 4)
     run.clear()
     assert run.path.with_name("run.old1").is_dir() and not run.path.exists()
@@ -134,7 +134,7 @@ def test_active_fraction_weighs_layers_by_their_size():
 @pytest.mark.parametrize(
     ("total", "interval"), [(60000, 2000), (40000, 1000), (3000, 100), (9, 50)]
 )
-def test_validation_intervals_are_round(total, interval):
+def test_validation_intervals_are_round_numbers(total, interval):
     assert training.default_interval(total) == interval
 
 
@@ -149,7 +149,7 @@ def test_recipes_are_the_authors_scripts():
         recipes.recipe("cifar")
 
 
-def test_what_is_given_wins_over_the_recipe_and_that_over_the_bare_default():
+def test_given_values_precede_the_recipe_and_the_recipe_the_default():
     settings = resolve({"data_source": "omniglot", "step_size": 0.2})
     assert (settings.step_size, settings.meta_batch_size, settings.temperature) == (0.2, 32, 1.0)
     bare = resolve({"data_source": "omniglot", "recipe": "none"})
@@ -165,7 +165,7 @@ def test_bare_defaults_are_the_originals():
     assert {name: bare[name] for name in expected} == expected
 
 
-def test_run_names_tell_settings_apart():
+def test_different_settings_have_different_run_names():
     base = resolve({"data_source": "omniglot"})
     changes = [
         {}, {"use_transform": True}, {"use_mask": True}, {"use_mask": True, "unit_mask": False},
@@ -183,7 +183,7 @@ def test_run_names_tell_settings_apart():
     assert reports.run_name(tested) == names[0]
 
 
-def test_a_run_is_not_resumed_with_other_settings():
+def test_a_run_cannot_be_resumed_with_other_settings():
     trained = resolve({})
     check_same_run(resolve({"num_meta_iterations": 7, "run_eagerly": True}), trained)
     for change in ({"use_transform": True}, {"step_size": 0.5}, {"num_inner_steps": 3}):
@@ -196,13 +196,13 @@ def test_a_run_is_not_resumed_with_other_settings():
 
 
 @pytest.mark.parametrize("text", ["{}", "{", '{"settings": 3}'])
-def test_a_strange_config_is_one_sentence_that_names_the_file(run, text):
+def test_error_for_an_invalid_config_names_the_file(run, text):
     (run.path / "config.json").write_text(text)
-    with pytest.raises(ValueError, match="config.json (must hold|is not readable)"):
+    with pytest.raises(ValueError, match="config.json (must contain|is not readable)"):
         run.config()
 
 
-def test_a_second_checkpoint_on_the_test_split_is_refused_whatever_came_between(run):
+def test_only_one_named_checkpoint_is_evaluated_on_the_test_split(run):
     run.check_single_test_checkpoint("val", 5)
     run.check_single_test_checkpoint("test", 9)
     run.check_single_test_checkpoint("test", 9)
@@ -211,7 +211,7 @@ def test_a_second_checkpoint_on_the_test_split_is_refused_whatever_came_between(
         run.check_single_test_checkpoint("test", 5)
 
 
-def test_json_of_a_run_says_how_to_repeat_it(run):
+def test_config_contains_command_and_versions(run):
     config = json.loads((run.path / "config.json").read_text())
     assert config["command"] == "command"
     assert {"tensorflow", "keras", "numpy", "mtnet_tf", "python"} == set(config["versions"])

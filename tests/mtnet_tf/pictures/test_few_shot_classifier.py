@@ -26,7 +26,7 @@ def draw(label, side=30, shift=0, ink=(0, 0, 0), paper=(255, 255, 255)):
 
 
 def new_learner():
-    """Untrained: with many inner steps it learns these drawings all the same."""
+    """Untrained; with many inner steps it learns these drawings nevertheless."""
     model = networks.dense_image_network(SHAPE, WAYS, norm="None", cell_options={"mask": None})
     for weight in model.weights:
         if weight.name == "kernel":
@@ -59,7 +59,7 @@ def fitted(run_folder):
     return FewShotClassifier(run_folder, invert=True).fit(pictures, labels)
 
 
-def test_learns_string_labels_from_a_few_drawings(fitted):
+def test_classifier_learns_string_labels_from_a_few_drawings(fitted):
     assert fitted.classes_.tolist() == LABELS
     queries = [draw(label, side, 1, (40, 0, 90)) for label in LABELS for side in (12, 57, 100)]
     truth = np.repeat(LABELS, 3)
@@ -85,12 +85,12 @@ def test_outputs_that_are_probabilities_are_not_softmaxed_again():
     np.testing.assert_allclose(found, full / full.sum(1, keepdims=True), rtol=1e-5)
 
 
-def test_a_loss_on_one_hot_labels_is_refused():
-    with pytest.raises(ValueError, match="must take class numbers.* categorical_crossentropy, "):
+def test_a_loss_on_one_hot_labels_raises_an_error():
+    with pytest.raises(ValueError, match="must accept class numbers.* categorical_crossentropy, "):
         FewShotClassifier(learner_with_softmax("categorical_crossentropy"))
 
 
-def test_files_of_any_mode_give_what_arrays_give(fitted, tmp_path):
+def test_files_of_any_mode_give_the_same_result_as_arrays(fitted, tmp_path):
     pixels = draw("stairs")
     modes = ("1", "L", "RGB", "RGBA", "P")
     for mode in modes:
@@ -99,7 +99,7 @@ def test_files_of_any_mode_give_what_arrays_give(fitted, tmp_path):
     np.testing.assert_allclose(found, fitted.predict_proba([pixels] * len(modes)), rtol=1e-6)
 
 
-def test_inversion_is_detected_and_said(run_folder):
+def test_inversion_is_detected_and_a_warning_tells_it(run_folder):
     dark = {"ink": (250, 240, 240), "paper": (10, 10, 30)}
     found = []
     for colours, sentence in (({}, "dark ink on light paper"), (dark, "light ink on dark paper")):
@@ -119,27 +119,27 @@ def test_inversion_is_never_guessed(run_folder):
             FewShotClassifier(run_folder).fit(pictures, ["a", "b"])
 
 
-def test_photographs_are_taken_as_they_are(rng):
+def test_photographs_are_not_inverted(rng):
     preparation = Preparation.of_kind((8, 8, 3))
     assert preparation.inverts([])[0] is False
     white = np.full((16, 16, 3), 255, "uint8")
     assert preparation.load([white]).min() == 1.0
 
 
-def test_a_learner_of_ones_own_serves_too():
+def test_classifier_accepts_a_learner():
     pictures = [draw(label) for label in LABELS]
     classifier = FewShotClassifier(new_learner(), invert=True, drawings=True)
     assert classifier.fit(pictures, [7, 8, 9]).predict(pictures).tolist() == [7, 8, 9]
 
 
-def test_pictures_and_labels_may_come_from_iterators(fitted, run_folder):
+def test_images_and_labels_may_be_iterators(fitted, run_folder):
     classifier = FewShotClassifier(run_folder, invert=True)
     classifier.fit((draw(label) for label in LABELS), iter(LABELS))
     assert classifier.classes_.tolist() == LABELS
     assert classifier.predict(draw(label) for label in LABELS).shape == (3,)
 
 
-def test_pictures_are_resized_as_those_of_the_run_were(run_folder, tmp_path):
+def test_images_are_resized_with_the_filter_of_the_run(run_folder, tmp_path):
     assert FewShotClassifier(run_folder).preparation.resampling == "nearest"
     shutil.copytree(run_folder, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -155,26 +155,26 @@ def test_pictures_are_resized_as_those_of_the_run_were(run_folder, tmp_path):
 @pytest.mark.parametrize(
     ("pictures", "labels", "message"),
     [
-        ([draw("row")] * 2, ["a", "a"], "from 2 to 4 classes.* Received: 1 classes"),
-        ([draw("row")] * 5, list("abcde"), "from 2 to 4 classes.* Received: 5 classes"),
-        ([draw("row")] * 2, ["a"], "`labels` must hold one label for each"),
+        ([draw("row")] * 2, ["a", "a"], "2 to 4 classes.* Received: 1 classes"),
+        ([draw("row")] * 5, list("abcde"), "2 to 4 classes.* Received: 5 classes"),
+        ([draw("row")] * 2, ["a"], "`labels` must contain one label for each"),
         ([], [], "at least one path or array"),
         ([draw("row")] * 2, ["a", None], "all strings, or all numbers .* Received: .*None"),
         ([draw("row")] * 2, [1, "1"], "all strings, or all numbers .* Received: .*'1'"),
         ([draw("row")] * 3, [1.0, np.nan, 2.0], "all numbers other than NaN"),
         ([draw("row")] * 2, None, "all strings, or all numbers .* Received: .*None"),
-        ([draw("row")] * 2, "ab", "`labels` must hold one label for each"),
+        ([draw("row")] * 2, "ab", "`labels` must contain one label for each"),
         (None, ["a", "b"], "at least one path or array. Received: None"),
         ([np.zeros((4, 4, 2), "uint8")] * 2, ["a", "b"], "An array must be a uint8 image"),
         (["nowhere.png"] * 2, ["a", "b"], "Cannot read the image"),
     ],
 )
-def test_bad_support_sets_are_one_sentence(run_folder, pictures, labels, message):
+def test_wrong_support_sets_raise_an_error(run_folder, pictures, labels, message):
     with pytest.raises(ValueError, match=message):
         FewShotClassifier(run_folder).fit(pictures, labels)
 
 
-def test_other_bad_arguments_are_one_sentence(run_folder, fitted, tmp_path):
+def test_other_wrong_arguments_raise_an_error(run_folder, fitted, tmp_path):
     for call, message in (
         (lambda: FewShotClassifier(tmp_path / "none"), "No trained run in .*: train it first"),
         (lambda: FewShotClassifier(run_folder, invert="yes"), "`invert` must be one of"),
@@ -215,7 +215,7 @@ def test_folders_give_a_table_and_a_contact_sheet(run_folder, folders):
     assert text.endswith(f"Contact sheet: {run_folder / 'contact_sheet.png'}")
 
 
-def test_every_support_picture_lies_in_its_labels_folder_and_none_is_hidden(folders):
+def test_support_images_are_in_the_folder_of_their_label_and_not_hidden(folders):
     support = folders / "support"
     expected = find_support(support)
     (support / "row" / ".thumbs").mkdir()
@@ -223,19 +223,19 @@ def test_every_support_picture_lies_in_its_labels_folder_and_none_is_hidden(fold
         Image.fromarray(draw("row")).save(support / "row" / hidden)
     assert find_support(support) == expected and len(expected) == 6
     Image.fromarray(draw("row")).save(support / "loose.png")
-    with pytest.raises(ValueError, match="every image in the folder .* loose.png beside"):
+    with pytest.raises(ValueError, match="every image in the folder .* loose.png next to"):
         find_support(support)
 
 
-def test_bad_folders_are_one_sentence(run_folder, folders):
+def test_wrong_folders_raise_an_error(run_folder, folders):
     support, query = folders / "support", folders / "query"
     (folders / "empty").mkdir()
     for s, q, message in (
-        (folders / "none", query, "--support must be a folder"),
+        (folders / "none", query, "`support` must be a folder"),
         (folders / "empty", query, "a folder of images for each label"),
-        (folders, query, "--support must hold images. Received: .*empty"),
-        (support, folders / "none", "--query must be an image or a folder"),
-        (support, folders / "empty", "--query must hold images"),
+        (folders, query, "`support` must contain images. Received: .*empty"),
+        (support, folders / "none", "`query` must be an image or a folder"),
+        (support, folders / "empty", "`query` must contain images"),
     ):
         with pytest.raises(ValueError, match=message):
             predict_pictures(run_folder, s, q)
