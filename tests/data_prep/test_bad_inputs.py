@@ -11,7 +11,7 @@ from support.archives import NUM_CHARACTERS, PARTS
 from support.fault_table import TABLE
 from support.faults import SOUND, Place
 
-NUM_PICTURES = {"omniglot": 100, "miniimagenet": 24, "folder": 6}
+NUM_IMAGES = {"omniglot": 100, "miniimagenet": 24, "folder": 6}
 
 
 def run(command, place):
@@ -44,7 +44,7 @@ def test_a_bad_input_is_handled_or_gives_one_sentence_and_no_folder(
         assert (status, said.err) == (0, "")
         indexes = [path.parent for path in place.data_dir.rglob("index.json")]
         packed = [load_packed(folder, verify=True) for folder in indexes]
-        assert sum(len(part.images) for part in packed) == NUM_PICTURES[command]
+        assert sum(len(part.images) for part in packed) == NUM_IMAGES[command]
         return
     assert (status, said.out) == (2, "")
     assert said.err.count("\n") == 1

@@ -22,12 +22,12 @@ def test_the_command_line_prints_where_the_result_is(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["omniglot", "--source", "x", "--synthetic"], "exclude each other"),
-        (["omniglot", "--num_classes", "5"], "--num_classes needs --synthetic"),
-        (["omniglot", "--seed", "5"], "--seed needs --synthetic"),
+        (["omniglot", "--source", "x", "--synthetic"], "cannot be combined"),
+        (["omniglot", "--num_classes", "5"], "--num_classes requires --synthetic"),
+        (["omniglot", "--seed", "5"], "--seed requires --synthetic"),
         (["omniglot", "--resampling", "cubic"], "invalid choice"),
-        (["miniimagenet", "--source", "x", "--synthetic"], "exclude each other"),
-        (["miniimagenet", "--per_class", "5"], "--per_class needs --synthetic"),
+        (["miniimagenet", "--source", "x", "--synthetic"], "cannot be combined"),
+        (["miniimagenet", "--per_class", "5"], "--per_class requires --synthetic"),
         (["folder", "--source", "x"], "--image_size"),
         (["folder", "--source", "x", "--image_size", "8", "--grey", "--colour"], "not allowed"),
         ([], "required"),

@@ -159,10 +159,10 @@ EVERYWHERE = {
 
 @pytest.mark.parametrize("command", EVERYWHERE)
 def test_a_kill_at_any_file_operation_leaves_whole_folders(tmp_path, command):
-    step, num_pictures, options = EVERYWHERE[command]
+    step, num_images, options = EVERYWHERE[command]
     write_folder(tmp_path / "pets", pets())
     options = options.replace("PETS", str(tmp_path / "pets")).split()
-    script = [str(ROOT / "tests" / "support" / "kill_points.py"), str(tmp_path), step, num_pictures]
+    script = [str(ROOT / "tests" / "support" / "kill_points.py"), str(tmp_path), step, num_images]
     done = subprocess.run(
         [sys.executable, *script, command, *options],
         cwd=ROOT,

@@ -52,7 +52,7 @@ SOUND = {"omniglot": write_archives, "miniimagenet": write_source, "folder": sou
 PICTURES = {"miniimagenet": JPEG, "folder": PET}
 
 
-def with_picture(command, data):
+def with_image(command, data):
     return lambda place: (place.source / PICTURES[command]).write_bytes(data)
 
 

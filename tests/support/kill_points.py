@@ -1,6 +1,6 @@
 """Kills a preparation at each of its file system operations, and runs it again.
 
-    python tests/support/kill_points.py FOLDER STEP NUM_PICTURES ARGUMENT...
+    python tests/support/kill_points.py FOLDER STEP NUM_IMAGES ARGUMENT...
 
 A child process runs `python -m data_prep ARGUMENT...`, with {} in an argument standing
 for a new folder of results, and ends without clean-up right before its n-th operation
@@ -78,13 +78,13 @@ def check(arguments, expected, results):
         sys.exit(f"left behind: {hidden}")
 
 
-def kill_everywhere(folder, step, num_pictures, arguments):
+def kill_everywhere(folder, step, num_images, arguments):
     """Returns the number of kills."""
     reference = folder / "reference"
     in_child(lambda: run(arguments, reference))
     expected = contents(reference)
     packed = [load_packed(path.parent) for path in reference.rglob("index.json")]
-    if sum(len(part.images) for part in packed) != num_pictures:
+    if sum(len(part.images) for part in packed) != num_images:
         sys.exit(f"the first run made {expected.keys()}")
     results = folder / "results"
     for num_kills, kill_at in enumerate(range(1, 10_000, step)):

@@ -145,11 +145,11 @@ def test_duplicates_and_other_files_are_said(source, cache, caplog):
     write_folder(source, {"class b/notes.txt": b"", "Thumbs.db": b"", ".DS_Store": b""})
     packed = load(prepare_folder(source, cache, 8))
     assert "same pixels, all kept: class a/2.png = class a/0.png." in caplog.text
-    assert "no images by their names: class b/notes.txt." in caplog.text
+    assert "without the suffix of an image, left out: class b/notes.txt." in caplog.text
     assert packed["val"].details["duplicates"] == [["class a/0.png", "class a/2.png"]]
 
 
 @pytest.mark.parametrize("bad", [{"split": (1, 0, 1)}, {"seed": -1}, {"image_size": 0}])
 def test_impossible_arguments_are_refused(source, cache, bad):
-    with pytest.raises(DataError, match=f"Received: .*{next(iter(bad)).split('_size')[0]}"):
+    with pytest.raises(DataError, match=f"Received: {next(iter(bad))}="):
         prepare_folder(source, cache, **{"image_size": 8, **bad})

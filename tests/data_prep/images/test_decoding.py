@@ -5,7 +5,7 @@ from PIL import Image
 from data_prep import DataError, load_picture
 from data_prep.images.drawings import ink, resize
 from support.archives import encode_png, scribble
-from support.fault_pictures import announced
+from support.fault_images import announced
 from support.jpegs import encode
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
@@ -17,7 +17,7 @@ def write(tmp_path, data):
     return tmp_path / "picture"
 
 
-def test_a_picture_of_the_right_size_keeps_its_pixels(tmp_path):
+def test_an_image_of_the_right_size_keeps_its_pixels(tmp_path):
     path = write(tmp_path, encode(Image.fromarray(COLOUR), "PNG"))
     np.testing.assert_array_equal(load_picture(path, (9, 7, 3)), COLOUR)
     np.testing.assert_array_equal(load_picture(str(path), (9, 7, 3), invert=True), 255 - COLOUR)
@@ -117,7 +117,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_picture_is_refused_on_one_line(kind, tmp_path):
+def test_a_bad_image_is_refused_on_one_line(kind, tmp_path):
     data, says = BAD[kind]
     path = write(tmp_path, data)
     with pytest.raises(DataError, match=says) as caught:

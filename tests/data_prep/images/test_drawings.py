@@ -9,7 +9,7 @@ from data_prep.images.drawings import decode_png, ink, resize
 from support.archives import encode_png, scribble
 
 
-def test_nearest_is_what_pillow_does_to_a_1_bit_picture_whatever_it_is_asked_for():
+def test_nearest_is_what_pillow_does_to_a_1_bit_image_whatever_it_is_asked_for():
     image = scribble(1)
     asked_for_lanczos = image.resize((28, 28), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(
@@ -55,6 +55,6 @@ def test_ink_is_255_and_paper_0():
         (encode_png(scribble(0, mode="L")), "1-bit black and white.*mode L"),
     ],
 )
-def test_a_picture_of_another_kind_is_refused(data, says):
+def test_an_image_of_another_kind_is_refused(data, says):
     with pytest.raises(DataError, match=says):
         decode_png(data, "`x.png`", (105, 105), "1")

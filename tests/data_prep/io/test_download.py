@@ -2,6 +2,7 @@ import functools
 import hashlib
 import http.server
 import re
+import sys
 import threading
 
 import pytest
@@ -43,9 +44,33 @@ def test_missing_archives_are_downloaded_beside_the_results(server, tmp_path):
     assert kept == [f"{part}.zip" for part in PARTS]
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_a_download_shows_a_progress_bar_on_a_terminal(
+    server, tmp_path, monkeypatch, capsys, part
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    prepare_omniglot(tmp_path / "data")
+    said = capsys.readouterr().err
+    assert f"Downloading {part}.zip: 100%" in said
+    kilobytes = (server / f"{part}.zip").stat().st_size / 1000
+    assert f"{kilobytes:.1f}k/{kilobytes:.1f}k" in said
+
+
+def test_a_download_that_ends_early_is_thrown_away(server, tmp_path, monkeypatch):
+    def send_half(self, source, outputfile):
+        data = source.read()
+        outputfile.write(data[: len(data) // 2])
+
+    monkeypatch.setattr(QuietHandler, "copyfile", send_half)
+    with pytest.raises(DataError, match=r"`images_background.zip` was not found.*IncompleteRead"):
+        prepare_omniglot(tmp_path / "data")
+    assert list((tmp_path / "data" / "omniglot").iterdir()) == []
+
+
 def test_a_download_with_another_checksum_is_thrown_away(server, tmp_path):
     (server / "images_background.zip").write_bytes(b"a login page")
-    with pytest.raises(DataError, match="must have MD5"):
+    md5 = hashlib.md5(b"a login page").hexdigest()
+    with pytest.raises(DataError, match=f"must have MD5 .* Received: {md5}"):
         prepare_omniglot(tmp_path / "data")
     assert list((tmp_path / "data" / "omniglot").iterdir()) == []
 
@@ -65,7 +90,7 @@ def test_without_network_one_sentence_says_what_to_do(server, tmp_path, monkeypa
     sentence = str(caught.value)
     assert re.search(
         r"put images_background.zip and images_evaluation.zip from https://github.com/"
-        r"brendenlake/omniglot .*into `.*data/omniglot`.*`source`.*`synthetic=True`",
+        r"brendenlake/omniglot .*into `.*data/omniglot`.*`sources`.*`synthetic=True`",
         sentence,
     )
     assert "\n" not in sentence
@@ -73,5 +98,5 @@ def test_without_network_one_sentence_says_what_to_do(server, tmp_path, monkeypa
 
 def test_an_archive_the_server_lacks_is_said_to_be_missing(server, tmp_path):
     (server / "images_evaluation.zip").unlink()
-    with pytest.raises(DataError, match=r"`images_evaluation.zip` cannot be downloaded.*404"):
+    with pytest.raises(DataError, match=r"`images_evaluation.zip` was not found and cannot be downloaded.*404"):
         prepare_omniglot(tmp_path / "data")

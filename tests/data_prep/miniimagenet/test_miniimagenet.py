@@ -64,7 +64,7 @@ def test_the_layout_is_that_of_the_original_code(source, data_dir):
     }
 
 
-def test_pictures_of_the_right_size_are_copied_byte_for_byte_and_stay(source, data_dir):
+def test_images_of_the_right_size_are_copied_byte_for_byte_and_stay(source, data_dir):
     before = contents(source)
     prepare_miniimagenet(data_dir, [source])
     for path in (data_dir / "miniImagenet").rglob("*.jpg"):
@@ -73,7 +73,7 @@ def test_pictures_of_the_right_size_are_copied_byte_for_byte_and_stay(source, da
     assert contents(source) == before
 
 
-def test_larger_pictures_are_stretched_with_lanczos(tmp_path, data_dir):
+def test_larger_images_are_stretched_with_lanczos(tmp_path, data_dir):
     prepare_miniimagenet(data_dir, [write_source(tmp_path / "source", (120, 96))])
     with Image.open(io.BytesIO(jpegs((120, 96))["images/0/n0100000001.jpg"])) as image:
         expected = image.resize((84, 84), Image.Resampling.LANCZOS)
@@ -174,7 +174,7 @@ def test_a_folder_of_the_original_script_is_packed(source, data_dir):
     np.testing.assert_array_equal(packed.images, expected)
 
 
-def test_ensure_finds_pictures_and_archives_in_their_place(data_dir):
+def test_ensure_finds_images_and_archives_in_their_place(data_dir):
     write_folder(data_dir / "miniImagenet_source", csv_files())
     write_zip(data_dir / "miniImagenet_source" / "images.zip", jpegs())
     packed = load_packed(ensure_miniimagenet(data_dir) / "test")
@@ -182,7 +182,7 @@ def test_ensure_finds_pictures_and_archives_in_their_place(data_dir):
 
 
 def test_ensure_says_what_to_put_where(data_dir):
-    says = r"put its 60,000 images.*train.csv.*miniImagenet_source.*`source`.*`synthetic=True`"
+    says = r"put its 60,000 images.*train.csv.*miniImagenet_source.*`sources`.*`synthetic=True`"
     with pytest.raises(DataError, match=says):
         ensure_miniimagenet(data_dir)
 
@@ -202,7 +202,7 @@ def test_what_was_found_is_logged_and_reported_by_name(source, data_dir, caplog)
     for words in (
         ("missing: 1", "train/n03/n0300000001.jpg"),
         ("unreadable: 1", "n0300000002.jpg", "is empty"),
-        ("the same file at several places, taken once: 1", "n0100000003.jpg"),
+        ("several copies of the same file, used once: 1", "n0100000003.jpg"),
         ("not listed in the CSV files, left out: 1", "n9900000001.jpg"),
         (
             "same pixels under different names, kept: 1",
@@ -218,7 +218,7 @@ def test_what_was_found_is_logged_and_reported_by_name(source, data_dir, caplog)
     ]
 
 
-def test_a_class_without_pictures_is_left_out_when_asked(source, data_dir):
+def test_a_class_without_images_is_left_out_when_asked(source, data_dir):
     for path in source.rglob("n05*.jpg"):
         path.unlink()
     folder = prepare_miniimagenet(data_dir, [source], allow_missing=True)

@@ -23,13 +23,13 @@ def nearest_neighbour_accuracy(images, num_episodes=300, num_ways=5):
     return right / (num_episodes * num_ways)
 
 
-def test_a_picture_depends_on_seed_class_and_number_alone():
+def test_an_image_depends_on_seed_class_and_number_alone():
     np.testing.assert_array_equal(draw_texture(3, 5, 7), draw_texture(3, 5, 7))
     for other in ((4, 5, 7), (3, 6, 7), (3, 5, 8)):
         assert (draw_texture(3, 5, 7) != draw_texture(*other)).mean() > 0.5
 
 
-def test_pictures_are_84_by_84_in_colour():
+def test_images_are_84_by_84_in_colour():
     picture = draw_texture(0, 0, 1)
     assert (picture.shape, picture.dtype) == ((84, 84, 3), np.uint8)
     assert (picture[..., 0] != picture[..., 1]).any()

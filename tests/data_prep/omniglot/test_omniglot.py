@@ -82,7 +82,7 @@ def test_packed_pixels_are_the_inverted_source_pixels(archives, data_dir):
     )
 
 
-def test_index_says_what_the_pictures_are(archives, data_dir):
+def test_index_says_what_the_images_are(archives, data_dir):
     packed = load_packed(prepare_omniglot(data_dir, [archives], resampling="lanczos"))
     assert (packed.dataset, packed.synthetic) == ("omniglot", False)
     assert packed.details == {"num_classes": 5, "resampling": "lanczos", "duplicates": []}
@@ -163,7 +163,9 @@ def test_force_makes_the_same_again(archives, data_dir):
 
 def test_other_options_ask_for_force(archives, data_dir):
     prepare_omniglot(data_dir, [archives])
-    with pytest.raises(DataError, match=r"resampling=nearest, but resampling=lanczos.*`force=True`"):
+    with pytest.raises(
+        DataError, match=r"resampling=nearest, but resampling=lanczos.*`force=True`"
+    ):
         prepare_omniglot(data_dir, [archives], resampling="lanczos")
     folder = prepare_omniglot(data_dir, [archives], resampling="lanczos", force=True)
     assert load_packed(folder).details["resampling"] == "lanczos"
@@ -209,7 +211,9 @@ def test_an_incomplete_resized_folder_is_not_packed(archives, data_dir):
     folder = prepare_omniglot(data_dir, [archives])
     shutil.rmtree(folder)
     shutil.rmtree(data_dir / "omniglot_resized" / "Braille")
-    with pytest.raises(DataError, match=r"must contain 5 characters. Received: 4.*away to have it"):
+    with pytest.raises(
+        DataError, match=r"must contain 5 characters. Received: 4.*away, so that it"
+    ):
         prepare_omniglot(data_dir)
 
 

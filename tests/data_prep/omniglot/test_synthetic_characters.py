@@ -58,7 +58,7 @@ def test_names_follow_omniglot_s_layout():
     assert names[_alphabet_size(1) * 20] == ("Synthetic_Alphabet_02/character01", "0021_01.png")
 
 
-def test_prepared_pictures_say_that_they_are_synthetic(tmp_path):
+def test_prepared_images_say_that_they_are_synthetic(tmp_path):
     folder = prepare_synthetic_omniglot(tmp_path, num_classes=22, seed=4)
     packed = load_packed(folder, verify=True)
     assert folder == tmp_path / "omniglot_synthetic_packed"

@@ -46,7 +46,7 @@ def test_classes_of_the_same_name_in_two_data_sets_are_found(pack):
     assert overlap.classes == (("cat", "train", "test"),)
 
 
-def test_equal_pictures_are_named_across_and_within_splits(pack):
+def test_equal_images_are_named_across_and_within_splits(pack):
     pictures = PICTURES.copy()
     pictures[3] = pictures[2]  # within dog
     pictures[5] = pictures[0]  # cat and emu
@@ -73,5 +73,5 @@ def test_equal_bytes_of_another_shape_are_another_picture(pack):
 
 def test_class_numbers_that_do_not_exist_are_refused(pack):
     packed = pack("pets", ["cat"], PICTURES[:2])
-    with pytest.raises(DataError, match="test split must be below 1. Received: 4"):
+    with pytest.raises(DataError, match="test split must be 0 to 0. Received: 4"):
         find_overlap({"test": (packed, [4])})

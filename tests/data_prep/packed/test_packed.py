@@ -39,13 +39,13 @@ def test_offsets_give_the_rows_of_a_class_of_any_size(folder):
     np.testing.assert_array_equal(packed.offsets, [0, 2, 5])
 
 
-def test_pictures_are_memory_mapped_and_read_only(folder):
+def test_images_are_memory_mapped_and_read_only(folder):
     images = load_packed(folder).images
     assert isinstance(images, np.memmap)
     assert not images.flags.writeable
 
 
-def test_pictures_are_taken_one_at_a_time(tmp_path):
+def test_images_are_taken_one_at_a_time(tmp_path):
     held = []
 
     def stream():
@@ -105,12 +105,15 @@ DAMAGES = {
     "entry lost": (lambda f: edit_index(f, counts=None), "lacks a list `counts`"),
     "entry of wrong type": (lambda f: edit_index(f, file_names=[1, 2]), "wrong type"),
     "counts disagree": (lambda f: edit_index(f, counts=[3, 2]), "disagree"),
-    "other shape": (lambda f: edit_index(f, image_shape=[3, 4, 3]), r"announces.*\(5, 3, 4, 3\)"),
+    "other shape": (lambda f: edit_index(f, image_shape=[3, 4, 3]), r"describes.*\(5, 3, 4, 3\)"),
     "no array": (lambda f: (f / "images.npy").unlink(), "`images.npy` is missing"),
     "array cut off": (truncate, "truncated"),
     "empty array file": (lambda f: (f / "images.npy").write_bytes(b""), "truncated"),
-    "other type": (lambda f: np.save(f / "images.npy", PICTURES.astype(np.int64)), "contains int64"),
-    "pickle": (lambda f: np.save(f / "images.npy", np.array([{}])), "no array"),
+    "other type": (
+        lambda f: np.save(f / "images.npy", PICTURES.astype(np.int64)),
+        "contains int64",
+    ),
+    "pickle": (lambda f: np.save(f / "images.npy", np.array([{}])), "not an array"),
 }
 
 

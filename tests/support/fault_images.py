@@ -28,7 +28,7 @@ def turned():
 
 SIXTEEN_BIT = Image.fromarray(np.arange(100, dtype=np.uint16).reshape(10, 10) * 655)
 # Of any kind a decoder knows, whatever the suffix says; None: the image is used.
-PICTURE_FAULTS = {
+IMAGE_FAULTS = {
     "zero-byte image": (b"", "is empty"),
     "truncated image": (encode(photo(1))[:-200], "is not a complete image"),
     "truncated image, PNG": (encode(photo(1), "PNG")[:-200], "is not a complete image"),
