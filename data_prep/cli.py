@@ -56,7 +56,7 @@ def as_flags(message: str, args: argparse.Namespace) -> str:
         return f"--{_FLAG_OF.get(name, name)}{value.removeprefix('=True')}"
 
     message = re.sub(rf"`({names})(=[^`]*)?`", flag, message)
-    return re.sub(rf"(?<=Received: )({names})(?==)", flag, message)
+    return re.sub(rf"(?<=Received: )({names})(=)", flag, message)
 
 
 def _add_omniglot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

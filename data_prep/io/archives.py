@@ -214,9 +214,12 @@ def open_source(path: Path, max_bytes: int, suffixes: Collection[str] = _PNG) ->
         DataError: if the path does not exist, is not an archive, or is an archive that is damaged,
             encrypted or contains links.
     """
+    path = path.absolute()  # a relative path could look like an argument in a message
     if path.is_dir():
         return FolderSource(path, max_bytes, suffixes)
     if not path.exists():
-        raise DataError(f"`{path}` does not exist; expected a zip or tar archive or a folder.")
+        raise DataError(
+            f"`{path}` does not exist. Name a zip archive, a tar archive or a folder that exists."
+        )
     kind = TarSource if tarfile.is_tarfile(path) else ZipSource
     return kind(path, max_bytes, suffixes)

@@ -39,7 +39,7 @@ def write_packed(
 
     >>> write_packed(
     ...     "pets", np.zeros((2, 8, 8, 3), np.uint8), class_names=["cat", "dog"],
-    ...     file_names=[["a.png"], ["b.png"]], image_shape=(8, 8, 3), dataset="pets")
+    ...     file_names=[["a.png"], ["b.png"]], image_shape=(8, 8, 3), dataset="pets", replace=True)
 
     Args:
         folder: where to write.

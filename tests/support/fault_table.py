@@ -1,4 +1,4 @@
-"""The table of bad inputs: what is done to a sound one, and what is said about it."""
+"""The table of bad inputs: how a valid input is changed, and part of the error message."""
 
 import os
 import tarfile
@@ -18,15 +18,16 @@ from support.fault_archives import (
 )
 from support.fault_images import IMAGE_FAULTS
 from support.faults import (
+    IMAGE_OF,
     JPEG,
     JUNK,
     PET,
-    PICTURES,
     add,
     broken_link,
     data_dir_is_a_file,
     empty,
     file_as_source,
+    foreign,
     full,
     give_both_forms_of_a_part,
     link_to_file,
@@ -40,7 +41,6 @@ from support.faults import (
     rename_a_class,
     rows,
     share_a_class,
-    stranger,
     unpack_omniglot,
     with_csv,
     with_image,
@@ -54,8 +54,8 @@ PNG_AS_JPEG = encode(photo(1), "PNG")
 N01 = jpegs()[JPEG]
 WINDOWS = b"\xef\xbb\xbf" + csv_text(["n04"]).replace("\n", "\r\n").encode()
 
-# Name -> what is done to a sound input, and what is said; None: it is handled, and
-# everything is packed.
+# Name -> a function that changes a valid input, and part of the error message; None: there is no
+# error, and everything is packed.
 OMNIGLOT = {
     "web page in place of an archive": (
         archive_bytes(lambda d: b"<html>404</html>"),
@@ -110,7 +110,7 @@ OMNIGLOT = {
     "text file in place of a folder": (file_as_source, "is not a zip or tar archive"),
     "files of the system": (with_members({f"{PART}/Greek/{n}": d for n, d in JUNK.items()}), None),
     "linked archive": (link_to_file(f"{PART}.zip"), None),
-    "something else where results go": (stranger("omniglot_resized"), "in the way"),
+    "something else where results go": (foreign("omniglot_resized"), "in the way"),
 }
 MINIIMAGENET = {
     "image missing": (remove(JPEG), "Not all 24 .* 1 missing .train/n01/n0100000001.jpg"),
@@ -183,7 +183,7 @@ MINIIMAGENET = {
     "linked folder": (link_to_folder("images/0"), None),
     "linked folder that leads back": (loop("images/0/again"), None),
     "broken link": (broken_link(JPEG), "unreadable.*is a broken symbolic link"),
-    "something else where results go": (stranger("miniImagenet"), "in the way"),
+    "something else where results go": (foreign("miniImagenet"), "in the way"),
 }
 FOLDER = {
     "empty folder": (empty, "must contain class folders of images.*Received: none"),
@@ -249,7 +249,7 @@ def _table():
     ):
         for name, (spoil, says) in {**faults, **RESULTS}.items():
             yield f"{command}: {name}", (command, spoil, says)
-        if command in PICTURES:
+        if command in IMAGE_OF:
             for name, (data, says) in IMAGE_FAULTS.items():
                 yield f"{command}: {name}", (command, with_image(command, data), says)
 
