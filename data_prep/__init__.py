@@ -1,14 +1,16 @@
-"""Turns published image archives into one array file that trains fast.
+"""Prepares image data sets for few-shot learning: one array file that loads fast.
 
-Omniglot and MiniImagenet go the same way: archive or folder -> the folder layout of
-the original MAML code -> packed arrays (see `packed`). A user's own folder is packed
-directly. NumPy and Pillow only; nothing here imports TensorFlow or another package of
-this project.
+Omniglot and MiniImagenet are prepared in two steps: from archives or folders to the folder layout
+of the original MAML code, and from there to packed arrays (`load_packed`). A user's own folder is
+packed directly. `python -m data_prep` does the same on the command line.
 
-    from data_prep import load_packed, prepare_omniglot
+The package requires NumPy and Pillow and a few small libraries. May import: its own subpackages;
+neither TensorFlow nor another package of this project.
 
-    images = load_packed(prepare_omniglot("data"))
-    pictures.images.shape  # (32460, 28, 28, 1)
+>>> from data_prep import load_packed, prepare_synthetic_omniglot
+>>> packed = load_packed(prepare_synthetic_omniglot("data", num_classes=5, progress=False))
+>>> packed.images.shape
+(100, 28, 28, 1)
 """
 
 from data_prep.errors import DataError

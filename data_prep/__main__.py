@@ -10,10 +10,11 @@ from data_prep.packed import SPLITS, is_packed, listed, load_packed
 
 _EXIT_BAD_DATA = 2
 _EXIT_INTERRUPTED = 130
-_MANY = 5  # duplicates that are named
+_MANY = 5  # number of duplicates to name
 
 
 def _summary(folder: Path) -> str:
+    """Returns one line for each split of a packed folder, and a note of duplicates."""
     parts = [folder] if is_packed(folder) else [folder / split for split in SPLITS]
     loaded = {part: load_packed(part) for part in parts}
     lines = [
@@ -29,10 +30,13 @@ def _summary(folder: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit status.
+    """Runs the command line.
 
     Args:
-        argv: arguments without the program's name; those of the process by default.
+        argv: arguments without the program's name; by default those of the process.
+
+    Returns:
+        The exit status: 0, 2 after an error, or 130 after an interruption.
     """
     args = make_parser().parse_args(argv)
     try:
@@ -42,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _EXIT_BAD_DATA
     except KeyboardInterrupt:
         sys.stderr.write(
-            "data_prep: interrupted; no partial results remain, and the same command continues.\n"
+            "data_prep: interrupted. Nothing is half-written; repeat the command to continue.\n"
         )
         return _EXIT_INTERRUPTED
     return 0

@@ -1,4 +1,4 @@
-"""The course of every preparation: a folder of images first, packed arrays from it."""
+"""The two steps of every preparation: a folder of images, and packed arrays made from it."""
 
 import hashlib
 import json
@@ -11,29 +11,27 @@ from data_prep.errors import DataError, os_errors_explained
 from data_prep.io import exclusive, is_vacant, recover, was_interrupted
 from data_prep.packed import load_packed
 
-# In the folder of images; a dotfile, so that neither the original MAML code nor
-# this package takes it for a class.
+# In the folder of images. It is a hidden file, so that neither the original MAML code nor this
+# package mistakes it for a class.
 MARKER_NAME = ".data_prep.json"
 _MADE_BY = "mtnet_tf data_prep"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made, and where.
+    """Results of a preparation, and where they are written.
 
     Attributes:
-        data_dir: the folder both results go to.
+        data_dir: the folder that contains both results.
         dataset: name of the data set.
-        command: how `python -m data_prep` calls it.
-        synthetic: whether the images are procedural.
-        folder_name: of the folder of images, in the layout of the original MAML code.
-        settings: everything that must be equal in two runs for the same images.
-        parts: folders within the packed one, a packed array each; "" is itself.
+        synthetic: whether the images are procedurally drawn.
+        folder_name: name of the folder of images, in the layout of the original MAML code.
+        settings: everything that determines the images. Two runs with equal settings give the same.
+        parts: folders of packed arrays inside the packed folder; "" stands for that folder itself.
     """
 
     data_dir: Path
     dataset: str
-    command: str
     synthetic: bool
     folder_name: str
     settings: Mapping[str, Any]
@@ -51,7 +49,7 @@ class Plan:
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
-    """Returns what `write_marker` noted about a folder, or None if it is not ours."""
+    """Returns what `write_marker` wrote into a folder, or None if another program created it."""
     try:
         marker = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -61,21 +59,41 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 
 
 def write_marker(folder: Path, **notes: Any) -> None:
-    """Marks a folder as created by this package, with notes as JSON."""
+    """Marks a folder as created by this package.
+
+    Args:
+        folder: a folder that is being built.
+        **notes: values to store with it, as JSON.
+    """
     marker = {"made_by": _MADE_BY, **notes}
     (folder / MARKER_NAME).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
 
 
 class DuplicateFinder:
-    """Notices images whose pixels were seen before."""
+    """Finds images with the same pixels.
+
+    >>> finder = DuplicateFinder()
+    >>> for name, pixels in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+    ...     finder.add(name, pixels)
+    >>> finder.pairs
+    [['a', 'c']]
+
+    Attributes:
+        pairs: name of the first image with certain pixels, and name of a later one.
+    """
 
     def __init__(self) -> None:
-        """Has seen nothing."""
+        """Starts without images."""
         self._seen: dict[bytes, str] = {}
         self.pairs: list[list[str]] = []
 
     def add(self, name: str, pixels: bytes) -> None:
-        """Notes the pixels of one image, or a digest of them."""
+        """Adds an image.
+
+        Args:
+            name: its name.
+            pixels: its pixels, or a digest of them.
+        """
         first = self._seen.setdefault(hashlib.sha256(pixels).digest(), name)
         if first != name:
             self.pairs.append([first, name])
@@ -89,20 +107,20 @@ def prepare(
     accept_foreign: bool,
     force: bool,
 ) -> Path:
-    """Makes `plan.folder` and `plan.packed` from it, unless they are there already.
+    """Creates `plan.folder`, and `plan.packed` from it, unless they exist.
 
     Args:
-        plan: what to make.
-        write: makes the folder of images; is told whether it may replace one.
-        pack: creates the packed folder from it; gets the same argument.
-        accept_foreign: whether a folder of images that somebody else made will do.
-        force: make both again.
+        plan: what to create.
+        write: creates the folder of images. Its argument is whether it may replace an existing one.
+        pack: creates the packed folder from the folder of images. Its argument is the same.
+        accept_foreign: whether to use a folder of images that another program created.
+        force: create both again.
 
     Returns:
         The packed folder.
 
     Raises:
-        DataError: one line that says what is wrong and how to fix it.
+        DataError: if the preparation fails; the message states how to fix it.
     """
     with os_errors_explained(plan.data_dir):
         folders = (plan.folder, plan.packed)
@@ -111,14 +129,14 @@ def prepare(
         with exclusive(plan.data_dir):
             for folder in folders:
                 recover(folder)
-            # Another process may have finished it while this one waited.
+            # Another process may have created it while this one waited.
             if force or not _is_ready(plan):
                 _build(plan, write, pack, accept_foreign=accept_foreign, force=force)
     return plan.packed
 
 
 def is_prepared(packed: Path) -> bool:
-    """Whether there is a complete packed folder, without an interrupted build."""
+    """Whether a packed folder is complete and no build of it was interrupted."""
     return not is_vacant(packed) and not was_interrupted(packed)
 
 
@@ -145,9 +163,12 @@ def _build(
 
 
 def _is_ready(plan: Plan) -> bool:
-    """Whether the packed folder is there, complete, and made with the same settings.
+    """Whether the packed folder exists.
 
-    The folder of images may be missing: once packed, its files can be deleted.
+    The folder of images may be missing: its files can be deleted once they are packed.
+
+    Raises:
+        DataError: if the packed folder is damaged or was created with other settings.
     """
     if is_vacant(plan.packed):
         return False

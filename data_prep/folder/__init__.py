@@ -1,4 +1,4 @@
-"""A user's own folder of images.
+"""A user's own images, in a folder of class folders.
 
 May import: `preparation`, `packed`, `images`, `io`, `errors`.
 """

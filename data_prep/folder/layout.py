@@ -1,4 +1,4 @@
-"""Understands a user's folder: which folders are classes, and which split each is in."""
+"""Finds the classes in a user's folder, and the split of each class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class Layout:
     Attributes:
         source: the folder.
         splits: member names by class, by split.
-        given: whether the folder itself assigns classes to splits.
+        given: whether the folder contains train, val and test; otherwise the splits were drawn.
     """
 
     source: FolderSource
@@ -29,32 +29,34 @@ class Layout:
 
 
 def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_class: int) -> Layout:
-    """Lists a folder of class folders, or of train, val and test folders of them.
+    """Lists a folder of class folders, or of train, val and test folders that contain them.
 
     Args:
-        folder: where the images are.
-        seed: decides the split of classes if the folder does not.
-        sizes: the proportions of the three splits.
-        min_per_class: the fewest images a class may have.
+        folder: contains the images.
+        seed: determines the splits if the folder does not.
+        sizes: proportions of the three splits.
+        min_per_class: smallest number of images of a class.
 
     Raises:
-        DataError: there are no images, or no classes, or too few of either.
+        DataError: if there are too few classes or images, or images outside of class folders.
     """
-    if len(sizes) != len(SPLITS) or not all(0 < s < math.inf for s in sizes) or seed < 0:
+    if len(sizes) != len(SPLITS) or not all(0 < s < math.inf for s in sizes):
         raise DataError(
-            "`split` must be three positive proportions and `seed` not negative. "
-            f"Received: split={tuple(sizes)}, seed={seed}."
+            f"`split` must be three positive proportions. Received: split={tuple(sizes)}."
         )
+    if seed < 0:
+        raise DataError(f"`seed` must be at least 0. Received: seed={seed}.")
     source = FolderSource(folder, MAX_BYTES, SUFFIXES)
     if not source.names:
         raise DataError(
             f"`{folder}` must contain class folders of images ({', '.join(sorted(SUFFIXES))}). "
-            f"Received: {f'{len(source.others):,} other files' if source.others else 'none'}."
+            f"Received: {f'{len(source.others):,} other files' if source.others else 'none'}. "
+            "Add images."
         )
     if loose := [name for name in source.names if "/" not in name]:
         raise DataError(
-            f"Images must lie in class folders, but {len(loose):,} lie in `{folder}` itself "
-            f"({listed(loose)}). Move them into folders named after their classes."
+            f"Images must be in class folders, but {len(loose):,} are in `{folder}` itself "
+            f"({listed(loose)}). Move them into folders with the names of their classes."
         )
     given = _given_splits(source)
     splits = given or _draw_splits(_group(source.names), folder, seed, sizes)
@@ -70,7 +72,7 @@ def _group(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | None:
-    """Returns the classes of train, val and test folders, if these contain class folders."""
+    """Returns the classes of the train, val and test folders; None if there are none of these."""
     tops: dict[str, list[str]] = {}
     for name in source.names:
         tops.setdefault(name.split("/", 1)[0], []).append(name)
@@ -78,15 +80,15 @@ def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | Non
         return None
     if set(tops) != set(SPLITS):
         raise DataError(
-            f"`{source.path}` must contain images in train, val and test, or class folders "
-            f"alone. Received: {listed(sorted(tops))}. Add or rename folders."
+            f"`{source.path}` must contain either train, val and test with images, or only class "
+            f"folders. Received: {listed(sorted(tops))}. Add or rename folders."
         )
     splits = {}
     for split in SPLITS:
         if loose := [name for name in tops[split] if name.count("/") == 1]:
             raise DataError(
-                f"Images must lie in class folders, but {len(loose):,} lie in `{split}` of "
-                f"`{source.path}` itself ({listed(loose)}). Move them into class folders."
+                f"Images must be in class folders, but {len(loose):,} are in `{source.path}/"
+                f"{split}` itself ({listed(loose)}). Move them into class folders."
             )
         classes = _group(tops[split])
         splits[split] = {name.split("/", 1)[1]: members for name, members in classes.items()}
@@ -97,7 +99,7 @@ def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | Non
 def _draw_splits(
     classes: dict[str, list[str]], folder: Path, seed: int, sizes: Sequence[float]
 ) -> dict[str, dict[str, list[str]]]:
-    """Splits by class: validation and test get their shares, training what remains."""
+    """Draws the splits: validation and test get their proportions, training the other classes."""
     if len(classes) < len(SPLITS):
         raise DataError(
             f"`{folder}` must contain at least three classes, one for each of {', '.join(SPLITS)}. "
@@ -120,7 +122,7 @@ def _check_sizes(
     splits: Mapping[str, Mapping[str, list[str]]], folder: Path, min_per_class: int
 ) -> None:
     small = [
-        f"`{name}` has {len(members)}"
+        f'"{name}" has {len(members)}'
         for classes in splits.values()
         for name, members in classes.items()
         if len(members) < min_per_class
@@ -128,5 +130,5 @@ def _check_sizes(
     if small:
         raise DataError(
             f"Every class in `{folder}` must have at least {min_per_class} images. Received: "
-            f"{listed(small)}. Add images, or remove these folders."
+            f"{listed(small)}. Add images, or remove these classes."
         )

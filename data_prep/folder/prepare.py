@@ -1,4 +1,4 @@
-"""Prepares a user's own images: a folder of class folders, of any size and kind."""
+"""Prepares a user's own images, of any size and format, in a folder of class folders."""
 
 import hashlib
 import json
@@ -12,21 +12,20 @@ import platformdirs
 
 from data_prep.errors import DataError, os_errors_explained
 from data_prep.folder.layout import Layout, read_layout
-from data_prep.images import MAX_BYTES, SUFFIXES, check_shape, decode, fit
+from data_prep.images import MAX_BYTES, SUFFIXES, decode, fit
 from data_prep.io import (
     FolderSource,
     bar,
     building,
-    checked_workers,
     exclusive,
     in_parallel,
     recover,
+    validate_workers,
 )
 from data_prep.packed import SPLITS, count, fill_splits, holds_splits, listed, load_packed
 from data_prep.preparation import DuplicateFinder, is_prepared
 
-# Part of what a packed folder is recognised by: increase it when the same
-# files give other images or splits.
+# Part of the name of a packed folder. Increase it when the same files give other images or splits.
 _VERSION = 1
 
 
@@ -43,39 +42,41 @@ def prepare_folder(
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Packs a folder of class folders, or of train, val and test folders of them.
+    """Packs a folder of class folders, or of train, val and test folders that contain them.
 
-    Every image is resized as in `load_picture`: turned upright by
-    its EXIF orientation, stretched with a Lanczos filter, neither cropped nor padded.
-    A class is a folder that contains images; its name is its path.
+    Every image is resized as in `load_picture`: turned upright by its EXIF orientation and
+    stretched with a Lanczos filter, without cropping or padding. A class is a folder that contains
+    images. Its name is its path.
 
-    Nothing is written into `source`. The result lies in `packed_dir` under a name that
-    changes with the files (names, sizes, times) and with the options, so that a changed
-    folder is packed again and an unchanged one is not.
+    Nothing is written into `source`. The name of the result in `packed_dir` depends on the files
+    (names, sizes, times) and on the options. So the folder is packed again if it has changed, and
+    only then.
 
     Args:
-        source: the folder. Dotfiles and what systems leave behind are ignored,
-            symbolic links followed.
-        packed_dir: where results are kept; outside of `source`.
-        image_size: side of the packed squares, or (height, width).
-        grey: whether to pack one channel instead of RGB; None: when all images are grey.
-        seed: decides the split of classes if `source` does not.
-        split: the proportions of classes in training, validation and test.
-        min_per_class: the fewest images a class may have; an episode needs two.
+        source: the folder. Hidden files and files created by operating systems are ignored.
+            Symbolic links are followed.
+        packed_dir: folder of the results, outside of `source`.
+        image_size: height and width of the packed images: one number, or (height, width).
+        grey: whether to pack one channel instead of RGB. None means: if all images are grey.
+        seed: determines the splits if `source` does not contain train, val and test.
+        split: proportions of classes in training, validation and test.
+        min_per_class: smallest number of images of a class; an episode needs two.
         force: pack again.
-        workers: how many images to work on at once; all cores by default.
+        workers: how many images to work on at once; as many as cores by default.
         progress: whether to show bars on a terminal.
 
     Returns:
         The folder that contains one packed folder per split: train, val and test.
 
     Raises:
-        DataError: one line that says what is wrong and how to fix it.
+        DataError: if the preparation fails; the message states how to fix it.
     """
-    source, packed_dir = Path(source), Path(packed_dir)
+    # With an absolute path, no message contains a folder name that looks like an argument.
+    source, packed_dir = Path(source).absolute(), Path(packed_dir)
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    check_shape((height, width, 3))
-    workers = checked_workers(workers)
+    if min(height, width) < 1:
+        raise DataError(f"`image_size` must be positive. Received: image_size={image_size}.")
+    workers = validate_workers(workers)
     options = {
         "image_size": [height, width],
         "grey": grey,
@@ -91,7 +92,7 @@ def prepare_folder(
         if force or not _is_ready(packed):
             with exclusive(packed_dir):
                 recover(packed)
-                if force or not _is_ready(packed):  # another process may have made it
+                if force or not _is_ready(packed):  # another process may have created it
                     _pack(layout, packed, options, workers=workers, progress=progress)
     return packed
 
@@ -104,37 +105,40 @@ def ensure_folder(
     packed_dir: str | Path | None = None,
     seed: int = 0,
 ) -> Path:
-    """The packed form of a user's folder: as it was prepared, else prepared now.
+    """Returns the packed form of a user's folder. It is prepared if it does not exist.
 
     Args:
-        source: this and the rest as in `prepare_folder`.
-        image_size: see there.
-        grey: see there.
-        packed_dir: see there; `default_packed_dir()` by default.
-        seed: see there.
+        source: see `prepare_folder`.
+        image_size: see `prepare_folder`.
+        grey: see `prepare_folder`.
+        packed_dir: see `prepare_folder`; `default_packed_dir()` by default.
+        seed: see `prepare_folder`.
 
     Returns:
         The folder that contains one packed folder per split.
 
     Raises:
-        DataError: one line that says what is wrong and how to fix it.
+        DataError: if the preparation fails; the message states how to fix it.
     """
     return prepare_folder(source, packed_dir or default_packed_dir(), image_size, grey, seed=seed)
 
 
 def default_packed_dir() -> Path:
-    """The default folder of packed folders, in the user's cache."""
+    """Returns the folder of packed folders in the user's cache."""
     return platformdirs.user_cache_path("mtnet_tf")
 
 
 def _check_places(source: Path, packed_dir: Path) -> None:
     if not source.is_dir():
         received = "a file" if source.exists() else "nothing there"
-        raise DataError(f"`{source}` must be a folder of class folders. Received: {received}.")
+        raise DataError(
+            f"`{source}` must be a folder of class folders. Received: {received}. Name another "
+            "folder."
+        )
     if packed_dir.resolve().is_relative_to(source.resolve()):
         raise DataError(
-            f"`{packed_dir}` lies in `{source}`, where nothing is to be written. Choose a place "
-            "outside of it with `packed_dir`."
+            f"The results must be outside of `{source}`, but `{packed_dir.absolute()}` is in it. "
+            "Name another folder with `packed_dir`."
         )
 
 
@@ -147,7 +151,7 @@ def _is_ready(packed: Path) -> bool:
 
 
 def _name(source: FolderSource, options: Mapping[str, Any]) -> str:
-    """Returns a name that changes with the files and the options."""
+    """Returns the name of the packed folder, which depends on the files and the options."""
     content = [options, [[name, *source.stamp(name)] for name in source.names]]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     readable = re.sub(r"[^\w-]+", "_", source.path.resolve().name, flags=re.ASCII)[:40]
@@ -159,7 +163,7 @@ def _pack(
 ) -> None:
     source = layout.source
     if source.others:
-        _warn("Left out, no images by their names: %s.", source.others)
+        _warn("Files without the suffix of an image, left out: %s.", source.others)
     height, width = options["image_size"]
     is_grey, duplicates = _examine(layout, (height, width, 3), workers, progress)
     channels = 1 if (is_grey if options["grey"] is None else options["grey"]) else 3
@@ -189,7 +193,7 @@ def _examine(
     """Decodes all images; returns whether all are grey, and pairs with the same pixels.
 
     Raises:
-        DataError: images cannot be read; names the first ones.
+        DataError: if images cannot be read. The message names the first ones.
     """
     source, finder = layout.source, DuplicateFinder()
     all_grey, faults = True, {}
@@ -212,8 +216,9 @@ def _examine(
             finder.add(name, digest)
     if faults:
         first, *others = faults
-        more = f" Unusable too are {len(others):,} more of {count(layout.splits):,}: "
-        raise DataError(faults[first] + (f"{more}{listed(others)}." if others else ""))
+        total = count(layout.splits)
+        more = f" {len(others):,} more of {total:,} images cannot be used: {listed(others)}."
+        raise DataError(faults[first] + (more if others else ""))
     return all_grey, finder.pairs
 
 

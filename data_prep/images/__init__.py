@@ -1,9 +1,9 @@
-"""Decoding and resizing images.
+"""Decoding, converting and resizing of images.
 
 May import: `errors`.
 """
 
-from data_prep.images.decoding import MAX_BYTES, SUFFIXES, check_shape, decode, fit, load_picture
+from data_prep.images.decoding import MAX_BYTES, SUFFIXES, decode, fit, load_picture
 from data_prep.images.drawings import (
     DECODE_ERRORS,
     RESAMPLINGS,
@@ -21,7 +21,6 @@ __all__ = [
     "SUFFIXES",
     "Resampling",
     "check_resampling",
-    "check_shape",
     "decode",
     "decode_png",
     "fit",

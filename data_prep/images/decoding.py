@@ -1,14 +1,14 @@
-"""Brings an image of any kind to the array a network takes.
+"""Converts an image of any kind to the array that a network receives.
 
-There is one way, for every data set and for a single image at prediction time:
+Every data set, and a single image at prediction time, is converted in the same way:
 
-1. decode; of an animation, the first frame;
-2. turn upright by the EXIF orientation;
-3. bring to 8 bits; lay what is transparent on white; then grey or RGB, as asked;
-4. stretch to the size with a Lanczos filter, as the original MAML code does to
-   ImageNet: nothing is cropped, nothing padded.
+1. Decode the image; of an animation, the first frame.
+2. Turn it upright by its EXIF orientation.
+3. Convert it to 8 bits, put transparent parts on white, and convert it to grey or RGB.
+4. Stretch it to the size with a Lanczos filter, as the original MAML code does for ImageNet.
+   Nothing is cropped or padded.
 
-Black and white drawings are reduced differently, see `data_prep.drawings`.
+Black and white drawings are reduced differently, see `black_and_white` in `drawings.py`.
 """
 
 import io
@@ -26,17 +26,16 @@ from data_prep.images.drawings import (
     check_resampling,
 )
 
-# Never those that run another program (EPS) or that no camera or scanner makes.
+# Formats of cameras, scanners and the web. EPS would run another program.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-Image.init()  # or else Pillow does not know all of them yet
+Image.init()  # until then, Pillow does not know all of them
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".mpo", ".gif", ".bmp", ".tif", ".tiff", ".webp"}
     | {".ppm", ".pgm", ".pbm"}
 )
-# Where Pillow begins to warn of a decompression bomb; far above any camera's
-# output that is to become an image of a few dozen pixels.
+# From this size on, Pillow warns of a decompression bomb. Photographs are far smaller.
 MAX_PIXELS = 89_478_485
-# A file of that many pixels without compression, 4 bytes each.
+# The size of that many pixels without compression, 4 bytes each.
 MAX_BYTES = 4 * MAX_PIXELS
 _TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 _WHITE = (255, 255, 255, 255)
@@ -50,34 +49,37 @@ def load_picture(
     invert: bool = False,
     resampling: Resampling = "lanczos",
 ) -> np.ndarray:
-    """Brings one image to a network's input, exactly as its data set was prepared.
+    """Converts one image to a network's input, exactly as its data set was prepared.
 
-    MiniImagenet and folders of images take the defaults. Omniglot takes
-    `invert=True` and the `resampling` its index names, "nearest" by default: a
-    drawing in dark ink on light paper then becomes ink 255 on paper 0.
+    MiniImagenet and folders of images use the defaults. Omniglot uses `invert=True` and the
+    `resampling` in its index, which is "nearest" by default: a drawing in dark ink on light paper
+    becomes ink 255 on paper 0.
 
-        pixels = load_picture("photo.jpg", (84, 84, 3))
-        pixels = load_picture("drawing.png", (28, 28, 1), invert=True, resampling="nearest")
+    >>> photo = np.zeros((120, 90, 3), np.uint8)
+    >>> load_picture(photo, (84, 84, 3)).shape
+    (84, 84, 3)
+    >>> load_picture(photo, (28, 28, 1), invert=True, resampling="nearest").shape
+    (28, 28, 1)
 
     Args:
-        picture: a file of any size and mode, or its pixels: uint8 [H, W], or
-            [H, W, C] with C of 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+        picture: path of an image file of any size and mode; or pixels, uint8 [H, W] or [H, W, C]
+            with C = 1 (grey), 3 (RGB) or 4 (RGB and opacity).
         image_shape: (H, W, C) of the result; C is 1 (grey) or 3 (RGB).
         invert: exchange light and dark.
-        resampling: "lanczos", or "nearest": strictly black and white, see
-            `data_prep.drawings.black_and_white`.
+        resampling: "lanczos"; or "nearest" for a strictly black and white image, see
+            `black_and_white` in `drawings.py`.
 
     Returns:
         uint8 [H, W, C].
 
     Raises:
-        DataError: the image is missing, damaged, too large, or of a kind that has
-            no clear meaning in 8 bits; or an argument is impossible.
+        DataError: if the image is missing, damaged, too large, or of a kind that does not define
+            black and white; or if an argument has a wrong value.
     """
     check_resampling(resampling)
     check_shape(image_shape)
     with warnings.catch_warnings():
-        # Pillow's warnings about unusual metadata are of no use to a user.
+        # A user can do nothing about unusual metadata, of which Pillow warns.
         warnings.simplefilter("ignore")
         image = _from_array(picture) if isinstance(picture, np.ndarray) else _from_file(picture)
         return fit(image, image_shape, invert=invert, resampling=resampling)
@@ -87,7 +89,7 @@ def check_shape(image_shape: tuple[int, int, int]) -> None:
     """Raises a DataError unless `image_shape` is (H, W, 1) or (H, W, 3)."""
     if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] not in (1, 3):
         raise DataError(
-            "`image_shape` must be (H, W, C), positive, with C of 1 (grey) or 3 (RGB). "
+            "`image_shape` must be positive (H, W, C), with C = 1 (grey) or 3 (RGB). "
             f"Received: image_shape={tuple(image_shape)}."
         )
 
@@ -96,14 +98,14 @@ def decode(data: bytes, where: str) -> Image.Image:
     """Decodes an image file of any kind.
 
     Args:
-        data: the file's bytes.
-        where: names the file in an error message.
+        data: content of the file.
+        where: how an error message names the file.
 
     Returns:
         The image, upright, of mode "L" or "RGB".
 
     Raises:
-        DataError: the file is empty, damaged, too large, or has no clear meaning in 8 bits.
+        DataError: if the file is empty, damaged, too large, or does not define black and white.
     """
     if not data:
         raise DataError(f"{where} is empty (0 bytes). {_UNUSABLE}")
@@ -118,7 +120,7 @@ def decode(data: bytes, where: str) -> Image.Image:
         size = "many more"
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{where} is not a complete image of a known kind ({', '.join(FORMATS)}). {_UNUSABLE}"
+            f"{where} is not a complete image of a known format ({', '.join(FORMATS)}). {_UNUSABLE}"
         ) from error
     except DECODE_ERRORS as error:
         raise DataError(f"{where} is not a complete image ({error}). {_UNUSABLE}") from error
@@ -164,7 +166,7 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
     channels = {2: 1, 3: pixels.shape[-1]}.get(pixels.ndim) if pixels.size else None
     if pixels.dtype != np.uint8 or channels not in (1, 3, 4):
         raise DataError(
-            "An array must be a uint8 image [H, W], or [H, W, C] with C of 1, 3 or 4. "
+            "An array must be an image, uint8 [H, W] or [H, W, C] with C = 1, 3 or 4. "
             f"Received: {pixels.dtype} {list(pixels.shape)}."
         )
     image = Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and channels == 1 else pixels)
@@ -175,18 +177,18 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         turned = ImageOps.exif_transpose(image)
     except DECODE_ERRORS:
-        # Metadata are broken, but the image may be intact; otherwise `load` reports it.
+        # The metadata is broken, but the image may be intact. If it is damaged too, `load` raises.
         image.load()
         return image
     return turned
 
 
 def _to_8_bits(image: Image.Image, where: str) -> Image.Image:
-    """Returns the image as "L" or "RGB", what is transparent laid on white."""
+    """Returns the image as "L" or "RGB", with transparent parts on white."""
     if image.mode.startswith("I"):
         image = _from_16_bits(image, where)
     elif image.mode == "F":
-        raise _no_8_bits(where, "of floating-point pixels")
+        raise _no_8_bits(where, "with floating-point pixels")
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image)
@@ -197,12 +199,12 @@ def _to_8_bits(image: Image.Image, where: str) -> Image.Image:
 def _from_16_bits(image: Image.Image, where: str) -> Image.Image:
     pixels = np.asarray(image)
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise _no_8_bits(where, "of 32-bit pixels")
+        raise _no_8_bits(where, "with 32-bit pixels")
     return Image.fromarray((pixels // 256).astype(np.uint8))
 
 
 def _no_8_bits(where: str, kind: str) -> DataError:
     return DataError(
-        f"{where} must be an image of 1, 8 or 16 bits a channel. Received: one {kind}, which do "
-        "not define black and white. Save it with 8 bits."
+        f"{where} must be an image with 1, 8 or 16 bits per channel. Received: an image {kind}, "
+        "whose black and white are undefined. Save it with 8 bits per channel."
     )

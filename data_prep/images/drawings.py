@@ -1,4 +1,4 @@
-"""Reads and reduces black and white drawings: Omniglot's, and a user's own."""
+"""Decodes and reduces black and white drawings, of Omniglot and of users."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from data_prep.errors import DataError
 Resampling = Literal["nearest", "lanczos"]
 RESAMPLINGS: tuple[str, ...] = get_args(Resampling)
 
-# What Pillow raises on damaged files, besides its own OSError.
+# What Pillow raises on damaged files.
 DECODE_ERRORS = (
     OSError,
     SyntaxError,
@@ -28,25 +28,25 @@ DECODE_ERRORS = (
     Image.DecompressionBombWarning,
 )
 _MODES = {"1": "1-bit black and white", "L": "8-bit grey"}
-# Omniglot's drawings are reduced 3.75 times. Strokes of a much larger drawing would
-# fall between the pixels that nearest neighbour takes.
+# The drawings of Omniglot are reduced 3.75 times. In a much larger drawing, strokes could lie
+# between the pixels that nearest neighbour selects.
 _LARGEST_REDUCTION = 4
 
 
 def decode_png(data: bytes, where: str, size: tuple[int, int], mode: str) -> Image.Image:
-    """Decodes a PNG file, which must be exactly of the expected kind.
+    """Decodes a PNG file that must have the given size and mode.
 
     Args:
-        data: the file's bytes.
-        where: names the file in an error message.
+        data: content of the file.
+        where: how an error message names the file.
         size: expected (width, height).
         mode: expected Pillow mode, "1" or "L".
 
     Returns:
-        The loaded image.
+        The decoded image.
 
     Raises:
-        DataError: the file is empty, damaged, or of another size or mode.
+        DataError: if the file is empty, damaged, or of another size or mode.
     """
     if not data:
         raise DataError(f"{where} is empty (0 bytes). Fetch a fresh copy of it.")
@@ -70,10 +70,10 @@ def decode_png(data: bytes, where: str, size: tuple[int, int], mode: str) -> Ima
 def resize(image: Image.Image, side: int, resampling: Resampling) -> Image.Image:
     """Resizes a 1-bit image to a square.
 
-    "nearest" takes the source pixel floor((i + 0.5) * old_side / side) and keeps
-    the image 1-bit. The original code asks Pillow for Lanczos, but Pillow
-    silently uses nearest neighbour on 1-bit images, so this is what it does.
-    "lanczos" is what it asked for, on the image turned grey.
+    "nearest" selects the source pixel floor((i + 0.5) * old_side / side), and the result has 1 bit
+    per pixel. So does the original code: it requests Lanczos, but Pillow silently uses nearest
+    neighbour on 1-bit images. "lanczos" converts the image to grey first, so that the filter is
+    applied.
     """
     if resampling == "nearest":
         return image.resize((side, side), Image.Resampling.NEAREST)
@@ -81,7 +81,7 @@ def resize(image: Image.Image, side: int, resampling: Resampling) -> Image.Image
 
 
 def ink(image: Image.Image) -> np.ndarray:
-    """Returns the image inverted, uint8 [H, W, 1]: ink 255, paper 0."""
+    """Returns the inverted image, uint8 [H, W, 1]: ink 255, paper 0."""
     return 255 - np.asarray(image.convert("L"))[:, :, np.newaxis]
 
 
@@ -97,15 +97,18 @@ def check_resampling(resampling: str) -> None:
 def black_and_white(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Reduces a drawing of any kind to a strictly black and white one.
 
-    An Omniglot drawing, or another purely black and white one that is at most four
-    times as large as `size`, goes by nearest neighbour as in `resize`: the pixels are
-    those of the prepared Omniglot. Any other is reduced with a Lanczos filter first,
-    and what is then darker than the middle between its darkest and its lightest
-    pixel is ink, so that thin strokes of a large scan stay.
+    A purely black and white drawing that is at most four times as large as `size`, such as one of
+    Omniglot, is reduced by nearest neighbour as in `resize`, which gives the pixels of the prepared
+    Omniglot. Any other drawing is reduced with a Lanczos filter. The pixels of the result that are
+    darker than the middle between the darkest and the lightest one are ink, so that thin strokes of
+    a large scan are kept.
 
     Args:
         image: a drawing of mode "L".
         size: (width, height) of the result.
+
+    Returns:
+        An image of mode "L" with the values 0 and 255.
     """
     pure = sum(image.histogram()[1:255]) == 0
     largest = max(image.width / size[0], image.height / size[1])

@@ -1,4 +1,4 @@
-"""Reading sources and writing files: archives, downloads, atomic folders, parallel work.
+"""Reading images from archives and folders; atomic writing, downloads, threads, progress bars.
 
 May import: `errors`.
 """
@@ -14,17 +14,17 @@ from data_prep.io.atomic import (
     was_interrupted,
 )
 from data_prep.io.download import DownloadError, download
-from data_prep.io.parallel import checked_workers, in_parallel
+from data_prep.io.parallel import in_parallel, validate_workers
 from data_prep.io.progress import bar
-from data_prep.io.sources import FolderSource, PictureSource
+from data_prep.io.sources import FolderSource, ImageSource
 
 __all__ = [
     "DownloadError",
     "FolderSource",
-    "PictureSource",
+    "ImageSource",
     "bar",
     "building",
-    "checked_workers",
+    "validate_workers",
     "download",
     "exclusive",
     "in_parallel",

@@ -1,7 +1,8 @@
 """Reads images from a zip or tar archive, or from the folder unpacked from it.
 
-An archive is read in place, never unpacked, so a hostile member name can write
-outside; such an archive is rejected anyway, because it is not a regular one.
+An archive is read in place and never unpacked, so the name of a member cannot lead to a file that
+is written outside. An archive with such a name is rejected all the same, because no data set
+contains one.
 """
 
 import bz2
@@ -21,7 +22,7 @@ from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 from data_prep.errors import DataError
-from data_prep.io.sources import FolderSource, PictureSource, is_picture
+from data_prep.io.sources import FolderSource, ImageSource, is_image
 
 _READ_ERRORS = (
     zipfile.BadZipFile,
@@ -40,7 +41,7 @@ _COMPRESSIONS = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ\0": lzma}
 _PNG = (".png",)
 
 
-class ZipSource(PictureSource):
+class ZipSource(ImageSource):
     """The images in a zip archive."""
 
     def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
@@ -50,7 +51,7 @@ class ZipSource(PictureSource):
             for member in self._zip.infolist():
                 _check_name(path, member.filename)
                 _check_zip_member(path, member)
-            names = [name for name in self._zip.namelist() if is_picture(name, suffixes)]
+            names = [name for name in self._zip.namelist() if is_image(name, suffixes)]
             _check_distinct(path, names)
         except DataError:
             self._zip.close()
@@ -62,21 +63,21 @@ class ZipSource(PictureSource):
         self._zip.close()
 
     def stamp(self, name: str) -> tuple[int, int]:
-        """Size and checksum."""
+        """Returns size and checksum."""
         return self._size(name), self._zip.getinfo(name).CRC
 
     def _size(self, name: str) -> int:
         return self._zip.getinfo(name).file_size
 
     def _read(self, name: str) -> bytes:
-        # zipfile stops at the announced size, so a member cannot grow past it.
+        # zipfile stops at the announced size, so a member cannot become larger than that.
         try:
             return self._zip.read(name)
         except _READ_ERRORS as error:
             raise DataError(f"{self.where(name)} is damaged ({error}). {_FRESH_COPY}") from error
 
 
-class TarSource(PictureSource):
+class TarSource(ImageSource):
     """The images in a tar archive, which may be compressed."""
 
     def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
@@ -85,7 +86,7 @@ class TarSource(PictureSource):
         self._file = _open_tar(path)
         try:
             members = _tar_members(path, self._file)
-            names = [member.name for member in members if is_picture(member.name, suffixes)]
+            names = [member.name for member in members if is_image(member.name, suffixes)]
             _check_distinct(path, names)
         except DataError:
             self._file.close()
@@ -98,7 +99,7 @@ class TarSource(PictureSource):
         self._file.close()
 
     def stamp(self, name: str) -> tuple[int, int]:
-        """Size and time of the last change."""
+        """Returns size and time of the last change."""
         return self._size(name), int(self._members[name].mtime)
 
     def _size(self, name: str) -> int:
@@ -116,15 +117,15 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     except _READ_ERRORS as error:
         with path.open("rb") as file:
             cut_off = file.read(2) == b"PK"
-        found = f"is a truncated or damaged zip archive ({error})"
-        found = found if cut_off else "is no zip or tar archive"
+        damaged = f"is a truncated or damaged zip archive ({error})"
+        found = damaged if cut_off else "is not a zip or tar archive"
         raise DataError(f"`{path}` {found}. {_FRESH_COPY}") from error
 
 
 def _open_tar(path: Path) -> BinaryIO:
-    """Opens a tar archive; a compressed one as a temporary file without a name.
+    """Opens a tar archive; a compressed one is decompressed into a temporary file without a name.
 
-    Images are read in any order, which a compressed stream cannot do.
+    Images are read in any order, which is impossible in a compressed stream.
     """
     with path.open("rb") as file:
         start = file.read(6)
@@ -137,7 +138,7 @@ def _open_tar(path: Path) -> BinaryIO:
             shutil.copyfileobj(file, unpacked, _CHUNK_BYTES)
     except BaseException as error:
         unpacked.close()
-        # Without a number it is the decompressor's verdict, not the system's.
+        # An error of the decompressor has no number; one of the system has.
         bad_stream = isinstance(error, OSError) and error.errno is None
         if bad_stream or isinstance(error, _READ_ERRORS):
             raise _damaged_tar(path, error) from error
@@ -152,14 +153,14 @@ def _tar_members(path: Path, file: BinaryIO) -> list[tarfile.TarInfo]:
             members = archive.getmembers()
     except _READ_ERRORS as error:
         raise _damaged_tar(path, error) from error
-    # tarfile takes a torn header for the end; a whole archive ends with zeros.
+    # tarfile mistakes a truncated header for the end; a complete archive ends with zeros.
     file.seek(max((_end(member) for member in members), default=0))
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise _damaged_tar(path, "its end is missing")
     for member in members:
         _check_name(path, member.name)
         if not (member.isreg() or member.isdir()) or member.issparse():
-            kind = "a symbolic link" if member.issym() else "no plain file"
+            kind = "a symbolic link" if member.issym() else "not a plain file"
             raise _rejected(path, member.name, f"is {kind}")
     return [member for member in members if member.isreg()]
 
@@ -170,7 +171,7 @@ def _end(member: tarfile.TarInfo) -> int:
 
 
 def _check_name(path: Path, name: str) -> None:
-    # Windows rules also see what is special elsewhere: `/x`, `..`, `C:x`, `..\\x`.
+    # The rules of Windows cover those of the other systems: `/x`, `..`, `C:x`, `..\\x`.
     parsed = PureWindowsPath(name)
     if parsed.anchor or ".." in parsed.parts:
         raise _rejected(path, name, "points outside the archive")
@@ -197,24 +198,28 @@ def _damaged_tar(path: Path, error: object) -> DataError:
     return DataError(f"`{path}` is a truncated or damaged tar archive ({error}). {_FRESH_COPY}")
 
 
-def open_source(path: Path, max_bytes: int, suffixes: Collection[str] = _PNG) -> PictureSource:
+def open_source(path: Path, max_bytes: int, suffixes: Collection[str] = _PNG) -> ImageSource:
     """Opens a zip or tar archive, or a folder, of images.
 
     Args:
         path: an archive, or a folder.
-        max_bytes: the largest possible file of the data set. A larger one is rejected
-            unread: it is damaged or meant to fill the memory.
-        suffixes: what the names of its images end with, in lower case.
+        max_bytes: size of the largest possible file of the data set. A larger file is rejected
+            without reading it: it is damaged, or meant to fill the memory.
+        suffixes: endings of the names of its images, in lower case.
 
     Returns:
-        The source, to be closed by the caller.
+        The source, which the caller closes.
 
     Raises:
-        DataError: the path is missing, not an archive, or a rejected one.
+        DataError: if the path does not exist, is not an archive, or is an archive that is damaged,
+            encrypted or contains links.
     """
+    path = path.absolute()  # a relative path could look like an argument in a message
     if path.is_dir():
         return FolderSource(path, max_bytes, suffixes)
     if not path.exists():
-        raise DataError(f"`{path}` does not exist; expected a zip or tar archive or a folder.")
+        raise DataError(
+            f"`{path}` does not exist. Name a zip archive, a tar archive or a folder that exists."
+        )
     kind = TarSource if tarfile.is_tarfile(path) else ZipSource
     return kind(path, max_bytes, suffixes)

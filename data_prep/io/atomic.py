@@ -2,11 +2,12 @@
 
 A file or folder is built under a hidden name next to its target and renamed when it is complete.
 The next build deletes the remains of a killed process. A lock, which the system releases even after
-`kill -9`, prevents two processes from building the same folder, so a hidden folder is always a
-remainder.
+`kill -9`, prevents two processes from building the same folder. So a hidden folder that is found
+always comes from a killed process.
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -21,22 +22,31 @@ from data_prep.errors import DataError
 
 LOCK_NAME = ".data_prep.lock"
 IDENTITY_NAME = ".data_prep_identity.json"
+# What file systems without locks, such as some network file systems, answer.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """The one way to write a file: it is complete or absent, whenever the process is killed.
+    """Writes a file that is complete or absent, even if the process is killed.
+
+    Every package writes its files with this function, so that no file is ever half-written.
+
+    >>> with replacing("notes.txt") as partial:
+    ...     _ = partial.write_text("Hello")
+    >>> Path("notes.txt").read_text()
+    'Hello'
 
     Args:
         path: the final file. Its folder is created if necessary.
 
     Yields:
-        Path of a temporary file in the same folder, with the same suffix, to be written. It
+        Path of a temporary file in the same folder, with the same suffixes, to be written. It
         replaces `path` when the block ends, and is deleted when the block raises.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = path.with_name(f".partial.{path.name}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -57,6 +67,15 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / LOCK_NAME)
+    _acquire(lock, folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, folder: Path) -> None:
+    """Waits for the lock. Where there are no locks, nothing is locked: one process needs none."""
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -65,15 +84,14 @@ def exclusive(folder: Path) -> Iterator[None]:
         )
         lock.acquire()
     except NotImplementedError:
-        pass  # Some network file systems have no locks, and a single process needs none.
-    try:
-        yield
-    finally:
-        lock.release()
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def is_vacant(folder: Path) -> bool:
-    """Whether `folder` is missing or an empty folder: free to be built."""
+    """Whether `folder` is missing or empty, so that it can be built."""
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
@@ -90,8 +108,8 @@ def was_interrupted(target: Path) -> bool:
 def recover(target: Path) -> None:
     """Deletes the remains of a killed build of `target`; call it within `exclusive`.
 
-    A complete folder that was renamed to make room for its successor is restored if the successor
-    is missing.
+    If the old folder was already renamed, but the new one was not put in its place, the old one
+    gets its name back.
     """
     target = target.resolve()
     replaced, unfinished = (_hidden_sibling(target, p) for p in ("replaced", "building"))
@@ -104,8 +122,8 @@ def recover(target: Path) -> None:
 
 def _put_in_place(built: Path, target: Path) -> None:
     replaced = _hidden_sibling(target, "replaced")
-    # A folder cannot replace a full one, so the old one is renamed first. A kill between the two
-    # renames leaves no folder, and never a mixed one.
+    # A folder cannot be renamed to the name of a folder with content, so the old one is renamed
+    # first. A kill between the two renames leaves no folder, and never a mixed one.
     if target.exists():
         target.rename(replaced)
     built.rename(target)
@@ -117,7 +135,7 @@ def _check_replaceable(target: Path, replace: bool) -> None:
     if not replace and not is_vacant(target):
         raise DataError(
             f"`{target}` already exists and is not changed, because data_prep replaces only "
-            "folders that it has created. Move it away, or choose another `data_dir`."
+            "folders that it has created. Move it away, or choose another place for the results."
         )
 
 
@@ -157,7 +175,7 @@ def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False
 
     After a kill or Ctrl-C, the hidden folder remains. The next call with the same `identity` gets
     it unchanged, and a call with another identity gets an empty one. Any error deletes it.
-    The caller must be able to recognise which of its parts are complete, for example because
+    The caller must be able to recognise which parts of it are complete, for example because
     each was made by `building`.
 
     Args:
@@ -189,7 +207,7 @@ def resuming(target: Path, identity: Mapping[str, Any], *, replace: bool = False
 
 
 def _is_unfinished(target: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether `resuming` would resume an interrupted build."""
+    """Whether there is an interrupted build of `target` with this identity."""
     note = _hidden_sibling(target.resolve(), "partial") / IDENTITY_NAME
     return note.is_file() and note.read_text(encoding="utf-8") == _written(identity)
 
@@ -199,6 +217,7 @@ def _written(identity: Mapping[str, Any]) -> str:
 
 
 def _discard(folder: Path) -> None:
-    # The identity first, because an interruption may leave half-deleted parts.
+    # The identity is deleted first: an interruption may leave half-deleted parts, which must not be
+    # resumed.
     (folder / IDENTITY_NAME).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

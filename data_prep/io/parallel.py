@@ -1,8 +1,8 @@
-"""Works on many images at once.
+"""Works on several images at once, in threads.
 
-Threads, not processes: Pillow and hashlib release the interpreter's lock in what
-takes long, and a process would import the user's main module, TensorFlow included,
-once more on each core. Nothing is left behind by a kill.
+Threads suffice, because Pillow and hashlib release the interpreter's lock during long work.
+Processes would import the user's main module, TensorFlow included, once per core, and could survive
+a kill.
 """
 
 import os
@@ -16,15 +16,16 @@ from data_prep.errors import DataError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Bounds what waits in memory when the taker of the results is the slower one.
+# Items per worker that may be in progress or finished; limits the memory if the caller uses the
+# results more slowly than they are made.
 _AHEAD = 16
 
 
-def checked_workers(workers: int | None) -> int:
+def validate_workers(workers: int | None) -> int:
     """Returns how many images to work on at once; None means all cores of this process.
 
     Raises:
-        DataError: the number is not positive.
+        DataError: if the number is not positive.
     """
     if workers is None:
         has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
@@ -37,10 +38,18 @@ def checked_workers(workers: int | None) -> int:
 def in_parallel(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
-    """Yields `function(item)` for each item, in order; what it raises is raised here.
+    """Yields `function(item)` for each item, in order. An exception in `function` is raised here.
 
-    Pillow's warnings are silenced meanwhile, because those about unusual metadata say nothing a
-    user could act on, and what is wrong with an image becomes a `DataError`.
+    Pillow's warnings are silenced meanwhile: a user can do nothing about unusual metadata, and a
+    damaged image is reported as a `DataError`.
+
+    >>> list(in_parallel(len, ["a", "bcd"], workers=2))
+    [1, 3]
+
+    Args:
+        function: called from several threads.
+        items: its arguments.
+        workers: number of threads.
     """
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers)

@@ -1,4 +1,4 @@
-"""Images under names, wherever they are kept; here: in a folder."""
+"""Sources of named images: the interface, and the images in a folder."""
 
 import abc
 import os
@@ -11,11 +11,15 @@ from data_prep.errors import DataError
 _FRESH_COPY = "Fetch a fresh copy of it."
 
 
-def is_picture(name: str, suffixes: Collection[str]) -> bool:
-    """Whether a member is an image by its suffix, and nothing a system left behind.
+def is_image(name: str, suffixes: Collection[str]) -> bool:
+    """Whether a member is an image, judged by its name.
 
-    Dotfiles (such as .DS_Store), what lies in a dot folder, and the `__MACOSX` folder
-    that macOS adds to archives are no images, even if their suffix says so.
+    Files that operating systems create are no images, even if their suffix is one of an image:
+    hidden files such as .DS_Store, everything in hidden folders, and the folder `__MACOSX` that
+    macOS adds to archives.
+
+    >>> is_image("cat/1.PNG", {".png"}), is_image("__MACOSX/cat/1.png", {".png"})
+    (True, False)
     """
     return PurePosixPath(name).suffix.lower() in suffixes and not _is_junk(name)
 
@@ -29,19 +33,19 @@ def _is_junk(name: str) -> bool:
     )
 
 
-class PictureSource(abc.ABC):
-    """Named image files, wherever they are kept. Usable as a context manager.
+class ImageSource(abc.ABC):
+    """Named image files in an archive or a folder. Usable as a context manager.
 
     Several threads may read at once.
 
     Attributes:
         path: the archive or the folder.
-        names: sorted member names with forward slashes, images only (`is_picture`).
-        max_bytes: the largest file that is read.
+        names: sorted names of the members that are images (`is_image`), with forward slashes.
+        max_bytes: size of the largest file that is read.
     """
 
     def __init__(self, path: Path, names: list[str], max_bytes: int) -> None:
-        """Keeps what every kind of source has."""
+        """Stores what every kind of source has."""
         self.path = path
         self.names = sorted(names)
         self.max_bytes = max_bytes
@@ -50,18 +54,18 @@ class PictureSource(abc.ABC):
         """Returns the bytes of one image.
 
         Raises:
-            DataError: the file is damaged or larger than `max_bytes`.
+            DataError: if the file is damaged or larger than `max_bytes`.
         """
         size = self._size(name)
         if size > self.max_bytes:
             raise DataError(
-                f"{self.where(name)} is {size} bytes long; an image of this data "
-                f"set has at most {self.max_bytes}. {_FRESH_COPY}"
+                f"{self.where(name)} is {size} bytes long; an image of this data set has at most "
+                f"{self.max_bytes}. {_FRESH_COPY}"
             )
         return self._read(name)
 
     def where(self, name: str) -> str:
-        """Names a member in an error message."""
+        """Returns how an error message names a member."""
         return f"`{name}` in `{self.path}`"
 
     def __enter__(self) -> Self:
@@ -74,11 +78,11 @@ class PictureSource(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Frees the file handle, if there is one."""
+        """Closes the file, if one is open."""
 
     @abc.abstractmethod
     def stamp(self, name: str) -> tuple[int, int]:
-        """Two numbers that change when the member does, found without reading it."""
+        """Returns two numbers that change when the member changes, without reading the member."""
 
     @abc.abstractmethod
     def _size(self, name: str) -> int: ...
@@ -87,29 +91,29 @@ class PictureSource(abc.ABC):
     def _read(self, name: str) -> bytes: ...
 
 
-class FolderSource(PictureSource):
-    """The images in a folder and the folders below it.
+class FolderSource(ImageSource):
+    """The images in a folder and in the folders below it.
 
-    Symbolic links are followed wherever they point, since people make data sets of
-    them; one that leads back to a folder above itself is passed over.
+    Symbolic links are followed, because data sets are often made of them. A link that leads back to
+    a folder above itself is ignored.
 
     Attributes:
-        others: names of files that are neither images nor left behind by a system.
+        others: names of files that are neither images nor created by an operating system.
     """
 
     def __init__(self, path: Path, max_bytes: int, suffixes: Collection[str]) -> None:
         """Lists the folder."""
         found = [file.relative_to(path).as_posix() for file in _walk(path, frozenset())]
-        names = [name for name in found if is_picture(name, suffixes)]
+        names = [name for name in found if is_image(name, suffixes)]
         super().__init__(path, names, max_bytes)
-        pictures = set(names)
-        self.others = sorted(n for n in found if n not in pictures and not _is_junk(n))
+        images = set(names)
+        self.others = sorted(n for n in found if n not in images and not _is_junk(n))
 
     def close(self) -> None:
-        """Does nothing: files are opened one at a time."""
+        """Does nothing, because files are opened one at a time."""
 
     def stamp(self, name: str) -> tuple[int, int]:
-        """Size and time of the last change."""
+        """Returns size and time of the last change."""
         stat = self._stat(name)
         return stat.st_size, stat.st_mtime_ns
 
@@ -134,7 +138,7 @@ class FolderSource(PictureSource):
 
 
 def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
-    """Yields the files below a folder; `above` contains its parent folders."""
+    """Yields the files below a folder; `above` identifies the folders that contain it."""
     stat = folder.stat()
     here = (stat.st_dev, stat.st_ino)
     if here in above:

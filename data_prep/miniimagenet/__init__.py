@@ -1,4 +1,4 @@
-"""MiniImagenet, and procedurally drawn textures in its place.
+"""MiniImagenet, and procedurally drawn textures that replace it.
 
 May import: `preparation`, `packed`, `images`, `io`, `errors`.
 """

@@ -16,7 +16,7 @@ from data_prep.preparation import Plan, read_marker, write_marker
 
 IMAGE_SHAPE = (84, 84, 3)
 JPEG_SUFFIXES = (".jpg", ".jpeg")
-# Pillow's default, which the original code takes.
+# Pillow's default, which the original code uses.
 _QUALITY = 75
 
 # Returns the JPEG file of (split, class, file name).
@@ -24,22 +24,22 @@ Encode = Callable[[tuple[str, str, str]], bytes]
 
 
 def encode(pixels: np.ndarray) -> bytes:
-    """Returns the JPEG file of an image, uint8 [H, W, 3]."""
+    """Returns an image, uint8 [H, W, 3], as a JPEG file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
 
 
 def shrink(data: bytes, where: str) -> bytes:
-    """Returns an image as an 84x84 RGB JPEG file; one that is that already, unchanged."""
-    image = decode(data, where)  # rejects damaged files
+    """Returns an image file as an 84x84 RGB JPEG file. A file that is one already is unchanged."""
+    image = decode(data, where)  # raises if the file is damaged
     return data if _is_final(data) else encode(fit(image, IMAGE_SHAPE))
 
 
 def _is_final(data: bytes) -> bool:
     try:
         image = Image.open(io.BytesIO(data), formats=["JPEG"])
-        # What others read must be upright without their knowing of EXIF.
+        # The image must be upright for programs that ignore EXIF.
         upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
     except DECODE_ERRORS:
         return False
@@ -57,17 +57,17 @@ def write_folder(
     progress: bool,
     replace: bool,
 ) -> None:
-    """Writes `plan.folder/<split>/<class>/<picture>.jpg`; can be resumed after an interruption.
+    """Writes `plan.folder/<split>/<class>/<image>.jpg`; can be resumed after an interruption.
 
     Args:
-        plan: what to make.
+        plan: what to create.
         splits: names of the images by class, by split.
-        make: returns the file of one of them; called from several threads.
-        identity: all that decides the files, see `resuming`.
-        notes: what the marker contains in addition to the settings.
+        make: returns the JPEG file of one image; called from several threads.
+        identity: everything that determines the files, see `resuming`.
+        notes: content of the marker in addition to the settings.
         workers: how many images to make at once.
         progress: whether to show a bar on a terminal.
-        replace: whether the folder is ours and may be replaced.
+        replace: whether an existing folder may be replaced.
     """
     with (
         resuming(plan.folder, identity, replace=replace) as partial,
@@ -96,13 +96,13 @@ def pack_folder(plan: Plan, *, workers: int, progress: bool, replace: bool) -> N
     """Packs `plan.folder` into `plan.packed/{train,val,test}`.
 
     Args:
-        plan: what to make.
+        plan: what to create.
         workers: how many images to read at once.
         progress: whether to show a bar on a terminal.
-        replace: whether a packed folder that is already there may be replaced.
+        replace: whether an existing packed folder may be replaced.
 
     Raises:
-        DataError: the folder is incomplete or damaged.
+        DataError: if the folder is incomplete or damaged.
     """
     source = open_source(plan.folder, MAX_BYTES, JPEG_SUFFIXES)
     marker = read_marker(plan.folder) or {}
@@ -111,7 +111,8 @@ def pack_folder(plan: Plan, *, workers: int, progress: bool, replace: bool) -> N
         counts = {s: {c: len(names) for c, names in cs.items()} for s, cs in splits.items()}
         if marker.get("counts", counts) != counts:
             raise DataError(
-                f"`{plan.folder}` must contain the files that were written; some are missing."
+                f"`{plan.folder}` must contain all files that were written, but some are missing. "
+                "Restore them."
             )
         with building(plan.packed, replace=replace and holds_splits(plan.packed)) as build:
             fill_splits(
@@ -126,7 +127,9 @@ def pack_folder(plan: Plan, *, workers: int, progress: bool, replace: bool) -> N
                 progress=progress,
             )
     except DataError as error:
-        raise DataError(f"{error} Or move `{plan.folder}` away to have it made again.") from error
+        raise DataError(
+            f"{error} Or move `{plan.folder}` away, so that it is created again."
+        ) from error
 
 
 def _list_folder(folder: Path, names: list[str]) -> dict[str, dict[str, list[str]]]:
@@ -135,10 +138,11 @@ def _list_folder(folder: Path, names: list[str]) -> dict[str, dict[str, list[str
         split, *class_names, _ = name.split("/")
         if split not in splits or len(class_names) != 1:
             raise DataError(
-                f"`{name}` in `{folder}` must be at <train, val or test>/<class>/<image>.jpg."
+                f"`{name}` in `{folder}` must be at <train, val or test>/<class>/<image>.jpg. "
+                "Move or delete it."
             )
         splits[split].setdefault(class_names[0], []).append(name)
     if lacking := [split for split, classes in splits.items() if not classes]:
-        raise DataError(f"`{folder}` must contain images under {', '.join(lacking)}.")
+        raise DataError(f"`{folder}` must contain images in {' and '.join(lacking)}. Add them.")
     check_disjoint(splits, f"`{folder}`")
     return splits

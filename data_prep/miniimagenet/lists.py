@@ -10,12 +10,12 @@ from data_prep.packed import SPLITS, check_disjoint
 
 HOME_PAGE = "https://github.com/twitter-research/meta-learning-lstm"
 _FRESH_COPY = f"Fetch a fresh copy from {HOME_PAGE}."
-# File systems take 255; hidden names next to the final one are longer.
+# File systems allow 255 bytes, and the hidden name of a folder that is being built is longer.
 _MAX_NAME_BYTES = 200
 _HEADER = ["filename", "label"]
 _COLUMNS = "must have the columns filename,label"
 
-# File names by class, by split: what is wanted, in sorted order.
+# Sorted file names of the images of the data set, by class, by split.
 Wanted = Mapping[str, Mapping[str, list[str]]]
 
 
@@ -23,14 +23,14 @@ def read_lists(folder: Path) -> Wanted:
     """Reads train.csv, val.csv and test.csv (columns `filename,label`).
 
     Args:
-        folder: where they are.
+        folder: contains the files.
 
     Returns:
         Sorted file names by class, by split.
 
     Raises:
-        DataError: a file is missing or malformed, names an image twice or a class in
-            two splits.
+        DataError: if a file is missing or malformed, or names an image twice or a class in two
+            splits.
     """
     wanted = {split: _read_list(folder / f"{split}.csv") for split in SPLITS}
     check_disjoint(wanted, f"the CSV files in `{folder}`")
@@ -58,8 +58,9 @@ def _read_list(path: Path) -> dict[str, list[str]]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(
-            f"`{path}` is missing: MiniImagenet is chosen by train.csv, val.csv and test.csv of "
-            f"{HOME_PAGE} (folder data/miniImagenet). Name their folder with `csv_dir`."
+            f"`{path}` is missing: train.csv, val.csv and test.csv of {HOME_PAGE} (folder "
+            "data/miniImagenet) define MiniImagenet. Put them there, or name their folder with "
+            "`python -m data_prep miniimagenet` and `csv_dir`."
         ) from None
     except IsADirectoryError as error:
         raise _malformed(path, "must be a text file", "a folder") from error
@@ -77,7 +78,7 @@ def _read_list(path: Path) -> dict[str, list[str]]:
     except csv.Error as error:
         raise _malformed(path, _COLUMNS, f"line {rows.line_num}: {error}") from error
     if not classes:
-        raise _malformed(path, "must list images", "the header alone")
+        raise _malformed(path, "must list images", "only a header")
     return {label: _distinct(path, names) for label, names in sorted(classes.items())}
 
 
@@ -86,7 +87,7 @@ def _check_row(path: Path, line: int, row: list[str]) -> tuple[str, str]:
     if len(cells) != 2 or not all(cells):
         raise _malformed(path, _COLUMNS, f"line {line}: {','.join(row)[:80]!r}")
     for cell in cells:
-        # They become names of files and folders.
+        # They will be names of files and folders.
         long = len(cell.encode("utf-8", "replace")) > _MAX_NAME_BYTES
         if long or cell.startswith(".") or set(cell) & set("/\\:\0\n\r"):
             raise _malformed(path, "must contain plain file names", f"line {line}: {cell[:80]!r}")

@@ -1,4 +1,4 @@
-"""Prepares MiniImagenet, or a procedurally drawn stand-in, for fast loading."""
+"""Prepares MiniImagenet, or a procedurally drawn replacement, for fast loading."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -8,17 +8,17 @@ from typing import Any
 
 from data_prep.errors import DataError
 from data_prep.images import MAX_BYTES, SUFFIXES
-from data_prep.io import checked_workers, open_source
+from data_prep.io import open_source, validate_workers
 from data_prep.miniimagenet.folders import IMAGE_SHAPE, encode, pack_folder, shrink, write_folder
 from data_prep.miniimagenet.inspection import (
     Inspection,
-    find_pictures,
+    find_images,
     first_of,
     inspect_images,
     usable,
 )
 from data_prep.miniimagenet.lists import HOME_PAGE, Wanted, read_lists
-from data_prep.miniimagenet.synthetic import GENERATOR_VERSION, draw_texture, list_pictures, numbers
+from data_prep.miniimagenet.synthetic import GENERATOR_VERSION, draw_texture, list_images, numbers
 from data_prep.packed import SPLITS
 from data_prep.preparation import Plan, is_prepared, prepare
 
@@ -39,42 +39,41 @@ def prepare_miniimagenet(
 ) -> Path:
     """Prepares the real MiniImagenet: 64, 16 and 20 classes of 600 images, 84x84 RGB.
 
-    Makes `data_dir/miniImagenet/{train,val,test}/<class>/<picture>.jpg`, the layout of
-    the original MAML code, and `data_dir/miniImagenet_packed/{train,val,test}` (see
-    `load_packed`). Does nothing when the packed folder is there already. A
-    `miniImagenet` made by the original script is packed as it is.
+    Creates `data_dir/miniImagenet/{train,val,test}/<class>/<image>.jpg`, the layout of the
+    original MAML code, and `data_dir/miniImagenet_packed/{train,val,test}` (see `load_packed`).
+    Does nothing if the packed folder exists. A folder `miniImagenet` that the original script
+    created is packed without changes.
 
-    What is missing, extra, unreadable or duplicated is logged before anything is
-    written. An interrupted run is resumed when it is repeated.
+    Missing, extra, unreadable and duplicate images are logged before anything is written. A run
+    that was interrupted is resumed by the next call.
 
     Args:
         data_dir: folder for the results.
-        sources: folders (with any subfolders), zip or tar archives of the
-            JPEG files that the CSV files name. By default what lies in
-            `data_dir/miniImagenet_source`.
-        csv_dir: the folder of train.csv, val.csv and test.csv by Ravi & Larochelle.
-            By default they are searched in and next to the sources.
+        sources: folders (with any subfolders), zip or tar archives of the images that the CSV files
+            list. By default, `data_dir/miniImagenet_source` and the archives in it.
+        csv_dir: folder of train.csv, val.csv and test.csv by Ravi & Larochelle. By default, they
+            are searched in and next to the sources.
         allow_missing: continue without images that are missing or unreadable.
-        report: a text file for the full names of what the log only counts.
-        force: build again, replacing what an earlier run of this function made.
-        workers: how many images to work on at once; all cores by default.
+        report: text file that will contain all names, of which the log shows only a few.
+        force: create the folders again, replacing those of an earlier call.
+        workers: how many images to work on at once; as many as cores by default.
         progress: whether to show bars on a terminal.
 
     Returns:
         The packed folder, which contains one packed folder per split.
 
     Raises:
-        DataError: one line that says what is wrong and how to fix it.
+        DataError: if the preparation fails; the message states how to fix it.
     """
     plan = _plan(data_dir, "miniImagenet", image_size=IMAGE_SHAPE[0])
-    workers = checked_workers(workers)
+    workers = validate_workers(workers)
 
     def write(replace: bool) -> None:
         paths = [Path(source) for source in sources] or _default_sources(plan.data_dir)
         with ExitStack() as stack:
             opened = [stack.enter_context(open_source(p, MAX_BYTES, SUFFIXES)) for p in paths]
             wanted = read_lists(_find_lists(paths, csv_dir))
-            places = find_pictures(opened)
+            places = find_images(opened)
             found = inspect_images(wanted, places, workers=workers, progress=progress)
             _tell(found, report, wanted, allow_missing)
             write_folder(
@@ -88,8 +87,8 @@ def prepare_miniimagenet(
                 replace=replace,
             )
 
-    # The original script leaves no note; no wish for other sources lets its folder
-    # stand in.
+    # The folder of the original script does not state how it was made. It can be used only if no
+    # sources are named.
     accept = not sources
     return _prepare(plan, write, workers, accept_foreign=accept, force=force, progress=progress)
 
@@ -104,36 +103,41 @@ def prepare_synthetic_miniimagenet(
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Prepares procedurally drawn textures and shapes in place of MiniImagenet.
+    """Prepares procedurally drawn textures and shapes instead of MiniImagenet.
 
-    Like `prepare_miniimagenet`, but into `data_dir/miniImagenet_synthetic` and
-    `..._packed`. Class k of a seed is always the same, and so is its image n.
+    Creates the same folders as `prepare_miniimagenet` under names that begin with
+    `data_dir/miniImagenet_synthetic`. Image n of class k of a seed does not depend on
+    `num_classes` and `per_class`.
+
+    >>> packed = prepare_synthetic_miniimagenet("data", (3, 1, 1), per_class=2, progress=False)
+    >>> packed.as_posix()
+    'data/miniImagenet_synthetic_packed'
 
     Args:
         data_dir: folder for the results.
-        num_classes: of training, validation and test; the classes are numbered through.
+        num_classes: number of training, validation and test classes. Classes are numbered
+            consecutively over the splits.
         per_class: number of images of each class.
-        seed: decides all images; not negative.
-        force: this and the rest as in `prepare_miniimagenet`.
-        workers: see there.
-        progress: see there.
+        seed: determines all images; at least 0.
+        force: see `prepare_miniimagenet`.
+        workers: see `prepare_miniimagenet`.
+        progress: see `prepare_miniimagenet`.
 
     Returns:
         The packed folder, which contains one packed folder per split.
 
     Raises:
-        DataError: an argument is impossible, or as in `prepare_miniimagenet`.
+        DataError: if an argument has a wrong value or the preparation fails.
     """
     if len(num_classes) != len(SPLITS) or min(num_classes) < 1:
         raise DataError(
-            "`num_classes` must be three positive numbers: of training, validation and test "
+            "`num_classes` must be three positive numbers, of training, validation and test "
             f"classes. Received: num_classes={tuple(num_classes)}."
         )
-    if per_class < 1 or seed < 0:
-        raise DataError(
-            "`per_class` must be positive and `seed` not negative. "
-            f"Received: per_class={per_class}, seed={seed}."
-        )
+    if per_class < 1:
+        raise DataError(f"`per_class` must be positive. Received: per_class={per_class}.")
+    if seed < 0:
+        raise DataError(f"`seed` must be at least 0. Received: seed={seed}.")
     settings = {
         "num_classes": list(num_classes),
         "per_class": per_class,
@@ -141,10 +145,10 @@ def prepare_synthetic_miniimagenet(
         "generator_version": GENERATOR_VERSION,
     }
     plan = _plan(data_dir, "miniImagenet_synthetic", **settings)
-    workers = checked_workers(workers)
+    workers = validate_workers(workers)
     first, splits = 0, {}
     for split, number in zip(SPLITS, num_classes, strict=True):
-        splits[split] = list_pictures(range(first, first + number), per_class)
+        splits[split] = list_images(range(first, first + number), per_class)
         first += number
 
     def write(replace: bool) -> None:
@@ -163,18 +167,19 @@ def prepare_synthetic_miniimagenet(
 
 
 def ensure_miniimagenet(data_dir: str | Path, synthetic: bool = False) -> Path:
-    """The packed folder if it is prepared, with any options; otherwise prepares it now.
+    """Returns the packed folder. It is prepared if it does not exist.
 
     Args:
-        data_dir: folder of the results. Unless `synthetic`, the images and the
-            CSV files must lie in `data_dir/miniImagenet_source` when nothing is prepared.
-        synthetic: whether to want the procedurally drawn stand-in.
+        data_dir: folder of the results. An existing packed folder may have any options. If there
+            is none and `synthetic` is false, the images and the CSV files must be in
+            `data_dir/miniImagenet_source`.
+        synthetic: whether to use procedurally drawn images.
 
     Returns:
         The packed folder, which contains one packed folder per split.
 
     Raises:
-        DataError: one line that says what is wrong and how to fix it.
+        DataError: if the preparation fails; the message states how to fix it.
     """
     dataset = "miniImagenet_synthetic" if synthetic else "miniImagenet"
     packed = Path(data_dir) / f"{dataset}_packed"
@@ -187,7 +192,6 @@ def _plan(data_dir: str | Path, dataset: str, **settings: Any) -> Plan:
     return Plan(
         data_dir=Path(data_dir),
         dataset=dataset,
-        command="miniimagenet",
         synthetic=dataset != "miniImagenet",
         folder_name=dataset,
         settings=settings,
@@ -214,17 +218,17 @@ def _default_sources(data_dir: Path) -> list[Path]:
     folder = data_dir / SOURCE_NAME
     if not folder.is_dir():
         raise DataError(
-            f"MiniImagenet is not here and cannot be downloaded: put its 60,000 images (a folder "
+            f"MiniImagenet was not found and cannot be downloaded: put its 60,000 images (a folder "
             f"or archive) and train.csv, val.csv, test.csv of {HOME_PAGE} (folder "
-            f"data/miniImagenet) into `{folder}`, or give other places as `source` and `csv_dir` "
-            "to `python -m data_prep miniimagenet`, or draw synthetic images with "
-            "`synthetic=True`."
+            f"data/miniImagenet) into `{folder}`, or prepare them from other folders (`sources`, "
+            "`csv_dir`) with `python -m data_prep miniimagenet`, or use procedurally drawn images "
+            "with `synthetic=True`."
         )
     return [folder, *(path for path in sorted(folder.iterdir()) if path.suffix in _ARCHIVES)]
 
 
 def _find_lists(paths: Sequence[Path], csv_dir: str | Path | None) -> Path:
-    """Returns the folder of the CSV files: the given one, or in or next to a source."""
+    """Returns the folder of the CSV files: `csv_dir`, or a folder in or next to the sources."""
     if csv_dir is not None:
         return Path(csv_dir)
     places = [path for path in paths if path.is_dir()] + [path.resolve().parent for path in paths]
@@ -235,7 +239,7 @@ def _find_lists(paths: Sequence[Path], csv_dir: str | Path | None) -> Path:
 def _tell(
     found: Inspection, report: str | Path | None, wanted: Wanted, allow_missing: bool
 ) -> None:
-    """Reports the result before anything is written; rejects unusable sources."""
+    """Reports the result of the inspection; raises if the sources cannot be used."""
     if report is not None:
         found.write(Path(report))
     found.check(wanted, allow_missing)

@@ -1,8 +1,8 @@
-"""Draws coloured textures and shapes by class: a stand-in for MiniImagenet.
+"""Draws coloured textures and shapes by class, as a replacement of MiniImagenet.
 
-A class is a shape with lobes on a striped or chequered background, with its own colours.
-Each of its images is another view of them: the shape elsewhere, larger or smaller,
-turned; the ground shifted, bent, scaled; another light, colours a little off, noise.
+A class is a shape with lobes on a striped or chequered ground, in certain colours. Its images
+differ in the place, size and rotation of the shape; in the shift, bend and scale of the ground; in
+the light; in small changes of the colours; and in noise.
 """
 
 from collections.abc import Iterable
@@ -15,18 +15,18 @@ SIDE = 84
 # Stored with the images: increase it when the same seed gives other images.
 GENERATOR_VERSION = 1
 
-# Of a class.
+# What the images of a class have in common.
 _CYCLES = (2.0, 9.0)  # of the ground's stripes across the image
 _LOBES = (2, 3, 4, 5, 6, 7)
-_LOBE_DEPTHS = (0.1, 0.45)  # parts of the shape's radius
+_LOBE_DEPTHS = (0.1, 0.45)  # fractions of the shape's radius
 _HOLLOW_PROBABILITY = 0.3
 _CHECKED_PROBABILITY = 0.4
-# Of an image, in standard deviations unless stated otherwise.
-_RADII = (0.17, 0.34)  # of the shape, parts of the side, uniform
-_CENTRES = (0.3, 0.7)  # uniform
+# Variation between images, as standard deviations or as the limits of a uniform distribution.
+_RADII = (0.17, 0.34)  # of the shape, fractions of the side
+_CENTRES = (0.3, 0.7)  # fractions of the side
 _GROUND_TURN = 0.35  # radians
 _LOG_SCALE = 0.2
-_BEND = 0.035  # parts of the side
+_BEND = 0.035  # fraction of the side
 _COLOUR_SHIFT = 0.2
 _LOG_LIGHT = 0.35
 _SHADE = 0.25  # change of the light across the image
@@ -41,12 +41,12 @@ class Look:
 
     Attributes:
         colours: [4, 3] in [0, 1]: two of the ground, two of the shape.
-        cycles: [2] of the ground's two directions; the second is 0 for mere stripes.
-        angle: of the ground, radians.
-        lobes: how many the shape has.
-        depth: how far they stand out.
+        cycles: [2], for the two directions of the ground; the second is 0 for stripes.
+        angle: of the ground, in radians.
+        lobes: number of lobes of the shape.
+        depth: their height, as a fraction of the radius.
         hollow: whether the shape has a hole.
-        stripes: how many rings the shape's two colours make.
+        stripes: number of rings that the two colours of the shape form.
     """
 
     colours: np.ndarray
@@ -73,8 +73,12 @@ class Look:
         )
 
 
-def list_pictures(classes: Iterable[int], per_class: int) -> dict[str, list[str]]:
-    """Returns file names by class name, in the manner of MiniImagenet's."""
+def list_images(classes: Iterable[int], per_class: int) -> dict[str, list[str]]:
+    """Returns file names by class name, similar to those of MiniImagenet.
+
+    >>> list_images([2], per_class=2)
+    {'s00000002': ['s0000000200000001.jpg', 's0000000200000002.jpg']}
+    """
     return {
         f"s{k:08d}": [f"s{k:08d}{number:08d}.jpg" for number in range(1, per_class + 1)]
         for k in classes
@@ -82,15 +86,19 @@ def list_pictures(classes: Iterable[int], per_class: int) -> dict[str, list[str]
 
 
 def numbers(file_name: str) -> tuple[int, int]:
-    """Returns the class and the number of an image that `list_pictures` named."""
+    """Returns the class and the number of an image, from its name in `list_images`.
+
+    >>> numbers("s0000000200000001.jpg")
+    (2, 1)
+    """
     return int(file_name[1:9]), int(file_name[9:17])
 
 
 def draw_texture(seed: int, k: int, number: int) -> np.ndarray:
     """Returns image `number` of class `k`, uint8 [84, 84, 3].
 
-    It depends on nothing else, so neither on how many classes and images are asked
-    for nor on the order in which they are drawn.
+    The image depends only on these arguments. It does not depend on the number of classes and
+    images, or on the order in which they are drawn.
     """
     look = Look.invent(np.random.default_rng([seed, k]))
     rng = np.random.default_rng([seed, k, number])
@@ -106,7 +114,7 @@ def draw_texture(seed: int, k: int, number: int) -> np.ndarray:
 
 
 def _blend(weight: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns float32 [SIDE, SIDE, 3] between two colours; weight [SIDE, SIDE] in [0, 1]."""
+    """Returns a mixture of two colours, float32 [SIDE, SIDE, 3]; weight [SIDE, SIDE] in [0, 1]."""
     first, second = first.astype(np.float32), second.astype(np.float32)
     return first + weight[..., np.newaxis] * (second - first)
 
@@ -127,7 +135,7 @@ def _ground(look: Look, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shape(look: Look, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where the shape is, and its rings; both float32 [SIDE, SIDE] in [0, 1]."""
+    """Returns the mask of the shape, and its rings; both float32 [SIDE, SIDE] in [0, 1]."""
     centre = rng.uniform(*_CENTRES, 2).astype(np.float32)
     radius = np.float32(rng.uniform(*_RADII))
     turn = np.float32(rng.uniform(0, 2 * np.pi))

@@ -1,4 +1,4 @@
-"""Omniglot, and procedurally drawn characters in its place.
+"""Omniglot, and procedurally drawn characters that replace it.
 
 May import: `preparation`, `packed`, `images`, `io`, `errors`.
 """

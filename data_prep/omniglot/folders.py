@@ -1,4 +1,4 @@
-"""The two folders made of Omniglot drawings: resized PNG files, and the packed array."""
+"""The two folders of Omniglot: resized PNG files, and the packed array."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -19,12 +19,12 @@ SIDE = 28
 def write_resized(
     plan: Plan, drawings: Iterable[Drawing], *, replace: bool, progress: bool
 ) -> None:
-    """Writes `plan.folder/<alphabet>/<character>/<drawing>.png` at 28x28.
+    """Writes `plan.folder/<alphabet>/<character>/<drawing>.png`, 28x28 pixels each.
 
     Args:
-        plan: what to make.
-        drawings: every drawing, class by class.
-        replace: whether the folder is ours and may be replaced.
+        plan: what to create.
+        drawings: all drawings, class by class.
+        replace: whether an existing folder may be replaced.
         progress: whether to show a bar on a terminal.
     """
     duplicates = DuplicateFinder()
@@ -42,55 +42,57 @@ def pack_resized(plan: Plan, *, replace: bool, progress: bool) -> None:
     """Packs `plan.folder` into `plan.packed`, ink 255 on paper 0.
 
     Args:
-        plan: what to make.
-        replace: whether a packed folder that is already there may be replaced.
+        plan: what to create.
+        replace: whether an existing packed folder may be replaced.
         progress: whether to show a bar on a terminal.
 
     Raises:
-        DataError: the resized folder is incomplete or damaged.
+        DataError: if the folder of images is incomplete or damaged.
     """
     try:
-        classes, pictures = _read_resized(plan, progress=progress)
+        classes, images = _read_resized(plan, progress=progress)
     except DataError as error:
-        raise DataError(f"{error} Or move `{plan.folder}` away to have it made again.") from error
+        raise DataError(
+            f"{error} Or move `{plan.folder}` away, so that it is created again."
+        ) from error
     write_packed(
         plan.packed,
-        pictures,
+        images,
         class_names=list(classes),
         file_names=[[PurePosixPath(name).name for name in names] for names in classes.values()],
         image_shape=(SIDE, SIDE, 1),
         dataset=plan.dataset,
         synthetic=plan.synthetic,
-        details={**plan.settings, "duplicates": _duplicates(plan.folder, classes, pictures)},
+        details={**plan.settings, "duplicates": _duplicates(plan.folder, classes, images)},
         replace=replace,
     )
 
 
 def _read_resized(plan: Plan, *, progress: bool) -> tuple[dict[str, list[str]], list[np.ndarray]]:
-    """Returns the member names by class, in order, and the images."""
+    """Returns the sorted member names by class, and the images, uint8 [28, 28, 1] each."""
     source = open_source(plan.folder, MAX_BYTES)
     classes = dict(sorted(group_by_class(source, plan.settings["num_classes"]).items()))
     names = [name for members in classes.values() for name in members]
     mode = "1" if plan.settings["resampling"] == "nearest" else "L"
-    pictures = [
+    images = [
         ink(decode_png(source.read(name), source.where(name), (SIDE, SIDE), mode))
         for name in _bar(plan, "Packing", names, progress=progress)
     ]
-    return classes, pictures
+    return classes, images
 
 
 def _duplicates(
-    resized: Path, classes: Mapping[str, list[str]], pictures: list[np.ndarray]
+    resized: Path, classes: Mapping[str, list[str]], images: list[np.ndarray]
 ) -> list[list[str]]:
     marker = read_marker(resized)
     if marker is not None:
         return marker["duplicates"]
-    # A folder made by the original script: only the small images are left to
-    # compare, where a few more coincide than at 105x105.
+    # The folder was created by the original script. Only the resized images can be compared, of
+    # which a few more are equal than of the originals.
     finder = DuplicateFinder()
     names = (name for members in classes.values() for name in members)
-    for name, picture in zip(names, pictures, strict=True):
-        finder.add(name, picture.tobytes())
+    for name, image in zip(names, images, strict=True):
+        finder.add(name, image.tobytes())
     return finder.pairs
 
 

@@ -1,16 +1,16 @@
-"""Finds the two Omniglot archives, or fetches them, and reads their drawings."""
+"""Finds or downloads the two archives of Omniglot and reads their drawings."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from PIL import Image
 
 from data_prep.errors import DataError
 from data_prep.images import decode_png
-from data_prep.io import DownloadError, PictureSource, download, open_source
+from data_prep.io import DownloadError, ImageSource, download, open_source
 
 HOME_PAGE = "https://github.com/brendenlake/omniglot"
 DOWNLOAD_URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
@@ -21,12 +21,19 @@ MD5 = {
 }
 DRAWINGS_PER_CHARACTER = 20
 SIDE = 105
-# Ten times what 105x105 pixels take without compression at 1 bit.
+# Ten times the size of 105x105 pixels of 1 bit without compression.
 MAX_BYTES = 1 << 14
 
 
-class Drawing(NamedTuple):
-    """One drawing of one character, white paper and black ink, 1-bit, 105x105."""
+@dataclass(frozen=True)
+class Drawing:
+    """One drawing of a character.
+
+    Attributes:
+        class_name: <alphabet>/<character>.
+        file_name: name of the PNG file.
+        image: 105x105 pixels of 1 bit, black ink on white paper.
+    """
 
     class_name: str
     file_name: str
@@ -34,19 +41,19 @@ class Drawing(NamedTuple):
 
 
 def find_sources(data_dir: Path, sources: Sequence[str | Path], *, progress: bool) -> list[Path]:
-    """Finds one archive or folder per part of Omniglot.
+    """Finds an archive or a folder for each of the two parts of Omniglot.
 
     Args:
-        data_dir: searched, and downloaded into.
-        sources: where to look instead; each an archive, an unpacked folder, or a
-            folder that contains them. If given, nothing is downloaded.
+        data_dir: folder to search, and to download into.
+        sources: where to look instead: archives, folders unpacked from them, or a folder that
+            contains these. If there are any, nothing is downloaded.
         progress: whether to show a bar while downloading.
 
     Returns:
-        The paths, one per part.
+        The paths of the parts.
 
     Raises:
-        DataError: a part is missing and cannot be downloaded.
+        DataError: if a part is missing and cannot be downloaded.
     """
     if sources:
         return [path for source in sources for path in _parts_at(Path(source))]
@@ -78,10 +85,10 @@ def _download_part(part: str, data_dir: Path, *, progress: bool) -> Path:
     except DownloadError as error:
         names = " and ".join(f"{part}.zip" for part in CHARACTERS)
         raise DataError(
-            f"Omniglot is not here and `{part}.zip` cannot be downloaded ({error}): put {names} "
-            f"from {HOME_PAGE} (folder python) into `{target.parent}`, or give another place as "
-            "`source` to `python -m data_prep omniglot`, or draw synthetic characters with "
-            "`synthetic=True`."
+            f"`{part}.zip` was not found and cannot be downloaded ({error}): put {names} from "
+            f"{HOME_PAGE} (folder python) into `{target.parent}`, or prepare them from another "
+            "folder (`sources`) with `python -m data_prep omniglot`, or use procedurally drawn "
+            "characters with `synthetic=True`."
         ) from error
     return target
 
@@ -92,10 +99,10 @@ def read_drawings(paths: Sequence[Path]) -> Iterator[Drawing]:
     The lists of members are checked before the first drawing is read.
 
     Args:
-        paths: one archive or folder per part, in any order.
+        paths: an archive or a folder for each part, in any order.
 
     Raises:
-        DataError: a part is missing, given twice, incomplete or damaged.
+        DataError: if a part is missing, given twice, incomplete or damaged.
     """
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(path, MAX_BYTES)) for path in paths]
@@ -108,17 +115,17 @@ def read_drawings(paths: Sequence[Path]) -> Iterator[Drawing]:
 
 
 def _join_parts(
-    sources: Sequence[PictureSource],
-) -> dict[str, tuple[PictureSource, list[str]]]:
-    """Checks that the sources make one whole Omniglot; returns class -> (source, members)."""
-    by_part: dict[str, PictureSource] = {}
-    joined: dict[str, tuple[PictureSource, list[str]]] = {}
+    sources: Sequence[ImageSource],
+) -> dict[str, tuple[ImageSource, list[str]]]:
+    """Checks that the sources form a complete Omniglot; returns class -> (source, members)."""
+    by_part: dict[str, ImageSource] = {}
+    joined: dict[str, tuple[ImageSource, list[str]]] = {}
     for source in sources:
         part = _part_of(source)
         if part in by_part:
             raise DataError(
                 f"`{by_part[part].path}` and `{source.path}` both contain {part}. "
-                f"Give {' and '.join(CHARACTERS)} once each."
+                f"Name {' and '.join(CHARACTERS)} once each."
             )
         by_part[part] = source
         for class_name, members in group_by_class(source, CHARACTERS[part]).items():
@@ -126,20 +133,20 @@ def _join_parts(
                 other = joined[class_name][0].path
                 raise DataError(
                     f"`{other}` and `{source.path}` both contain the character `{class_name}`, "
-                    f"which must be in one of them only. Fetch fresh copies from {HOME_PAGE}."
+                    f"which must be in only one of them. Fetch fresh copies from {HOME_PAGE}."
                 )
             joined[class_name] = (source, members)
     missing = [part for part in CHARACTERS if part not in by_part]
     if missing:
         raise DataError(
             f"Omniglot has two archives; {' and '.join(missing)} is missing next to "
-            f"`{sources[0].path}`. Add it: `source` accepts several paths."
+            f"`{sources[0].path}`. Add it to `sources`."
         )
     return joined
 
 
-def _part_of(source: PictureSource) -> str:
-    """Returns the part that a source contains, by its top folder or its own name."""
+def _part_of(source: ImageSource) -> str:
+    """Returns the part that a source contains, by the top folder in it or by its own name."""
     tops = {name.split("/", 1)[0] for name in source.names} & set(CHARACTERS)
     parts = tops or {source.path.resolve().stem} & set(CHARACTERS)
     if len(parts) != 1:
@@ -150,18 +157,18 @@ def _part_of(source: PictureSource) -> str:
     return parts.pop()
 
 
-def group_by_class(source: PictureSource, num_characters: int) -> dict[str, list[str]]:
+def group_by_class(source: ImageSource, num_characters: int) -> dict[str, list[str]]:
     """Groups members `[<part>/]<alphabet>/<character>/<drawing>.png` by class.
 
     Args:
-        source: where the members are.
-        num_characters: how many classes there must be.
+        source: contains the members.
+        num_characters: required number of classes.
 
     Returns:
         Sorted member names by "<alphabet>/<character>".
 
     Raises:
-        DataError: another layout, or another number of characters or drawings.
+        DataError: if the layout, the number of characters or the number of drawings is wrong.
     """
     classes: dict[str, list[str]] = defaultdict(list)
     for name in source.names:

@@ -1,4 +1,4 @@
-"""Prepares Omniglot, or a procedurally drawn stand-in, for fast loading."""
+"""Prepares Omniglot, or a procedurally drawn replacement, for fast loading."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,36 +19,36 @@ def prepare_omniglot(
     force: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Prepares the real Omniglot: 1,623 characters, 20 drawings each, 28x28.
+    """Prepares the real Omniglot: 1,623 characters, 20 drawings each, 28x28 pixels.
 
-    Makes `data_dir/omniglot_resized` (PNG files, the layout of the original MAML
-    code) and `data_dir/omniglot_packed` (see `load_packed`). Does nothing when the
-    packed folder is there already. An `omniglot_resized` made by the original
-    script is packed as it is.
+    Creates `data_dir/omniglot_resized` (PNG files in the layout of the original MAML code) and
+    `data_dir/omniglot_packed` (see `load_packed`). Does nothing if the packed folder exists. A
+    folder `omniglot_resized` that the original script created is packed without changes.
 
     Args:
         data_dir: folder for the results.
-        sources: the official archives images_background.zip and
-            images_evaluation.zip, the folders unpacked from them, or a folder that
-            contains them. By default they are searched in `data_dir`,
-            `data_dir/omniglot` and the current folder, and downloaded if missing.
-        resampling: "nearest" as the original code does in effect, or "lanczos", grey.
-        force: build again, replacing what an earlier run of this function made.
+        sources: the official archives images_background.zip and images_evaluation.zip, the folders
+            unpacked from them, or a folder that contains these. By default, the archives are
+            searched in `data_dir`, `data_dir/omniglot` and the current folder, and downloaded if
+            they are missing.
+        resampling: "nearest" for black and white images as in the original code, or "lanczos" for
+            grey ones.
+        force: create the folders again, replacing those of an earlier call.
         progress: whether to show bars on a terminal.
 
     Returns:
         The packed folder.
 
     Raises:
-        DataError: one line that says what is wrong and how to fix it.
+        DataError: if the preparation fails; the message states how to fix it.
     """
     num_classes = sum(CHARACTERS.values())
     plan = _plan(data_dir, "omniglot", num_classes=num_classes, resampling=resampling)
     return _prepare(
         plan,
         lambda: read_drawings(find_sources(plan.data_dir, sources, progress=progress)),
-        # The original script leaves no note; only what it would have made by
-        # default, and no wish for other sources, lets its folder stand in.
+        # The folder of the original script does not state how it was made. It can be used only if
+        # its defaults are requested.
         accept_foreign=resampling == "nearest" and not sources,
         force=force,
         progress=progress,
@@ -63,29 +63,33 @@ def prepare_synthetic_omniglot(
     force: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Prepares procedurally drawn characters in place of Omniglot; needs no download.
+    """Prepares procedurally drawn characters instead of Omniglot, without a download.
 
-    Like `prepare_omniglot`, but into `data_dir/omniglot_synthetic_...`. Class k of a
-    seed is always the same, however many classes are asked for.
+    Creates the same folders as `prepare_omniglot` under names that begin with
+    `data_dir/omniglot_synthetic`. Class k of a seed does not depend on `num_classes`.
+
+    >>> packed = prepare_synthetic_omniglot("data", num_classes=5, progress=False)
+    >>> packed.as_posix()
+    'data/omniglot_synthetic_packed'
 
     Args:
         data_dir: folder for the results.
-        num_classes: number of characters, 20 drawings each.
-        seed: decides all drawings; not negative.
-        resampling: this and the rest as in `prepare_omniglot`.
-        force: see there.
-        progress: see there.
+        num_classes: number of characters, with 20 drawings each.
+        seed: determines all drawings; at least 0.
+        resampling: see `prepare_omniglot`.
+        force: see `prepare_omniglot`.
+        progress: see `prepare_omniglot`.
 
     Returns:
         The packed folder.
 
     Raises:
-        DataError: an argument is impossible, or as in `prepare_omniglot`.
+        DataError: if an argument has a wrong value or the preparation fails.
     """
     if num_classes < 1:
         raise DataError(f"`num_classes` must be positive. Received: num_classes={num_classes}.")
     if seed < 0:
-        raise DataError(f"`seed` must not be negative. Received: seed={seed}.")
+        raise DataError(f"`seed` must be at least 0. Received: seed={seed}.")
     plan = _plan(
         data_dir,
         "omniglot_synthetic",
@@ -104,17 +108,17 @@ def prepare_synthetic_omniglot(
 
 
 def ensure_omniglot(data_dir: str | Path, synthetic: bool = False) -> Path:
-    """The packed folder if it is prepared, with any options; otherwise prepares it now.
+    """Returns the packed folder. It is prepared if it does not exist.
 
     Args:
-        data_dir: folder of the results.
-        synthetic: whether to want the procedurally drawn stand-in.
+        data_dir: folder of the results. An existing packed folder may have any options.
+        synthetic: whether to use procedurally drawn characters.
 
     Returns:
         The packed folder.
 
     Raises:
-        DataError: one line that says what is wrong and how to fix it.
+        DataError: if the preparation fails; the message states how to fix it.
     """
     dataset = "omniglot_synthetic" if synthetic else "omniglot"
     packed = Path(data_dir) / f"{dataset}_packed"
@@ -128,7 +132,6 @@ def _plan(data_dir: str | Path, dataset: str, **settings: Any) -> Plan:
     return Plan(
         data_dir=Path(data_dir),
         dataset=dataset,
-        command="omniglot",
         synthetic=dataset != "omniglot",
         folder_name=f"{dataset}_resized",
         settings=settings,

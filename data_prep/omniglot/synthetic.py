@@ -1,8 +1,8 @@
-"""Draws characters procedurally: a stand-in for Omniglot that needs no download.
+"""Draws characters procedurally, as a replacement of Omniglot that needs no download.
 
-A class is a handful of strokes, each a smooth curve through random points. Each
-of its drawings is a hand's variation of them: points a little off, the whole
-slightly turned, scaled, sheared and shifted, the pen thinner or thicker.
+A class consists of a few strokes, which are smooth curves through random points. Its drawings vary
+these strokes as handwriting does: the points are displaced a little; the whole is slightly rotated,
+scaled, sheared and shifted; the pen is thinner or thicker.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from data_prep.omniglot.originals import DRAWINGS_PER_CHARACTER, SIDE, Drawing
 # Stored with the images: increase it when the same seed gives other drawings.
 GENERATOR_VERSION = 1
 
-# Lengths are parts of the image's side.
+# Lengths are fractions of the image's side.
 _GRID = np.linspace(0.18, 0.82, 5)  # where control points may lie
 _NUM_STROKES = (1, 2, 2, 3, 3, 4)
 _NUM_POINTS = (2, 2, 3, 3, 4, 5)
 _STEP_LENGTHS = (0.2, 0.55)  # between neighbouring control points of a stroke
-_TOTAL_LENGTHS = (0.8, 2.7)  # of all strokes: neither a mere dot nor a scribble
-_JOINED_PROBABILITY = 0.5  # a further stroke starts on an earlier one
-_ANGULAR_PROBABILITY = 0.4  # a stroke has corners instead of bends
+_TOTAL_LENGTHS = (0.8, 2.7)  # smallest and largest sum over the strokes of a character
+_JOINED_PROBABILITY = 0.5  # that a further stroke starts on an earlier one
+_ANGULAR_PROBABILITY = 0.4  # that a stroke has corners instead of bends
 _CURVE_STEPS = 8  # line segments between two control points
-# A hand's variation, in standard deviations.
+# Variation between drawings, as standard deviations.
 _POINT_JITTER = 0.028
 _ROTATION = 0.08  # radians
 _LOG_SCALE = 0.12
@@ -36,8 +36,8 @@ _PEN_WIDTHS = (4, 5, 5)  # pixels
 def draw_alphabets(num_classes: int, seed: int) -> Iterator[Drawing]:
     """Yields the drawings of `num_classes` characters, class by class.
 
-    Class k is drawn from (seed, k) alone, so it does not depend on `num_classes`.
-    The first 1,623 classes make 50 alphabets of 14 to 55 characters, as in Omniglot.
+    Class k depends only on (seed, k), and so does not depend on `num_classes`. The first 1,623
+    classes form 50 alphabets of 14 to 55 characters, as in Omniglot.
     """
     alphabet, character, size = 1, 0, _alphabet_size(1)
     for k in range(num_classes):
@@ -50,19 +50,19 @@ def draw_alphabets(num_classes: int, seed: int) -> Iterator[Drawing]:
 
 
 def _alphabet_size(alphabet: int) -> int:
-    """Returns a size of 14 to 55; the first 50 add up to Omniglot's 1,623."""
+    """Returns a size from 14 to 55. The sum of the first 50 is 1,623, as in Omniglot."""
     return 14 + (7 - alphabet) % 42
 
 
 def draw_character(rng: np.random.Generator) -> list[Image.Image]:
-    """Invents a character and returns its drawings: black on white, 1-bit, 105x105."""
+    """Invents a character and returns its drawings, 105x105 pixels of 1 bit, black on white."""
     strokes = _invent_strokes(rng)
     angular = rng.random(len(strokes)) < _ANGULAR_PROBABILITY
     return [_draw(_vary(strokes, rng), angular, rng) for _ in range(DRAWINGS_PER_CHARACTER)]
 
 
 def _invent_strokes(rng: np.random.Generator) -> list[np.ndarray]:
-    """Returns the control points, float [num_points, 2] in [0, 1], of each stroke."""
+    """Returns the control points of each stroke, float [num_points, 2] in [0, 1]."""
     shortest, longest = _TOTAL_LENGTHS
     while True:
         strokes: list[np.ndarray] = []
@@ -76,7 +76,7 @@ def _invent_strokes(rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def _wander(start: np.ndarray, num_points: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns a walk over distinct points of the grid in steps as long as a pen's."""
+    """Returns a path over distinct points of the grid, float [num_points, 2]."""
     grid = np.stack(np.meshgrid(_GRID, _GRID), axis=-1).reshape(-1, 2)
     points = [start]
     for _ in range(num_points - 1):
@@ -88,7 +88,7 @@ def _wander(start: np.ndarray, num_points: int, rng: np.random.Generator) -> np.
 
 
 def _vary(strokes: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Returns the strokes as one hand draws them, in pixels and around the centre."""
+    """Returns a variation of the strokes, in pixels and around the centre."""
     angle, shear = rng.normal(0, _ROTATION), rng.normal(0, _SHEAR)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.diag(np.exp(rng.normal(0, _LOG_SCALE, 2)))

@@ -1,6 +1,6 @@
-"""Packed image arrays: reading, writing, splits, and what splits share.
+"""Packed image arrays: reading, writing, splits, and the search for overlaps of splits.
 
-May import: `images`, `io`, `errors`.
+May import: `io`, `errors`.
 """
 
 from data_prep.packed.overlap import Overlap, find_overlap

@@ -1,4 +1,4 @@
-"""Looks for what would make a test score a lie: classes and images in two splits."""
+"""Finds classes and images that occur in two splits, which would invalidate a test score."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from data_prep.errors import DataError
-from data_prep.io import checked_workers, in_parallel
+from data_prep.io import in_parallel, validate_workers
 from data_prep.packed.reading import PackedImages
 from data_prep.packed.splits import listed
 
@@ -20,7 +20,7 @@ class Twins(NamedTuple):
     second: str
 
     def __str__(self) -> str:
-        """Both names, with their splits if they differ."""
+        """Returns both names, with their splits if these differ."""
         if self.first_split == self.second_split:
             return f"{self.second} = {self.first}"
         return f"{self.second} ({self.second_split}) = {self.first} ({self.first_split})"
@@ -28,12 +28,12 @@ class Twins(NamedTuple):
 
 @dataclass(frozen=True)
 class Overlap:
-    """What splits have in common.
+    """Classes and images that splits have in common.
 
     Attributes:
-        classes: (class name, split, other split) of classes in two splits.
-        across: images with the same pixels in two splits.
-        within: images with the same pixels in one split.
+        classes: (class name, split, other split) of each class in two splits.
+        across: pairs of images with the same pixels in two splits.
+        within: pairs of images with the same pixels in one split.
     """
 
     classes: tuple[tuple[str, str, str], ...]
@@ -42,11 +42,11 @@ class Overlap:
 
     @property
     def leaks(self) -> bool:
-        """Whether anything is in two splits; duplicates within one are harmless to a score."""
+        """Whether anything is in two splits. Duplicates within one split do not affect a score."""
         return bool(self.classes or self.across)
 
     def lines(self) -> list[str]:
-        """One sentence per kind of finding, with a few of the names."""
+        """Returns one sentence per kind of finding, with a few of the names."""
         shared = [f"{name} ({split}, {other})" for name, split, other in self.classes]
         found = (
             ("classes are in two splits", shared),
@@ -57,26 +57,29 @@ class Overlap:
 
 
 def find_overlap(splits: Mapping[str, tuple[PackedImages, Sequence[int]]]) -> Overlap:
-    """Finds classes and images that several splits share, and duplicates within each.
+    """Finds classes and images that several splits share, and duplicates within each split.
 
-        overlap = find_overlap({"train": (packed, [0, 1, 2]), "test": (packed, [3, 4])})
+    The packed images are compared bit by bit, as a network sees them. Every image is read once,
+    which takes seconds for Omniglot and for MiniImagenet.
 
-    Packed images are compared bit by bit, as a network sees them.
-    It reads every image once: seconds for Omniglot and for MiniImagenet.
+    >>> from data_prep import load_packed, prepare_synthetic_omniglot
+    >>> packed = load_packed(prepare_synthetic_omniglot("data", num_classes=5, progress=False))
+    >>> find_overlap({"train": (packed, [0, 1, 2]), "test": (packed, [2, 3, 4])}).classes
+    (('Synthetic_Alphabet_01/character03', 'train', 'test'),)
 
     Args:
-        splits: by name, the data set and the numbers of the classes the split uses.
+        splits: dict from the name of a split to its data set and the numbers of its classes.
 
     Returns:
-        What was found, in the order of the splits.
+        The findings, in the order of the splits.
 
     Raises:
-        DataError: there is no class of such a number.
+        DataError: if there is no class with one of the numbers.
     """
     for split, (packed, numbers) in splits.items():
         if any(not 0 <= k < len(packed.class_names) for k in numbers):
             raise DataError(
-                f"Class numbers of the {split} split must be below {len(packed.class_names)}. "
+                f"Class numbers of the {split} split must be 0 to {len(packed.class_names) - 1}. "
                 f"Received: {listed([str(k) for k in sorted(numbers, reverse=True)])}."
             )
     across, within = [], []
@@ -101,12 +104,12 @@ def _shared_classes(
 def _twins(
     splits: Mapping[str, tuple[PackedImages, Sequence[int]]],
 ) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    """Returns pairs of (split, name): each image with the first one of the same pixels."""
+    """Returns pairs of (split, name): the first image with certain pixels, and a later one."""
     classes = [(s, packed, int(k)) for s, (packed, numbers) in splits.items() for k in numbers]
-    # Keyed by shape too: images of other shapes are other images.
+    # The shape is part of the key, because images of other shapes are other images.
     seen: dict[tuple[tuple[int, ...], bytes], tuple[str, str]] = {}
     pairs = []
-    digests = in_parallel(lambda c: _digests(c[1], c[2]), classes, checked_workers(None))
+    digests = in_parallel(lambda c: _digests(c[1], c[2]), classes, validate_workers(None))
     for (split, packed, k), rows in zip(classes, digests, strict=True):
         for file_name, digest in zip(packed.file_names[k], rows, strict=True):
             here = (split, f"{packed.class_names[k]}/{file_name}")

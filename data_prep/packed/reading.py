@@ -1,7 +1,7 @@
-"""The packed form of a data set: one array file and one index, made for fast loading.
+"""The packed form of a data set: one array file and one index, which load fast.
 
-A packed folder contains `images.npy`, uint8 [num_pictures, H, W, C], class by class,
-and `index.json`, which describes the rows. Classes may differ in size.
+A packed folder contains `images.npy`, uint8 [num_images, H, W, C], class by class, and
+`index.json`, which describes the rows. The number of images may differ between classes.
 """
 
 import hashlib
@@ -36,13 +36,13 @@ class PackedImages:
     """A packed data set, opened for reading.
 
     Attributes:
-        images: uint8 [num_pictures, H, W, C], memory-mapped and read-only.
+        images: uint8 [num_images, H, W, C], memory-mapped and read-only.
         class_names: names in the order of the rows.
-        counts: int64 [num_classes], how many rows each class has.
-        file_names: per class, the file each row came from.
+        counts: int64 [num_classes], number of rows of each class.
+        file_names: for each class, the names of the files that its rows were read from.
         dataset: name of the data set.
-        synthetic: whether the images are procedurally drawn stand-ins.
-        sha256: of the array file.
+        synthetic: whether the images are procedurally drawn replacements.
+        sha256: checksum of the array file.
         details: further entries of the index, such as `resampling` and `duplicates`.
     """
 
@@ -57,7 +57,7 @@ class PackedImages:
 
     @property
     def offsets(self) -> np.ndarray:
-        """int64 [num_classes + 1]; class k is images[offsets[k]:offsets[k + 1]]."""
+        """int64 [num_classes + 1]: class k is images[offsets[k]:offsets[k + 1]]."""
         return np.concatenate([[0], np.cumsum(self.counts)])
 
 
@@ -73,14 +73,14 @@ def load_packed(folder: str | Path, *, verify: bool = False) -> PackedImages:
     """Opens a packed folder.
 
     Args:
-        folder: as given to `write_packed`, or as returned by a `prepare_...` function.
-        verify: also compare the SHA-256 of the array file, which reads all of it.
+        folder: as passed to `write_packed`, or as returned by a `prepare_...` function.
+        verify: whether to compare the SHA-256 checksum of the array file, which reads all of it.
 
     Returns:
-        The data set, its images memory-mapped.
+        The data set, whose images are memory-mapped.
 
     Raises:
-        DataError: the folder is missing, damaged, or of another format version.
+        DataError: if the folder is missing, damaged, or of another format version.
     """
     folder = Path(folder)
     index = _read_index(folder)
@@ -132,12 +132,12 @@ def _check_index(index: Mapping[str, Any], folder: Path) -> None:
 
 
 def array_shape(index: Mapping[str, Any]) -> tuple[int, ...]:
-    """Returns the shape of the array that an index announces."""
+    """Returns the shape of the array that an index describes."""
     return (sum(index["counts"]), *index["image_shape"])
 
 
 def index_fault(index: Mapping[str, Any]) -> str | None:
-    """Returns what contradicts itself in an index, or None."""
+    """Returns what is missing or contradictory in an index, or None."""
     for field, kind in _FIELDS.items():
         if not isinstance(index.get(field), kind):
             return f"`{INDEX_NAME}` lacks a {kind.__name__} `{field}`"
@@ -159,11 +159,11 @@ def _map_images(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
     except FileNotFoundError:
         raise _damaged(folder, f"`{IMAGES_NAME}` is missing") from None
     except (ValueError, EOFError) as error:
-        raise _damaged(folder, f"`{IMAGES_NAME}` is truncated or no array: {error}") from error
+        raise _damaged(folder, f"`{IMAGES_NAME}` is truncated or not an array: {error}") from error
     if images.dtype != np.uint8 or images.shape != shape:
         raise _damaged(
             folder,
-            f"`{INDEX_NAME}` announces uint8 {shape}, but `{IMAGES_NAME}` contains {images.dtype} "
+            f"`{INDEX_NAME}` describes uint8 {shape}, but `{IMAGES_NAME}` contains {images.dtype} "
             f"{images.shape}",
         )
     return images
@@ -173,7 +173,7 @@ def _check_digest(folder: Path, expected: str) -> None:
     with (folder / IMAGES_NAME).open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
-        raise _damaged(folder, f"SHA-256 must be {expected}, `{IMAGES_NAME}` has {found}")
+        raise _damaged(folder, f"the SHA-256 of `{IMAGES_NAME}` must be {expected}, but is {found}")
 
 
 def _damaged(folder: Path, fault: str) -> DataError:

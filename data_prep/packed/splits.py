@@ -1,4 +1,4 @@
-"""Three packed arrays side by side: training, validation and test classes."""
+"""The three splits of a data set: training, validation and test classes."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,8 +21,8 @@ def check_disjoint(splits: Members, where: str) -> None:
     """Raises a DataError unless every class is in one split only.
 
     Args:
-        splits: the content of each split.
-        where: names the place in the error message.
+        splits: member names by class, by split.
+        where: how the error message names the place.
     """
     seen: dict[str, str] = {}
     shared = []
@@ -30,16 +30,20 @@ def check_disjoint(splits: Members, where: str) -> None:
         for class_name in classes:
             other = seen.setdefault(class_name, split)
             if other != split:
-                shared.append(f"`{class_name}` in {other} and {split}")
+                shared.append(f'"{class_name}" in {other} and {split}')
     if shared:
         raise DataError(
-            "A class must be in one split only, or the test would measure memory. "
-            f"Received from {where}: {listed(shared)}. Take it out of one of them."
+            "A class must be in one split only; otherwise the test score measures memorization. "
+            f"Received from {where}: {listed(shared)}. Remove it from one of them."
         )
 
 
 def listed(names: list[str], most: int = 5) -> str:
-    """Names a few and counts the rest."""
+    """Returns the first names, and the number of the others.
+
+    >>> listed(["ant", "bee", "cat"], most=2)
+    'ant, bee and 1 more'
+    """
     rest = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest
 
@@ -59,13 +63,13 @@ def fill_splits(
     """Writes the packed folders `folder/train`, `folder/val` and `folder/test`.
 
     Args:
-        folder: where to write; the caller puts it in place when it is complete.
+        folder: where to write; the caller renames it when it is complete.
         splits: member names by class, by split; written in sorted order.
-        read: makes a member's image, uint8 [H, W, C]; called from several threads.
-        image_shape: this and the rest as in `write_packed`.
-        dataset: see there.
-        synthetic: see there.
-        details: see there; the name of the split is added.
+        read: returns the image of a member, uint8 [H, W, C]; called from several threads.
+        image_shape: see `write_packed`.
+        dataset: see `write_packed`.
+        synthetic: see `write_packed`.
+        details: see `write_packed`; the name of the split is added.
         workers: how many images to read at once.
         progress: whether to show a bar on a terminal.
     """
@@ -91,11 +95,11 @@ def count(splits: Members) -> int:
 
 
 def holds_splits(folder: Path) -> bool:
-    """Whether `folder` was filled by `fill_splits`, even if it is damaged now."""
+    """Whether `folder` was written by `fill_splits`, even if it is damaged now."""
     return all(is_packed(folder / split) for split in SPLITS)
 
 
-def _counted(pictures: Iterable[np.ndarray], shown: tqdm) -> Iterator[np.ndarray]:
-    for picture in pictures:
+def _counted(images: Iterable[np.ndarray], shown: tqdm) -> Iterator[np.ndarray]:
+    for image in images:
         shown.update()
-        yield picture
+        yield image

@@ -1,4 +1,4 @@
-"""Writes the packed form of a data set, see `packed`."""
+"""Writes the packed form of a data set, which `reading.py` describes."""
 
 import hashlib
 import json
@@ -35,24 +35,28 @@ def write_packed(
 ) -> None:
     """Writes a packed folder, complete or not at all.
 
-    Images are taken one at a time, so a data set may be larger than the memory.
+    Images are read one at a time, so a data set may be larger than the memory.
+
+    >>> write_packed(
+    ...     "pets", np.zeros((2, 8, 8, 3), np.uint8), class_names=["cat", "dog"],
+    ...     file_names=[["a.png"], ["b.png"]], image_shape=(8, 8, 3), dataset="pets", replace=True)
 
     Args:
         folder: where to write.
-        pictures: uint8 [H, W, C] each, class by class in the order of `class_names`,
+        pictures: images, uint8 [H, W, C] each: class by class in the order of `class_names`, and
             within a class in the order of `file_names`.
         class_names: names of the classes, sorted and distinct.
-        file_names: per class, a name for each of its images.
+        file_names: for each class, a name for each of its images.
         image_shape: (H, W, C).
         dataset: name of the data set.
-        synthetic: whether the images are procedurally drawn stand-ins.
+        synthetic: whether the images are procedurally drawn replacements.
         details: further entries for the index, as JSON.
-        replace: whether a packed folder that is already there may be replaced.
-            Anything else in the way is never replaced.
+        replace: whether an existing packed folder may be replaced. Other existing files and
+            folders are never replaced.
 
     Raises:
-        DataError: an image has another shape or type, or there are too few or too
-            many of them, or something else is in the way.
+        DataError: if an image has another shape or type, if there are too few or too many images,
+            or if `folder` exists and may not be replaced.
     """
     folder = Path(folder)
     core = {
@@ -75,22 +79,22 @@ def write_packed(
         (build / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_images(path: Path, pictures: Iterable[np.ndarray], core: Mapping[str, Any]) -> str:
-    """Streams the array to disk and returns the SHA-256 of the file."""
+def _write_images(path: Path, images: Iterable[np.ndarray], core: Mapping[str, Any]) -> str:
+    """Writes the array image by image and returns the SHA-256 checksum of the file."""
     shape = array_shape(core)
     written = 0
-    # Plain writes, not a memory map: on a full disk a map ends the process with
-    # SIGBUS, a write raises an error that can be explained.
+    # Without a memory map: on a full disk, a write raises an error that can be explained, while a
+    # memory map ends the process with SIGBUS.
     with path.open("w+b") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        for picture in pictures:
-            if picture.dtype != np.uint8 or picture.shape != shape[1:]:
+        for image in images:
+            if image.dtype != np.uint8 or image.shape != shape[1:]:
                 raise DataError(
                     f"Image {written} of `{core['dataset']}` must be uint8 {shape[1:]}. "
-                    f"Received: {picture.dtype} {picture.shape}."
+                    f"Received: {image.dtype} {image.shape}."
                 )
-            file.write(picture.tobytes())
+            file.write(image.tobytes())
             written += 1
         if written != shape[0]:
             raise DataError(

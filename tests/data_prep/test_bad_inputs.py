@@ -1,4 +1,4 @@
-"""Every damaged or hostile input is handled, or gives one sentence, status 2 and no folder."""
+"""Bad inputs are handled, or give one sentence of error, status 2 and no folder."""
 
 import re
 
@@ -11,7 +11,7 @@ from support.archives import NUM_CHARACTERS, PARTS
 from support.fault_table import TABLE
 from support.faults import SOUND, Place
 
-NUM_PICTURES = {"omniglot": 100, "miniimagenet": 24, "folder": 6}
+NUM_IMAGES = {"omniglot": 100, "miniimagenet": 24, "folder": 6}
 
 
 def run(command, place):
@@ -39,15 +39,15 @@ def test_a_bad_input_is_handled_or_gives_one_sentence_and_no_folder(
     status = run(command, place)
 
     monkeypatch.undo()
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     if says is None:
-        assert (status, said.err) == (0, "")
+        assert (status, printed.err) == (0, "")
         indexes = [path.parent for path in place.data_dir.rglob("index.json")]
         packed = [load_packed(folder, verify=True) for folder in indexes]
-        assert sum(len(part.images) for part in packed) == NUM_PICTURES[command]
+        assert sum(len(part.images) for part in packed) == NUM_IMAGES[command]
         return
-    assert (status, said.out) == (2, "")
-    assert said.err.count("\n") == 1
-    assert re.search(says, said.err), said.err
+    assert (status, printed.out) == (2, "")
+    assert printed.err.count("\n") == 1
+    assert re.search(says, printed.err), printed.err
     left = {path for path in tmp_path.rglob("*") if "data" in path.relative_to(tmp_path).parts}
     assert {path.name for path in left - before} <= {"data", ".data_prep.lock"}

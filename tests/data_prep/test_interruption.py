@@ -22,8 +22,8 @@ from support.archives import write_folder
 from support.faults import pets
 
 ROOT = Path(__file__).parents[2]
-# Runs the command line with `name` replaced by a function that, at its n-th call,
-# sends the process a signal and otherwise does what it did before.
+# Runs the command line with a function that does the same as before, but sends the process a signal
+# at its n-th call.
 SCRIPT = """
 import os, pathlib, signal, sys
 from data_prep.omniglot import folders as omniglot_folders
@@ -52,7 +52,7 @@ def run_and_stop(data_dir, moment, signal_name, *options):
 
 
 def assert_whole(data_dir):
-    """Asserts that a later run makes everything and clears all leftovers."""
+    """Asserts that a later run creates everything."""
     folder = prepare_synthetic_omniglot(data_dir, num_classes=3)
     assert load_packed(folder, verify=True).images.shape == (60, 28, 28, 1)
     assert len(list((data_dir / "omniglot_synthetic_resized").glob("*/*/*.png"))) == 60
@@ -90,7 +90,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("command", FULL)
-def test_a_write_the_system_refuses_ends_with_one_sentence(tmp_path, command):
+def test_a_write_that_fails_ends_with_one_sentence(tmp_path, command):
     limit = 20_000  # bytes a file may have: enough for images, not for the array
     write_folder(tmp_path / "pets", pets())
     results = tmp_path / "results"
@@ -110,13 +110,13 @@ def test_a_write_the_system_refuses_ends_with_one_sentence(tmp_path, command):
     assert not list(results.glob(".*.data_prep*"))
 
 
-def test_a_data_dir_that_cannot_be_made_is_said_so(tmp_path):
+def test_a_data_dir_that_cannot_be_created_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(DataError, match=r"Cannot read or write `.*file"):
         prepare_synthetic_omniglot(tmp_path / "file", num_classes=1)
 
 
-def test_a_block_that_raises_leaves_the_old_folder(tmp_path):
+def test_a_block_that_raises_keeps_the_old_folder(tmp_path):
     target = tmp_path / "done"
     with building(target) as folder:
         (folder / "old").touch()
@@ -148,8 +148,8 @@ def test_two_processes_do_not_build_at_once(tmp_path):
     assert np.all(load_packed(tmp_path / "omniglot_synthetic_packed").counts == 20)
 
 
-# Every how many operations, how many images, options. A step of 1 is passed by all
-# three, but takes a minute.
+# Operations per kill, number of images, options. All three pass with a step of 1 too, which takes a
+# minute.
 EVERYWHERE = {
     "omniglot": ("8", "40", "--synthetic --num_classes 2 --data_dir {}"),
     "miniimagenet": ("3", "4", "--synthetic --num_classes 2 1 1 --per_class 1 --data_dir {}"),
@@ -159,10 +159,10 @@ EVERYWHERE = {
 
 @pytest.mark.parametrize("command", EVERYWHERE)
 def test_a_kill_at_any_file_operation_leaves_whole_folders(tmp_path, command):
-    step, num_pictures, options = EVERYWHERE[command]
+    step, num_images, options = EVERYWHERE[command]
     write_folder(tmp_path / "pets", pets())
     options = options.replace("PETS", str(tmp_path / "pets")).split()
-    script = [str(ROOT / "tests" / "support" / "kill_points.py"), str(tmp_path), step, num_pictures]
+    script = [str(ROOT / "tests" / "support" / "kill_points.py"), str(tmp_path), step, num_images]
     done = subprocess.run(
         [sys.executable, *script, command, *options],
         cwd=ROOT,
@@ -175,7 +175,7 @@ def test_a_kill_at_any_file_operation_leaves_whole_folders(tmp_path, command):
 
 
 def test_an_interrupted_preparation_is_resumed(tmp_path, monkeypatch):
-    asked = {"num_classes": (2, 1, 1), "per_class": 2, "workers": 1, "progress": False}
+    options = {"num_classes": (2, 1, 1), "per_class": 2, "workers": 1, "progress": False}
     draw, drawn, faulty = synthetic.draw_texture, [], [(2, 2)]
 
     def draw_or_stop(seed, k, number):
@@ -186,20 +186,20 @@ def test_an_interrupted_preparation_is_resumed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(prepare, "draw_texture", draw_or_stop)
     with pytest.raises(KeyboardInterrupt):
-        prepare_synthetic_miniimagenet(tmp_path, **asked)
+        prepare_synthetic_miniimagenet(tmp_path, **options)
     assert not list(tmp_path.glob("[!.]*"))
     assert {(0, 1), (0, 2), (1, 1), (1, 2)} <= set(drawn)
 
     drawn.clear()
     faulty.clear()
-    folder = prepare_synthetic_miniimagenet(tmp_path, **asked)
+    folder = prepare_synthetic_miniimagenet(tmp_path, **options)
     assert sorted(drawn) == [(2, 1), (2, 2), (3, 1), (3, 2)]
     assert len(load_packed(folder / "train", verify=True).images) == 4
     assert [path.name for path in tmp_path.glob(".*")] == [".data_prep.lock"]
 
 
 def test_other_settings_do_not_resume_an_interrupted_preparation(tmp_path, monkeypatch):
-    asked = {"num_classes": (1, 1, 1), "per_class": 2, "workers": 1}
+    options = {"num_classes": (1, 1, 1), "per_class": 2, "workers": 1}
 
     def only_the_first_class(seed, k, number, draw=synthetic.draw_texture):
         if k > 0:
@@ -208,9 +208,9 @@ def test_other_settings_do_not_resume_an_interrupted_preparation(tmp_path, monke
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(prepare, "draw_texture", only_the_first_class)
-        prepare_synthetic_miniimagenet(tmp_path, seed=1, **asked)
-    folder = prepare_synthetic_miniimagenet(tmp_path, seed=2, **asked)
-    expected = prepare_synthetic_miniimagenet(tmp_path / "other", seed=2, **asked)
+        prepare_synthetic_miniimagenet(tmp_path, seed=1, **options)
+    folder = prepare_synthetic_miniimagenet(tmp_path, seed=2, **options)
+    expected = prepare_synthetic_miniimagenet(tmp_path / "other", seed=2, **options)
     np.testing.assert_array_equal(
         load_packed(folder / "train").images, load_packed(expected / "train").images
     )

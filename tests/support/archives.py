@@ -28,7 +28,7 @@ def scribble(seed: int, size: tuple[int, int] = (105, 105), mode: str = "1") -> 
 
 
 def part_files(part: str) -> dict[str, bytes]:
-    """Returns the members of one archive; every drawing differs from all others."""
+    """Returns the members of one archive; all drawings are different."""
     files = {}
     for k, name in enumerate(CLASSES[part]):
         for number in range(1, 21):

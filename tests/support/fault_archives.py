@@ -1,4 +1,4 @@
-"""What can be wrong with an archive; each returns or is a function of a `Place`."""
+"""Faults of archives. Each is a function of a `Place`, or returns one."""
 
 import io
 import shutil
@@ -16,7 +16,7 @@ DRAWING = f"{PART}/Greek/character01/0000_01.png"
 
 
 def with_members(changes):
-    """Adds, changes or (None) removes members of one Omniglot archive."""
+    """Adds and changes members of one Omniglot archive; removes those that are None."""
 
     def spoil(place):
         files = {**part_files(PART), **changes}
@@ -73,7 +73,7 @@ def add_twice(place):
 
 
 def tar_of(*members, cut=None, mode="w"):
-    """Puts the images of MiniImagenet into a tar archive with further members."""
+    """Puts the images of MiniImagenet into a tar archive and adds further members."""
 
     def spoil(place):
         shutil.rmtree(place.source / "images")

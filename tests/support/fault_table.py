@@ -1,4 +1,4 @@
-"""The table of bad inputs: what is done to a sound one, and what is said about it."""
+"""The table of bad inputs: how a valid input is changed, and part of the error message."""
 
 import os
 import tarfile
@@ -16,17 +16,18 @@ from support.fault_archives import (
     with_members,
     zip_with_link,
 )
-from support.fault_pictures import PICTURE_FAULTS
+from support.fault_images import IMAGE_FAULTS
 from support.faults import (
+    IMAGE_OF,
     JPEG,
     JUNK,
     PET,
-    PICTURES,
     add,
     broken_link,
     data_dir_is_a_file,
     empty,
     file_as_source,
+    foreign,
     full,
     give_both_forms_of_a_part,
     link_to_file,
@@ -40,10 +41,9 @@ from support.faults import (
     rename_a_class,
     rows,
     share_a_class,
-    stranger,
     unpack_omniglot,
     with_csv,
-    with_picture,
+    with_image,
 )
 from support.jpegs import csv_text, encode, jpegs, photo
 
@@ -54,11 +54,14 @@ PNG_AS_JPEG = encode(photo(1), "PNG")
 N01 = jpegs()[JPEG]
 WINDOWS = b"\xef\xbb\xbf" + csv_text(["n04"]).replace("\n", "\r\n").encode()
 
-# Name -> what is done to a sound input, and what is said; None: it is handled, and
-# everything is packed.
+# Name -> a function that changes a valid input, and part of the error message; None: there is no
+# error, and everything is packed.
 OMNIGLOT = {
-    "web page in place of an archive": (archive_bytes(lambda d: b"<html>404</html>"), "is no zip"),
-    "zero-byte archive": (archive_bytes(lambda d: b""), "is no zip or tar archive"),
+    "web page in place of an archive": (
+        archive_bytes(lambda d: b"<html>404</html>"),
+        "is not a zip",
+    ),
+    "zero-byte archive": (archive_bytes(lambda d: b""), "is not a zip or tar archive"),
     "truncated archive": (archive_bytes(lambda d: d[: len(d) // 2]), "truncated or damaged zip"),
     "archive with a flipped byte": (flip_a_byte, "0000_01.png.*is damaged.*CRC"),
     "archive with a lying size": (patched(24, b"\x10\0\0\0"), "0000_01.png.*is damaged"),
@@ -104,20 +107,20 @@ OMNIGLOT = {
     ),
     "empty folder": (empty, "must contain one of.*Received: neither"),
     "no such folder": (no_source, "does not exist"),
-    "text file in place of a folder": (file_as_source, "is no zip or tar archive"),
+    "text file in place of a folder": (file_as_source, "is not a zip or tar archive"),
     "files of the system": (with_members({f"{PART}/Greek/{n}": d for n, d in JUNK.items()}), None),
     "linked archive": (link_to_file(f"{PART}.zip"), None),
-    "something else where results go": (stranger("omniglot_resized"), "in the way"),
+    "something else where results go": (foreign("omniglot_resized"), "in the way"),
 }
 MINIIMAGENET = {
     "image missing": (remove(JPEG), "Not all 24 .* 1 missing .train/n01/n0100000001.jpg"),
     "images under ImageNet's names": (
         lambda place: [remove("images")(place), add({"n01_247.JPEG": N01})(place)],
-        "24 missing.*1 others are there .`n01_247.JPEG`",
+        "24 missing.*1 others were found .`n01_247.JPEG`",
     ),
     "different images of one name": (
         add({"other/n0100000001.jpg": encode(photo(5))}),
-        "1 names stand for different images.*n0100000001.jpg",
+        "different images of the same name for 1 names.*n0100000001.jpg",
     ),
     "same image at two places": (add({"other/n0100000001.jpg": N01}), None),
     "image nobody wants": (add({"other/n0900000001.jpg": N01}), None),
@@ -128,7 +131,7 @@ MINIIMAGENET = {
         "val.csv. must be a text file. Received: a folder",
     ),
     "zero-byte CSV file": (with_csv(b""), "columns filename,label. Received: an empty file"),
-    "CSV file with a header alone": (with_csv(b"filename,label\n"), "must list images"),
+    "CSV file with only a header": (with_csv(b"filename,label\n"), "must list images"),
     "CSV file without header": (with_csv(b"a.jpg,n04\n"), "Received: a.jpg,n04"),
     "CSV file with a column too many": (with_csv(rows("a.jpg,n04,1")), "line 2: 'a.jpg,n04,1'"),
     "CSV file with an empty cell": (with_csv(rows("a.jpg,")), "line 2: 'a.jpg,'"),
@@ -156,28 +159,31 @@ MINIIMAGENET = {
     ),
     "class in two splits": (
         with_csv(csv_text(["n04", "n01"]).encode()),
-        "A class must be in one split only.*`n01` in train and val",
+        'A class must be in one split only.*"n01" in train and val',
     ),
     "class with a unicode name": (rename_a_class("n04 \u00e9\u4e2d"), None),
-    "class with a very long name": (rename_a_class(LONG), "must contain plain file names.*line 2: 'nnn"),
+    "class with a very long name": (
+        rename_a_class(LONG),
+        "must contain plain file names.*line 2: 'nnn",
+    ),
     "absolute name in an archive": (tar_of(tarfile.TarInfo("/etc/x.jpg")), "points outside"),
     "`..` in an archive": (tar_of(tarfile.TarInfo("../../x.jpg")), "points outside"),
     "symbolic link in an archive": (tar_of(tar_link(tarfile.SYMTYPE)), "is a symbolic link"),
-    "hard link in an archive": (tar_of(tar_link(tarfile.LNKTYPE)), "is no plain file"),
-    "device in an archive": (tar_of(tar_link(tarfile.CHRTYPE)), "is no plain file"),
+    "hard link in an archive": (tar_of(tar_link(tarfile.LNKTYPE)), "is not a plain file"),
+    "device in an archive": (tar_of(tar_link(tarfile.CHRTYPE)), "is not a plain file"),
     "sound archive": (tar_of(), None),
     "truncated archive": (tar_of(cut=3000), "truncated or damaged tar archive"),
     "truncated compressed archive": (tar_of(cut=-500, mode="w:gz"), "truncated or damaged tar"),
-    "zero-byte archive": (tar_of(cut=0), "is no zip or tar archive"),
+    "zero-byte archive": (tar_of(cut=0), "is not a zip or tar archive"),
     "empty folder": (empty, "train.csv. is missing"),
     "no such folder": (no_source, "does not exist"),
-    "text file in place of a folder": (file_as_source, "is no zip or tar archive"),
+    "text file in place of a folder": (file_as_source, "is not a zip or tar archive"),
     "files of the system": (add(JUNK), None),
     "linked image": (link_to_file(JPEG), None),
     "linked folder": (link_to_folder("images/0"), None),
     "linked folder that leads back": (loop("images/0/again"), None),
     "broken link": (broken_link(JPEG), "unreadable.*is a broken symbolic link"),
-    "something else where results go": (stranger("miniImagenet"), "in the way"),
+    "something else where results go": (foreign("miniImagenet"), "in the way"),
 }
 FOLDER = {
     "empty folder": (empty, "must contain class folders of images.*Received: none"),
@@ -187,24 +193,24 @@ FOLDER = {
         lambda place: [empty(place), add({"cat/notes.txt": b"x"})(place)],
         "Received: 1 other files",
     ),
-    "images without class": (rename(PET, "loose.png"), "1 lie in .* itself .loose.png"),
+    "images without class": (rename(PET, "loose.png"), "1 are in .* itself .loose.png"),
     "two classes": (remove("emu"), "at least three classes.*Received: 2 .cat, dog."),
-    "class of one image": (remove(PET), "at least 2 images. Received: `cat` has 1"),
+    "class of one image": (remove(PET), 'at least 2 images. Received: "cat" has 1'),
     "split missing": (
         moved({"cat": "train/cat", "dog": "train/dog", "emu": "test/emu"}),
-        "must contain images in train, val and test.*Received: test, train",
+        "must contain either train, val and test.*Received: test, train",
     ),
     "images without class in a split": (
         moved({"cat": "train/cat", "dog/0.png": "val/0.png", "emu": "test/emu", "dog": "val/dog"}),
-        "1 lie in `val`.*val/0.png",
+        "1 are in .*/val` itself.*val/0.png",
     ),
     "class in two splits": (
         moved({"cat": "train/a", "dog": "val/a", "emu": "test/a"}),
-        "one split only.*`a` in train and val",
+        'one split only.*"a" in train and val',
     ),
     "results within the folder": (
         lambda place: setattr(place, "data_dir", place.source / "cache"),
-        "lies in .*--packed_dir",
+        "must be outside of .*--packed_dir",
     ),
     "other files among the images": (add({"cat/notes.txt": b"x"}), None),
     "files of the system": (add(JUNK), None),
@@ -225,7 +231,7 @@ FOLDER = {
     "broken link": (broken_link(PET), "is a broken symbolic link"),
     "many bad images": (
         add({f"{c}/0.png": b"" for c in ("cat", "dog", "emu")}),
-        "`cat/0.png`.* is empty.*Unusable too are 2 more of 6: dog/0.png, emu/0.png",
+        "`cat/0.png`.* is empty.*2 more of 6 images cannot be used: dog/0.png, emu/0.png",
     ),
 }
 RESULTS = {
@@ -243,9 +249,9 @@ def _table():
     ):
         for name, (spoil, says) in {**faults, **RESULTS}.items():
             yield f"{command}: {name}", (command, spoil, says)
-        if command in PICTURES:
-            for name, (data, says) in PICTURE_FAULTS.items():
-                yield f"{command}: {name}", (command, with_picture(command, data), says)
+        if command in IMAGE_OF:
+            for name, (data, says) in IMAGE_FAULTS.items():
+                yield f"{command}: {name}", (command, with_image(command, data), says)
 
 
 TABLE = dict(_table())

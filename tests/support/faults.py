@@ -1,4 +1,4 @@
-"""What can be wrong with files and folders; each returns or is a function of a `Place`."""
+"""Faults of files and folders. Each is a function of a `Place`, or returns one."""
 
 import errno
 import io
@@ -19,11 +19,11 @@ PET = "cat/0.png"
 
 @dataclass
 class Place:
-    """Where a fault happens.
+    """Where a fault occurs.
 
     Attributes:
-        source: the folder a user gives, complete and sound at first.
-        data_dir: where results go, not made yet.
+        source: the folder of a user, complete and valid at first.
+        data_dir: folder for the results; it does not exist yet.
         monkeypatch: of pytest.
     """
 
@@ -32,7 +32,7 @@ class Place:
     monkeypatch: pytest.MonkeyPatch
 
 
-# ---- sound sources, to be spoilt -------------------------------------------------
+# ---- valid sources, to be changed --------------------------------------------------
 
 
 def pets():
@@ -49,11 +49,11 @@ def sound_folder(folder):
 
 
 SOUND = {"omniglot": write_archives, "miniimagenet": write_source, "folder": sound_folder}
-PICTURES = {"miniimagenet": JPEG, "folder": PET}
+IMAGE_OF = {"miniimagenet": JPEG, "folder": PET}
 
 
-def with_picture(command, data):
-    return lambda place: (place.source / PICTURES[command]).write_bytes(data)
+def with_image(command, data):
+    return lambda place: (place.source / IMAGE_OF[command]).write_bytes(data)
 
 
 # ---- CSV files --------------------------------------------------------------------
@@ -71,7 +71,7 @@ def rows(*lines):
 
 
 def rename_a_class(name):
-    """Calls a class of MiniImagenet otherwise."""
+    """Renames a class of MiniImagenet."""
 
     def spoil(place):
         text = csv_text(["n04"]).replace(",n04", f",{name}")
@@ -193,29 +193,29 @@ def data_dir_is_a_file(place):
 
 
 def read_only(place):
-    """As a read-only disk answers; permissions alone do not stop every user."""
+    """Behaves like a read-only disk. Permissions would not stop every user."""
 
-    def refuse(path, *args, **kwargs):
+    def fail(path, *args, **kwargs):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    place.monkeypatch.setattr(Path, "mkdir", refuse)
+    place.monkeypatch.setattr(Path, "mkdir", fail)
 
 
 def full(place):
-    """As a full disk answers; the lock file takes no room."""
+    """Behaves like a full disk, on which an empty lock file can still be created."""
     original = io.open
 
-    def refuse(file, mode="r", *args, **kwargs):
+    def fail(file, mode="r", *args, **kwargs):
         if set(mode) & set("wx") and place.data_dir in Path(os.fspath(file)).parents:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(file))
         return original(file, mode, *args, **kwargs)
 
-    place.monkeypatch.setattr("io.open", refuse)
-    place.monkeypatch.setattr("builtins.open", refuse)
+    place.monkeypatch.setattr("io.open", fail)
+    place.monkeypatch.setattr("builtins.open", fail)
 
 
-def stranger(name):
-    """Something of the user's lies where results are to go."""
+def foreign(name):
+    """Puts files of the user where the results are written."""
 
     def spoil(place):
         write_folder(place.data_dir, {f"{name}/thesis.txt": b"years of work"})

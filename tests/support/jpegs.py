@@ -13,7 +13,7 @@ PER_CLASS = 4
 
 
 def photo(seed: int, size: tuple[int, int] = (84, 84)) -> Image.Image:
-    """Coarse blocks of colour, so that JPEG files are small and differ."""
+    """An image of coarse blocks of colour, whose JPEG file is small and depends on the seed."""
     blocks = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
     return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
 
@@ -29,7 +29,7 @@ def file_names(label: str) -> list[str]:
 
 
 def jpegs(size: tuple[int, int] = (84, 84)) -> dict[str, bytes]:
-    """Returns the files of every image, as far as possible from the final layout."""
+    """Returns the files of every image, in a layout very different from the final one."""
     labels = [label for labels in LISTS.values() for label in labels]
     return {
         f"images/{k % 2}/{name}": encode(photo(100 * k + number, size))
@@ -48,6 +48,6 @@ def csv_files() -> dict[str, bytes]:
 
 
 def write_source(folder: Path, size: tuple[int, int] = (84, 84)) -> Path:
-    """Writes images and CSV files as a user would have them."""
+    """Writes images and CSV files, like those of a user."""
     write_folder(folder, jpegs(size) | csv_files())
     return folder

@@ -1,12 +1,12 @@
-"""Kills a preparation at each of its file system operations, and runs it again.
+"""Kills a preparation at each of its operations on files, and runs it again.
 
-    python tests/support/kill_points.py FOLDER STEP NUM_PICTURES ARGUMENT...
+    python tests/support/kill_points.py FOLDER STEP NUM_IMAGES ARGUMENT...
 
-A child process runs `python -m data_prep ARGUMENT...`, with {} in an argument standing
-for a new folder of results, and ends without clean-up right before its n-th operation
-on something in there; for n = 1, 1 + STEP, 1 + 2 STEP, ... until one comes through.
-After each kill, what is in place must be whole; after the next run all must be, and
-nothing else be left. Prints the number of kills.
+A child process runs `python -m data_prep ARGUMENT...`, where {} in an argument stands for a new
+folder of results. It ends without clean-up right before its n-th operation on files in that folder,
+for n = 1, 1 + STEP, 1 + 2 STEP, ... until a run has fewer operations. After each kill, the visible
+folders must be complete. After the next run, all folders must be complete, and nothing else may be
+left. Prints the number of kills.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ KILLED = 137
 
 
 def in_child(function):
-    """Returns the exit status of `function` run in a process of its own."""
+    """Runs `function` in a child process and returns the exit status."""
     pid = os.fork()
     if pid == 0:
         status = 70
@@ -62,29 +62,29 @@ def contents(results):
 
 
 def check(arguments, expected, results):
-    """Asserts that visible folders are whole, that a second run succeeds, and clears up."""
+    """Exits unless visible folders are complete and a second run succeeds and deletes the rest."""
     left = contents(results) if results.exists() else {}
     tops = {name.split("/")[0] for name in left}
     whole = {name: digest for name, digest in expected.items() if name.split("/")[0] in tops}
     if left != whole:
-        sys.exit(f"half-made: {sorted(whole.items() ^ left.items())}")
+        sys.exit(f"incomplete: {sorted(whole.items() ^ left.items())}")
     if in_child(lambda: run(arguments, results)) != 0:
         sys.exit("the second run failed")
     if contents(results) != expected:
-        sys.exit(f"the second run made something else: {contents(results).keys()}")
+        sys.exit(f"the second run gave other files: {contents(results).keys()}")
     hidden = [str(p) for p in results.rglob(".data_prep*") if p.name != LOCK_NAME]
     hidden += [str(p) for p in results.rglob(".*.data_prep*")]
     if any(".data_prep.json" not in name for name in hidden):
         sys.exit(f"left behind: {hidden}")
 
 
-def kill_everywhere(folder, step, num_pictures, arguments):
+def kill_everywhere(folder, step, num_images, arguments):
     """Returns the number of kills."""
     reference = folder / "reference"
     in_child(lambda: run(arguments, reference))
     expected = contents(reference)
     packed = [load_packed(path.parent) for path in reference.rglob("index.json")]
-    if sum(len(part.images) for part in packed) != num_pictures:
+    if sum(len(part.images) for part in packed) != num_images:
         sys.exit(f"the first run made {expected.keys()}")
     results = folder / "results"
     for num_kills, kill_at in enumerate(range(1, 10_000, step)):

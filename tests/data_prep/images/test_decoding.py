@@ -5,7 +5,7 @@ from PIL import Image
 from data_prep import DataError, load_picture
 from data_prep.images.drawings import ink, resize
 from support.archives import encode_png, scribble
-from support.fault_pictures import announced
+from support.fault_images import announced
 from support.jpegs import encode
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
@@ -13,11 +13,11 @@ PHOTO = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 40, 3), n
 
 
 def write(tmp_path, data):
-    (tmp_path / "picture").write_bytes(data)
-    return tmp_path / "picture"
+    (tmp_path / "image").write_bytes(data)
+    return tmp_path / "image"
 
 
-def test_a_picture_of_the_right_size_keeps_its_pixels(tmp_path):
+def test_an_image_of_the_right_size_keeps_its_pixels(tmp_path):
     path = write(tmp_path, encode(Image.fromarray(COLOUR), "PNG"))
     np.testing.assert_array_equal(load_picture(path, (9, 7, 3)), COLOUR)
     np.testing.assert_array_equal(load_picture(str(path), (9, 7, 3), invert=True), 255 - COLOUR)
@@ -78,7 +78,7 @@ def test_the_exif_orientation_is_applied(tmp_path):
     assert found[:, :4].max() == 0
 
 
-def test_broken_metadata_does_not_spoil_a_sound_picture(tmp_path):
+def test_an_image_with_broken_metadata_is_read(tmp_path):
     data = encode(RED, "JPEG", exif=b"Exif\0\0rubbish that is no TIFF header")
     assert load_picture(write(tmp_path, data), (8, 8, 3)).shape == (8, 8, 3)
 
@@ -94,7 +94,7 @@ def test_an_omniglot_drawing_becomes_the_pixels_of_the_prepared_data(tmp_path):
     np.testing.assert_array_equal(grey, ink(resize(drawing, 28, "lanczos")))
 
 
-def test_a_thin_stroke_of_a_large_scan_stays_ink():
+def test_a_thin_stroke_of_a_large_scan_is_kept():
     scan = np.full((1000, 1000), 240, np.uint8)
     scan[:, 500:508] = 30
     found = load_picture(scan, (28, 28, 1), invert=True, resampling="nearest")
@@ -117,7 +117,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_picture_is_refused_on_one_line(kind, tmp_path):
+def test_a_bad_image_raises_an_error_of_one_line(kind, tmp_path):
     data, says = BAD[kind]
     path = write(tmp_path, data)
     with pytest.raises(DataError, match=says) as caught:
@@ -138,6 +138,6 @@ def test_a_bad_picture_is_refused_on_one_line(kind, tmp_path):
         ((COLOUR[:0], (4, 4, 3)), r"Received: uint8 \[0, 7, 3\]"),
     ],
 )
-def test_impossible_arguments_are_refused(arguments, says):
+def test_impossible_arguments_are_rejected(arguments, says):
     with pytest.raises(DataError, match=says):
         load_picture(*arguments)

@@ -9,12 +9,10 @@ from data_prep.images.drawings import decode_png, ink, resize
 from support.archives import encode_png, scribble
 
 
-def test_nearest_is_what_pillow_does_to_a_1_bit_picture_whatever_it_is_asked_for():
+def test_pillow_reduces_1_bit_images_by_nearest_neighbour():
     image = scribble(1)
-    asked_for_lanczos = image.resize((28, 28), Image.Resampling.LANCZOS)
-    np.testing.assert_array_equal(
-        np.asarray(resize(image, 28, "nearest")), np.asarray(asked_for_lanczos)
-    )
+    lanczos = image.resize((28, 28), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(np.asarray(resize(image, 28, "nearest")), np.asarray(lanczos))
 
 
 def test_nearest_takes_the_source_pixel_of_the_formula():
@@ -55,6 +53,6 @@ def test_ink_is_255_and_paper_0():
         (encode_png(scribble(0, mode="L")), "1-bit black and white.*mode L"),
     ],
 )
-def test_a_picture_of_another_kind_is_refused(data, says):
+def test_an_image_of_another_kind_is_rejected(data, says):
     with pytest.raises(DataError, match=says):
         decode_png(data, "`x.png`", (105, 105), "1")

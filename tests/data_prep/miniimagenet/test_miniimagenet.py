@@ -64,7 +64,7 @@ def test_the_layout_is_that_of_the_original_code(source, data_dir):
     }
 
 
-def test_pictures_of_the_right_size_are_copied_byte_for_byte_and_stay(source, data_dir):
+def test_images_of_the_right_size_are_copied_and_the_source_is_unchanged(source, data_dir):
     before = contents(source)
     prepare_miniimagenet(data_dir, [source])
     for path in (data_dir / "miniImagenet").rglob("*.jpg"):
@@ -73,7 +73,7 @@ def test_pictures_of_the_right_size_are_copied_byte_for_byte_and_stay(source, da
     assert contents(source) == before
 
 
-def test_larger_pictures_are_stretched_with_lanczos(tmp_path, data_dir):
+def test_larger_images_are_stretched_with_lanczos(tmp_path, data_dir):
     prepare_miniimagenet(data_dir, [write_source(tmp_path / "source", (120, 96))])
     with Image.open(io.BytesIO(jpegs((120, 96))["images/0/n0100000001.jpg"])) as image:
         expected = image.resize((84, 84), Image.Resampling.LANCZOS)
@@ -96,7 +96,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_others_of_the_right_size_become_upright_rgb_jpeg_files(source, data_dir, kind):
+def test_other_files_of_the_right_size_become_upright_rgb_jpeg_files(source, data_dir, kind):
     (source / "images/0/n0100000001.jpg").write_bytes(ODD[kind])
     prepare_miniimagenet(data_dir, [source])
     with Image.open(data_dir / "miniImagenet/train/n01/n0100000001.jpg") as image:
@@ -119,9 +119,9 @@ def test_packed_rows_are_the_pixels_of_the_files(source, data_dir):
         files = [
             (c, f) for c, fs in zip(packed.class_names, packed.file_names, strict=True) for f in fs
         ]
-        for picture, (label, name) in zip(packed.images, files, strict=True):
+        for pixels, (label, name) in zip(packed.images, files, strict=True):
             with Image.open(data_dir / "miniImagenet" / split / label / name) as image:
-                np.testing.assert_array_equal(picture, np.asarray(image))
+                np.testing.assert_array_equal(pixels, np.asarray(image))
 
 
 def test_archives_give_the_same_as_the_folder(source, data_dir, tmp_path):
@@ -140,7 +140,7 @@ def test_several_sources_make_one_data_set(source, data_dir):
 
 
 @pytest.mark.parametrize("suffix", [".JPEG", ".jpeg", ".JPG"])
-def test_the_suffix_may_be_written_otherwise(source, data_dir, suffix):
+def test_other_spellings_of_the_suffix_are_accepted(source, data_dir, suffix):
     for path in list(source.rglob("*.jpg")):
         path.rename(path.with_suffix(suffix))
     prepare_miniimagenet(data_dir, [source])
@@ -154,12 +154,12 @@ def test_a_second_run_does_nothing_and_needs_no_source(source, data_dir):
     assert ensure_miniimagenet(data_dir) == first
 
 
-def test_force_makes_the_same_again(source, data_dir):
+def test_force_creates_the_same_files_again(source, data_dir):
     expected = contents(prepare_miniimagenet(data_dir, [source]))
     assert contents(prepare_miniimagenet(data_dir, [source], force=True)) == expected
 
 
-def test_a_lost_packed_folder_is_made_from_the_pictures(source, data_dir):
+def test_a_missing_packed_folder_is_created_from_the_images(source, data_dir):
     expected = contents(prepare_miniimagenet(data_dir, [source]))
     shutil.rmtree(source)
     shutil.rmtree(data_dir / "miniImagenet_packed")
@@ -174,20 +174,20 @@ def test_a_folder_of_the_original_script_is_packed(source, data_dir):
     np.testing.assert_array_equal(packed.images, expected)
 
 
-def test_ensure_finds_pictures_and_archives_in_their_place(data_dir):
+def test_ensure_finds_images_and_archives_in_their_place(data_dir):
     write_folder(data_dir / "miniImagenet_source", csv_files())
     write_zip(data_dir / "miniImagenet_source" / "images.zip", jpegs())
     packed = load_packed(ensure_miniimagenet(data_dir) / "test")
     assert packed.class_names == LISTS["test"]
 
 
-def test_ensure_says_what_to_put_where(data_dir):
-    says = r"put its 60,000 images.*train.csv.*miniImagenet_source.*`source`.*`synthetic=True`"
+def test_the_message_of_ensure_names_files_and_folders(data_dir):
+    says = r"put its 60,000 images.*train.csv.*miniImagenet_source.*`sources`.*`synthetic=True`"
     with pytest.raises(DataError, match=says):
         ensure_miniimagenet(data_dir)
 
 
-def test_what_was_found_is_logged_and_reported_by_name(source, data_dir, caplog):
+def test_findings_are_logged_and_reported_by_name(source, data_dir, caplog):
     images = source / "images" / "0"
     shutil.copy(images / "n0100000001.jpg", images / "n0100000002.jpg")  # same pixels
     (images / "copy").mkdir()
@@ -198,18 +198,18 @@ def test_what_was_found_is_logged_and_reported_by_name(source, data_dir, caplog)
     folder = prepare_miniimagenet(
         data_dir, [source], allow_missing=True, report=source / "report.txt"
     )
-    said, report = caplog.text, (source / "report.txt").read_text()
+    printed, report = caplog.text, (source / "report.txt").read_text()
     for words in (
         ("missing: 1", "train/n03/n0300000001.jpg"),
         ("unreadable: 1", "n0300000002.jpg", "is empty"),
-        ("the same file at several places, taken once: 1", "n0100000003.jpg"),
+        ("several copies of the same file, used once: 1", "n0100000003.jpg"),
         ("not listed in the CSV files, left out: 1", "n9900000001.jpg"),
         (
             "same pixels under different names, kept: 1",
             "n0100000002.jpg = train/n01/n0100000001.jpg",
         ),
     ):
-        assert all(word in said for word in words), said
+        assert all(word in printed for word in words), printed
         assert all(word in report for word in words[1:])
     packed = load_packed(folder / "train")
     assert packed.counts.tolist() == [4, 4, 2]
@@ -218,7 +218,7 @@ def test_what_was_found_is_logged_and_reported_by_name(source, data_dir, caplog)
     ]
 
 
-def test_a_class_without_pictures_is_left_out_when_asked(source, data_dir):
+def test_a_class_without_images_can_be_left_out(source, data_dir):
     for path in source.rglob("n05*.jpg"):
         path.unlink()
     folder = prepare_miniimagenet(data_dir, [source], allow_missing=True)

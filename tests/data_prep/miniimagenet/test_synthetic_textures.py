@@ -23,16 +23,16 @@ def nearest_neighbour_accuracy(images, num_episodes=300, num_ways=5):
     return right / (num_episodes * num_ways)
 
 
-def test_a_picture_depends_on_seed_class_and_number_alone():
+def test_an_image_depends_on_seed_class_and_number_alone():
     np.testing.assert_array_equal(draw_texture(3, 5, 7), draw_texture(3, 5, 7))
     for other in ((4, 5, 7), (3, 6, 7), (3, 5, 8)):
         assert (draw_texture(3, 5, 7) != draw_texture(*other)).mean() > 0.5
 
 
-def test_pictures_are_84_by_84_in_colour():
-    picture = draw_texture(0, 0, 1)
-    assert (picture.shape, picture.dtype) == ((84, 84, 3), np.uint8)
-    assert (picture[..., 0] != picture[..., 1]).any()
+def test_images_are_84_by_84_in_colour():
+    pixels = draw_texture(0, 0, 1)
+    assert (pixels.shape, pixels.dtype) == ((84, 84, 3), np.uint8)
+    assert (pixels[..., 0] != pixels[..., 1]).any()
 
 
 def test_classes_are_neither_trivial_nor_impossible_to_tell_apart():
@@ -43,7 +43,7 @@ def test_classes_are_neither_trivial_nor_impossible_to_tell_apart():
     assert 0.3 < nearest_neighbour_accuracy(images.mean(axis=(2, 3))) < 0.6
 
 
-def test_the_stand_in_has_the_layout_of_miniimagenet(tmp_path):
+def test_synthetic_images_have_the_layout_of_miniimagenet(tmp_path):
     folder = prepare_synthetic_miniimagenet(tmp_path, (2, 1, 1), per_class=3, seed=4)
     assert (
         folder == tmp_path / "miniImagenet_synthetic_packed" == ensure_miniimagenet(tmp_path, True)
@@ -59,7 +59,7 @@ def test_the_stand_in_has_the_layout_of_miniimagenet(tmp_path):
     assert np.abs(train.images[4] - drawn).mean() < 12
 
 
-def test_a_class_does_not_depend_on_how_many_are_asked_for(tmp_path):
+def test_a_class_does_not_depend_on_the_number_of_classes(tmp_path):
     few = load_packed(prepare_synthetic_miniimagenet(tmp_path / "a", (1, 1, 1), 2) / "val")
     many = load_packed(prepare_synthetic_miniimagenet(tmp_path / "b", (2, 1, 1), 3) / "train")
     assert few.class_names[0] == many.class_names[1]
@@ -67,16 +67,16 @@ def test_a_class_does_not_depend_on_how_many_are_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("changed", [{"per_class": 3}, {"seed": 1}, {"num_classes": (1, 1, 2)}])
-def test_other_settings_ask_for_force(tmp_path, changed):
-    asked = {"num_classes": (1, 1, 1), "per_class": 2}
-    prepare_synthetic_miniimagenet(tmp_path, **asked)
+def test_other_settings_require_force(tmp_path, changed):
+    options = {"num_classes": (1, 1, 1), "per_class": 2}
+    prepare_synthetic_miniimagenet(tmp_path, **options)
     with pytest.raises(DataError, match="`force=True`"):
-        prepare_synthetic_miniimagenet(tmp_path, **{**asked, **changed})
+        prepare_synthetic_miniimagenet(tmp_path, **{**options, **changed})
 
 
 @pytest.mark.parametrize(
     "bad", [{"num_classes": (1, 0, 1)}, {"per_class": 0}, {"seed": -1}, {"workers": 0}]
 )
-def test_impossible_settings_are_refused(tmp_path, bad):
+def test_impossible_settings_are_rejected(tmp_path, bad):
     with pytest.raises(DataError, match=f"Received: .*{next(iter(bad))}="):
         prepare_synthetic_miniimagenet(tmp_path, **bad)

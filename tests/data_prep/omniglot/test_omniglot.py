@@ -67,9 +67,9 @@ def test_packed_rows_follow_sorted_classes_and_sorted_files(archives, data_dir):
         (c, f) for c, files in zip(SORTED_CLASSES, packed.file_names, strict=True) for f in files
     ]
     assert rows == sorted(rows)
-    for picture, (class_name, file_name) in zip(packed.images, rows, strict=True):
+    for pixels, (class_name, file_name) in zip(packed.images, rows, strict=True):
         with Image.open(data_dir / "omniglot_resized" / class_name / file_name) as image:
-            np.testing.assert_array_equal(picture[..., 0], np.where(np.asarray(image), 0, 255))
+            np.testing.assert_array_equal(pixels[..., 0], np.where(np.asarray(image), 0, 255))
 
 
 def test_packed_pixels_are_the_inverted_source_pixels(archives, data_dir):
@@ -82,7 +82,7 @@ def test_packed_pixels_are_the_inverted_source_pixels(archives, data_dir):
     )
 
 
-def test_index_says_what_the_pictures_are(archives, data_dir):
+def test_the_index_describes_the_images(archives, data_dir):
     packed = load_packed(prepare_omniglot(data_dir, [archives], resampling="lanczos"))
     assert (packed.dataset, packed.synthetic) == ("omniglot", False)
     assert packed.details == {"num_classes": 5, "resampling": "lanczos", "duplicates": []}
@@ -99,7 +99,7 @@ def test_a_folder_with_unpacked_archives_gives_the_same_as_the_archives(
     assert contents(from_zip) == contents(from_folder)
 
 
-def test_archives_may_be_named_singly_renamed_or_without_top_folder(archives, data_dir):
+def test_archives_may_be_renamed_or_without_top_folder(archives, data_dir):
     renamed = archives / "first.zip"
     (archives / "images_background.zip").rename(renamed)
     bare = {name.split("/", 1)[1]: data for name, data in part_files("images_evaluation").items()}
@@ -126,7 +126,7 @@ def test_mac_folders_dotfiles_and_other_files_are_ignored(archives, data_dir):
     assert len(load_packed(prepare_omniglot(data_dir, [archives])).images) == 100
 
 
-def test_duplicate_drawings_are_noted_and_kept(archives, data_dir):
+def test_duplicate_drawings_are_recorded_and_kept(archives, data_dir):
     files = part_files("images_background")
     names = sorted(files)
     files[names[3]] = files[names[1]]
@@ -152,7 +152,7 @@ def test_the_packed_folder_is_enough_for_a_second_run(archives, data_dir):
     assert not (data_dir / "omniglot_resized").exists()
 
 
-def test_force_makes_the_same_again(archives, data_dir):
+def test_force_creates_the_same_files_again(archives, data_dir):
     prepare_omniglot(data_dir, [archives])
     before = snapshot(data_dir)
     prepare_omniglot(data_dir, [archives], force=True)
@@ -161,15 +161,17 @@ def test_force_makes_the_same_again(archives, data_dir):
     assert all(before[name][0] < after[name][0] for name in before if name.endswith("json"))
 
 
-def test_other_options_ask_for_force(archives, data_dir):
+def test_other_options_require_force(archives, data_dir):
     prepare_omniglot(data_dir, [archives])
-    with pytest.raises(DataError, match=r"resampling=nearest, but resampling=lanczos.*`force=True`"):
+    with pytest.raises(
+        DataError, match=r"resampling=nearest, but resampling=lanczos.*`force=True`"
+    ):
         prepare_omniglot(data_dir, [archives], resampling="lanczos")
     folder = prepare_omniglot(data_dir, [archives], resampling="lanczos", force=True)
     assert load_packed(folder).details["resampling"] == "lanczos"
 
 
-def test_a_failed_force_leaves_the_finished_folders(archives, data_dir):
+def test_a_failed_force_keeps_the_finished_folders(archives, data_dir):
     prepare_omniglot(data_dir, [archives])
     before = snapshot(data_dir)
     (archives / "images_background.zip").write_bytes(b"spoilt")
@@ -178,7 +180,7 @@ def test_a_failed_force_leaves_the_finished_folders(archives, data_dir):
     assert snapshot(data_dir) == before
 
 
-def test_a_lost_packed_folder_is_made_from_the_resized_one(archives, data_dir):
+def test_a_missing_packed_folder_is_created_from_the_resized_one(archives, data_dir):
     folder = prepare_omniglot(data_dir, [archives])
     before = contents(folder)
     shutil.rmtree(folder)
@@ -197,11 +199,11 @@ def test_a_resized_folder_of_the_original_script_is_packed(archives, data_dir):
     assert snapshot(data_dir / "omniglot_resized") == before
 
 
-@pytest.mark.parametrize("asked", [{"resampling": "lanczos"}, {"sources": ["archives"]}])
-def test_a_stranger_s_resized_folder_in_the_way_is_refused(archives, data_dir, asked):
+@pytest.mark.parametrize("options", [{"resampling": "lanczos"}, {"sources": ["archives"]}])
+def test_a_foreign_resized_folder_is_rejected(archives, data_dir, options):
     write_folder(data_dir, {"omniglot_resized/notes.txt": b"mine"})
     with pytest.raises(DataError, match="not created by data_prep and is in the way"):
-        prepare_omniglot(data_dir, force=True, **asked)
+        prepare_omniglot(data_dir, force=True, **options)
     assert (data_dir / "omniglot_resized" / "notes.txt").read_bytes() == b"mine"
 
 
@@ -209,11 +211,13 @@ def test_an_incomplete_resized_folder_is_not_packed(archives, data_dir):
     folder = prepare_omniglot(data_dir, [archives])
     shutil.rmtree(folder)
     shutil.rmtree(data_dir / "omniglot_resized" / "Braille")
-    with pytest.raises(DataError, match=r"must contain 5 characters. Received: 4.*away to have it"):
+    with pytest.raises(
+        DataError, match=r"must contain 5 characters. Received: 4.*away, so that it"
+    ):
         prepare_omniglot(data_dir)
 
 
-def test_a_stranger_s_packed_folder_is_refused_even_with_force(archives, data_dir):
+def test_a_foreign_packed_folder_is_rejected_even_with_force(archives, data_dir):
     write_folder(data_dir, {"omniglot_packed/notes.txt": b"mine"})
     with pytest.raises(DataError, match="No packed images"):
         prepare_omniglot(data_dir, [archives])
@@ -222,12 +226,12 @@ def test_a_stranger_s_packed_folder_is_refused_even_with_force(archives, data_di
     assert (data_dir / "omniglot_packed" / "notes.txt").read_bytes() == b"mine"
 
 
-def test_an_unknown_resampling_is_refused(data_dir):
+def test_an_unknown_resampling_is_rejected(data_dir):
     with pytest.raises(DataError, match="must be one of nearest, lanczos"):
         prepare_omniglot(data_dir, resampling="bicubic")
 
 
-def test_ensure_takes_what_is_prepared_whatever_its_options(tmp_path):
+def test_ensure_accepts_a_prepared_folder_with_any_options(tmp_path):
     made = prepare_synthetic_omniglot(tmp_path, num_classes=3, seed=5, progress=False)
     assert ensure_omniglot(tmp_path, synthetic=True) == made
     assert len(load_packed(made).counts) == 3

@@ -1,4 +1,4 @@
-"""What holds for the real Omniglot, where a machine has it."""
+"""Facts about the real Omniglot; needs its archives."""
 
 import time
 

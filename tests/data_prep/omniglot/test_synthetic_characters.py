@@ -29,11 +29,11 @@ def test_the_same_seed_gives_the_same_drawings():
     assert (pixels(3, seed=5) != pixels(3, seed=6)).any()
 
 
-def test_a_class_does_not_depend_on_how_many_are_asked_for():
+def test_a_class_does_not_depend_on_the_number_of_classes():
     np.testing.assert_array_equal(pixels(2, seed=1), pixels(6, seed=1)[:40])
 
 
-def test_drawings_look_like_omniglot_s():
+def test_drawings_resemble_those_of_omniglot():
     drawings = list(draw_alphabets(30, 0))
     assert {(drawing.image.mode, drawing.image.size) for drawing in drawings} == {("1", (105, 105))}
     paper = pixels(30, 0)
@@ -58,7 +58,7 @@ def test_names_follow_omniglot_s_layout():
     assert names[_alphabet_size(1) * 20] == ("Synthetic_Alphabet_02/character01", "0021_01.png")
 
 
-def test_prepared_pictures_say_that_they_are_synthetic(tmp_path):
+def test_prepared_images_are_marked_as_synthetic(tmp_path):
     folder = prepare_synthetic_omniglot(tmp_path, num_classes=22, seed=4)
     packed = load_packed(folder, verify=True)
     assert folder == tmp_path / "omniglot_synthetic_packed"
@@ -72,14 +72,14 @@ def test_prepared_pictures_say_that_they_are_synthetic(tmp_path):
 
 
 @pytest.mark.parametrize("changed", [{"num_classes": 2}, {"seed": 1}])
-def test_other_settings_ask_for_force(tmp_path, changed):
+def test_other_settings_require_force(tmp_path, changed):
     prepare_synthetic_omniglot(tmp_path, num_classes=3)
     with pytest.raises(DataError, match="`force=True`"):
         prepare_synthetic_omniglot(tmp_path, **{"num_classes": 3, **changed})
 
 
 @pytest.mark.parametrize("bad", [{"num_classes": 0}, {"seed": -1}])
-def test_impossible_settings_are_refused(tmp_path, bad):
+def test_impossible_settings_are_rejected(tmp_path, bad):
     with pytest.raises(DataError, match=f"Received: {next(iter(bad))}="):
         prepare_synthetic_omniglot(tmp_path, **bad)
 

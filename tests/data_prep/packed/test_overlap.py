@@ -3,20 +3,20 @@ import pytest
 
 from data_prep import DataError, find_overlap, load_packed, write_packed
 
-PICTURES = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), np.uint8)
 
 
 @pytest.fixture
 def pack(tmp_path):
     """Function: (name, class names, two images of each) -> `PackedImages`."""
 
-    def make(name, class_names, pictures):
+    def make(name, class_names, images):
         write_packed(
             tmp_path / name,
-            pictures,
+            images,
             class_names=class_names,
             file_names=[["a.png", "b.png"] for _ in class_names],
-            image_shape=pictures.shape[1:],
+            image_shape=images.shape[1:],
             dataset=name,
         )
         return load_packed(tmp_path / name)
@@ -25,7 +25,7 @@ def pack(tmp_path):
 
 
 def test_separate_splits_have_nothing_in_common(pack):
-    packed = pack("pets", ["cat", "dog", "emu"], PICTURES)
+    packed = pack("pets", ["cat", "dog", "emu"], IMAGES)
     overlap = find_overlap({"train": (packed, [0, 2]), "test": (packed, [1])})
     assert (overlap.classes, overlap.across, overlap.within) == ((), (), ())
     assert not overlap.leaks
@@ -33,7 +33,7 @@ def test_separate_splits_have_nothing_in_common(pack):
 
 
 def test_a_class_in_two_splits_is_a_leak(pack):
-    packed = pack("pets", ["cat", "dog", "emu"], PICTURES)
+    packed = pack("pets", ["cat", "dog", "emu"], IMAGES)
     overlap = find_overlap({"train": (packed, [0, 1]), "test": (packed, [1, 2])})
     assert overlap.classes == (("dog", "train", "test"),)
     assert overlap.leaks
@@ -41,16 +41,16 @@ def test_a_class_in_two_splits_is_a_leak(pack):
 
 
 def test_classes_of_the_same_name_in_two_data_sets_are_found(pack):
-    train, test = pack("a", ["cat"], PICTURES[:2]), pack("b", ["cat"], PICTURES[2:4])
+    train, test = pack("a", ["cat"], IMAGES[:2]), pack("b", ["cat"], IMAGES[2:4])
     overlap = find_overlap({"train": (train, [0]), "test": (test, [0])})
     assert overlap.classes == (("cat", "train", "test"),)
 
 
-def test_equal_pictures_are_named_across_and_within_splits(pack):
-    pictures = PICTURES.copy()
-    pictures[3] = pictures[2]  # within dog
-    pictures[5] = pictures[0]  # cat and emu
-    packed = pack("pets", ["cat", "dog", "emu"], pictures)
+def test_equal_images_are_named_across_and_within_splits(pack):
+    images = IMAGES.copy()
+    images[3] = images[2]  # within dog
+    images[5] = images[0]  # cat and emu
+    packed = pack("pets", ["cat", "dog", "emu"], images)
     overlap = find_overlap({"train": (packed, [0, 1]), "test": (packed, [2])})
     assert overlap.within == (("train", "dog/a.png", "train", "dog/b.png"),)
     assert overlap.across == (("train", "cat/a.png", "test", "emu/b.png"),)
@@ -59,19 +59,19 @@ def test_equal_pictures_are_named_across_and_within_splits(pack):
 
 
 def test_duplicates_within_a_split_are_no_leak(pack):
-    packed = pack("pets", ["cat", "dog"], np.concatenate([PICTURES[:2], PICTURES[:2]]))
+    packed = pack("pets", ["cat", "dog"], np.concatenate([IMAGES[:2], IMAGES[:2]]))
     overlap = find_overlap({"train": (packed, [0, 1])})
     assert len(overlap.within) == 2
     assert not overlap.leaks
 
 
-def test_equal_bytes_of_another_shape_are_another_picture(pack):
+def test_images_with_equal_bytes_and_another_shape_are_different(pack):
     flat = pack("a", ["cat"], np.zeros((2, 2, 8, 1), np.uint8))
     tall = pack("b", ["dog"], np.zeros((2, 8, 2, 1), np.uint8))
     assert find_overlap({"train": (flat, [0]), "test": (tall, [0])}).across == ()
 
 
-def test_class_numbers_that_do_not_exist_are_refused(pack):
-    packed = pack("pets", ["cat"], PICTURES[:2])
-    with pytest.raises(DataError, match="test split must be below 1. Received: 4"):
+def test_class_numbers_that_do_not_exist_are_rejected(pack):
+    packed = pack("pets", ["cat"], IMAGES[:2])
+    with pytest.raises(DataError, match="test split must be 0 to 0. Received: 4"):
         find_overlap({"test": (packed, [4])})

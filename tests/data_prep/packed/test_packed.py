@@ -5,7 +5,7 @@ import pytest
 
 from data_prep import DataError, load_packed, write_packed
 
-PICTURES = np.arange(5 * 4 * 3 * 3, dtype=np.uint8).reshape(5, 4, 3, 3)
+IMAGES = np.arange(5 * 4 * 3 * 3, dtype=np.uint8).reshape(5, 4, 3, 3)
 LABELS = {
     "class_names": ["cat", "dog"],
     "file_names": [["a.png", "b.png"], ["c.png", "d.png", "e.png"]],
@@ -16,7 +16,7 @@ LABELS = {
 
 @pytest.fixture
 def folder(tmp_path):
-    write_packed(tmp_path / "packed", iter(PICTURES), **LABELS, details={"seed": 3})
+    write_packed(tmp_path / "packed", iter(IMAGES), **LABELS, details={"seed": 3})
     return tmp_path / "packed"
 
 
@@ -27,7 +27,7 @@ def edit_index(folder, **changes):
 
 def test_what_is_written_is_read_again(folder):
     packed = load_packed(folder, verify=True)
-    np.testing.assert_array_equal(packed.images, PICTURES)
+    np.testing.assert_array_equal(packed.images, IMAGES)
     assert packed.class_names == ("cat", "dog")
     assert packed.file_names == (("a.png", "b.png"), ("c.png", "d.png", "e.png"))
     assert (packed.dataset, packed.synthetic, packed.details) == ("pets", False, {"seed": 3})
@@ -39,55 +39,55 @@ def test_offsets_give_the_rows_of_a_class_of_any_size(folder):
     np.testing.assert_array_equal(packed.offsets, [0, 2, 5])
 
 
-def test_pictures_are_memory_mapped_and_read_only(folder):
+def test_images_are_memory_mapped_and_read_only(folder):
     images = load_packed(folder).images
     assert isinstance(images, np.memmap)
     assert not images.flags.writeable
 
 
-def test_pictures_are_taken_one_at_a_time(tmp_path):
+def test_images_are_taken_one_at_a_time(tmp_path):
     held = []
 
     def stream():
-        for picture in PICTURES:
+        for image in IMAGES:
             held.append((tmp_path / ".packed.data_prep_building" / "images.npy").exists())
-            yield picture
+            yield image
 
     write_packed(tmp_path / "packed", stream(), **LABELS)
     assert held == [True] * 5
 
 
 @pytest.mark.parametrize(
-    ("pictures", "changes", "says"),
+    ("images", "changes", "says"),
     [
-        (PICTURES[:4], {}, "names 5 images.*Received: 4"),
-        (np.concatenate([PICTURES, PICTURES]), {}, "names 5 images.*Received: 10"),
-        (PICTURES.astype(np.float32), {}, r"must be uint8 \(4, 3, 3\).*float32"),
-        (PICTURES[:, 1:], {}, r"must be uint8 \(4, 3, 3\).*\(3, 3, 3\)"),
-        (PICTURES, {"class_names": ["dog", "cat"]}, "sorted"),
-        (PICTURES, {"class_names": ["cat"]}, "disagree"),
-        (PICTURES, {"file_names": [[], list("abcde")]}, "an image in each"),
-        (PICTURES, {"image_shape": (4, 9)}, "H, W, C"),
+        (IMAGES[:4], {}, "names 5 images.*Received: 4"),
+        (np.concatenate([IMAGES, IMAGES]), {}, "names 5 images.*Received: 10"),
+        (IMAGES.astype(np.float32), {}, r"must be uint8 \(4, 3, 3\).*float32"),
+        (IMAGES[:, 1:], {}, r"must be uint8 \(4, 3, 3\).*\(3, 3, 3\)"),
+        (IMAGES, {"class_names": ["dog", "cat"]}, "sorted"),
+        (IMAGES, {"class_names": ["cat"]}, "disagree"),
+        (IMAGES, {"file_names": [[], list("abcde")]}, "an image in each"),
+        (IMAGES, {"image_shape": (4, 9)}, "H, W, C"),
     ],
 )
-def test_the_writer_refuses_what_does_not_fit_and_leaves_nothing(tmp_path, pictures, changes, says):
+def test_the_writer_rejects_wrong_images_and_leaves_nothing(tmp_path, images, changes, says):
     with pytest.raises(DataError, match=says):
-        write_packed(tmp_path / "packed", pictures, **{**LABELS, **changes})
+        write_packed(tmp_path / "packed", images, **{**LABELS, **changes})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_replaced_only_on_request(folder):
     with pytest.raises(DataError, match="already exists"):
-        write_packed(folder, PICTURES[::-1], **LABELS)
-    write_packed(folder, PICTURES[::-1], **LABELS, replace=True)
-    np.testing.assert_array_equal(load_packed(folder).images, PICTURES[::-1])
+        write_packed(folder, IMAGES[::-1], **LABELS)
+    write_packed(folder, IMAGES[::-1], **LABELS, replace=True)
+    np.testing.assert_array_equal(load_packed(folder).images, IMAGES[::-1])
 
 
-def test_a_stranger_s_folder_is_never_replaced(tmp_path):
+def test_a_foreign_folder_is_never_replaced(tmp_path):
     (tmp_path / "packed").mkdir()
     (tmp_path / "packed" / "thesis.txt").write_text("years of work")
     with pytest.raises(DataError, match="is not changed"):
-        write_packed(tmp_path / "packed", PICTURES, **LABELS, replace=True)
+        write_packed(tmp_path / "packed", IMAGES, **LABELS, replace=True)
     assert (tmp_path / "packed" / "thesis.txt").read_text() == "years of work"
 
 
@@ -105,17 +105,20 @@ DAMAGES = {
     "entry lost": (lambda f: edit_index(f, counts=None), "lacks a list `counts`"),
     "entry of wrong type": (lambda f: edit_index(f, file_names=[1, 2]), "wrong type"),
     "counts disagree": (lambda f: edit_index(f, counts=[3, 2]), "disagree"),
-    "other shape": (lambda f: edit_index(f, image_shape=[3, 4, 3]), r"announces.*\(5, 3, 4, 3\)"),
+    "other shape": (lambda f: edit_index(f, image_shape=[3, 4, 3]), r"describes.*\(5, 3, 4, 3\)"),
     "no array": (lambda f: (f / "images.npy").unlink(), "`images.npy` is missing"),
     "array cut off": (truncate, "truncated"),
     "empty array file": (lambda f: (f / "images.npy").write_bytes(b""), "truncated"),
-    "other type": (lambda f: np.save(f / "images.npy", PICTURES.astype(np.int64)), "contains int64"),
-    "pickle": (lambda f: np.save(f / "images.npy", np.array([{}])), "no array"),
+    "other type": (
+        lambda f: np.save(f / "images.npy", IMAGES.astype(np.int64)),
+        "contains int64",
+    ),
+    "pickle": (lambda f: np.save(f / "images.npy", np.array([{}])), "not an array"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_reader_says_what_is_damaged(folder, damage):
+def test_the_message_of_the_reader_names_the_damage(folder, damage):
     spoil, says = DAMAGES[damage]
     spoil(folder)
     with pytest.raises(DataError, match=says) as caught:
@@ -123,7 +126,7 @@ def test_the_reader_says_what_is_damaged(folder, damage):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_folder_is_said_to_be_missing(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"No packed images.*python -m data_prep"):
         load_packed(tmp_path / "nowhere")
 

@@ -1,4 +1,4 @@
-"""Image files that a user may have: sound ones of odd kinds, and bad ones."""
+"""Image files of unusual kinds, valid and invalid ones."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ from support.jpegs import encode, photo
 
 
 def announced(width, height):
-    """A PNG file of a few bytes that announces a huge image."""
+    """A PNG file of a few bytes whose header describes a huge image."""
 
     def chunk(kind, data):
         crc = zlib.crc32(kind + data)
@@ -27,8 +27,9 @@ def turned():
 
 
 SIXTEEN_BIT = Image.fromarray(np.arange(100, dtype=np.uint16).reshape(10, 10) * 655)
-# Of any kind a decoder knows, whatever the suffix says; None: the image is used.
-PICTURE_FAULTS = {
+# Name -> content of a file, and part of the error message; None: the image is used. The decoder
+# ignores the suffix.
+IMAGE_FAULTS = {
     "zero-byte image": (b"", "is empty"),
     "truncated image": (encode(photo(1))[:-200], "is not a complete image"),
     "truncated image, PNG": (encode(photo(1), "PNG")[:-200], "is not a complete image"),

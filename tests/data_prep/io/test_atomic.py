@@ -1,0 +1,74 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep import prepare_synthetic_omniglot
+from data_prep.io import exclusive, replacing
+
+ROOT = Path(__file__).parents[3]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["plot.png", "last.weights.h5", "model.keras", "plain"])
+def test_the_temporary_file_has_the_same_suffixes_and_becomes_the_file(tmp_path, name):
+    with replacing(tmp_path / "new" / name) as partial:
+        assert partial.suffixes == Path(name).suffixes or partial.name.endswith(name)
+        assert partial.parent == tmp_path / "new"
+        partial.write_bytes(b"content")
+        assert not (tmp_path / "new" / name).exists()
+    assert (tmp_path / "new" / name).read_bytes() == b"content"
+    assert names(tmp_path / "new") == [name]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_exception_keeps_the_old_file(tmp_path, error):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(error), replacing(tmp_path / "a.txt") as partial:
+        partial.write_text("new")
+        raise error
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_kill_keeps_the_old_file_and_the_next_write_removes_the_remains(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    code = (
+        "import os, signal, sys\n"
+        "from data_prep.io import replacing\n"
+        "with replacing(sys.argv[1]) as partial:\n"
+        "    partial.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.txt")]
+    assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL
+    assert (tmp_path / "a.txt").read_text() == "old"
+    with replacing(tmp_path / "a.txt") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_can_be_used(tmp_path, monkeypatch, number):
+    def no_locks(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    assert prepare_synthetic_omniglot(tmp_path, num_classes=1).is_dir()
+
+
+def test_other_errors_of_the_lock_are_raised(tmp_path, monkeypatch):
+    def broken(*args):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("fcntl.flock", broken)
+    with pytest.raises(OSError, match="Input/output error"), exclusive(tmp_path):
+        pass
