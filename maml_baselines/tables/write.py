@@ -121,7 +121,7 @@ def _check_same_tasks(rows: Iterable[Row], settings: Settings, path: Path | str)
         is_same = row.run.startswith(f"{task}_") and row.run.endswith(end)
         if not (is_same and row.split == _split(settings)):
             raise ValueError(
-                f"{path}.csv must hold rows of the {_split(settings)} split of {task}, seed "
+                f"{path}.csv must contain rows of the {_split(settings)} split of {task}, seed "
                 f"{settings.seed}, so that rows can be added. Received: a row of the {row.split} "
                 f"split of {row.run}. Name another table with `table_file`."
             )

@@ -19,7 +19,7 @@ def check_stock_layers(model: keras.Model, first_order: bool) -> None:
         mixes_tasks = isinstance(layer, keras.layers.BatchNormalization)
         if mixes_tasks or (isinstance(layer, _WRONG_TO_SECOND_ORDER) and not first_order):
             raise ValueError(
-                f"`model` must not hold {type(layer).__name__}. Received: {layer.name}, whose "
+                f"`model` must not contain {type(layer).__name__}. Received: {layer.name}, whose "
                 "second derivative in TensorFlow is wrong or which mixes tasks. "
                 "`mtnet_tf.to_mtnet(model)` replaces it by TaskBatchNormalization, "
                 "ExactLayerNormalization or ExactGroupNormalization."

@@ -196,7 +196,9 @@ def test_a_metric_method_trains_on_more_ways_than_it_is_tested_on():
 
 
 def test_a_learner_without_inner_steps_cannot_be_exported():
-    with pytest.raises(ValueError, match="must be one whose weights adapt .* PrototypicalNetwork"):
+    with pytest.raises(
+        ValueError, match="must adapt its weights .* PrototypicalNetwork.*`predictors`"
+    ):
         Adapter(learner("prototypical"))
 
 

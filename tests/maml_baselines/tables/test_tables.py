@@ -171,7 +171,7 @@ def test_a_table_has_one_seed_one_split_and_one_kind_of_task(tmp_path, capsys):
     for other in ("--seed=1", "--test_set=False", "--datasource=polynomial"):
         capsys.readouterr()
         assert main([*command, other]) == 2
-        assert "table.csv must hold rows of the" in capsys.readouterr().err
+        assert "table.csv must contain rows of the" in capsys.readouterr().err
     (row,) = rows_of(tmp_path / "table.csv")
     assert row["split"] == "test" and row["episodes"] == "20"
 

@@ -15,7 +15,8 @@ def test_curves_start_at_the_initial_network_and_approach_the_support_set():
     np.testing.assert_allclose(curves.predictions[0, 0], initial, atol=1e-6)
     errors = np.square(curves.predictions - curves.y).mean(-1)
     assert errors[1].mean() < 0.5 * errors[0].mean()
-    for x, y, support_x, support_y in zip(*curves[3:5], *curves[1:3], strict=True):
+    tasks = zip(curves.x, curves.y, curves.support_x, curves.support_y, strict=True)
+    for x, y, support_x, support_y in tasks:
         polynomial = np.polynomial.polynomial.polyfit(x, y, 2)
         on_curve = np.polynomial.polynomial.polyval(support_x, polynomial)
         np.testing.assert_allclose(on_curve, support_y, atol=1e-4)

@@ -187,7 +187,9 @@ def test_step_size_of_another_rule_can_not_be_changed():
 
 
 @pytest.mark.parametrize(
-    "step_size", [0.01, [0.01, 0.02, 0.03, 0.04], keras.Variable(0.5)], ids=str
+    "step_size",
+    [0.01, [0.01, 0.02, 0.03, 0.04], keras.Variable(0.5)],
+    ids=["float", "list", "keras"],
 )
 def test_saved_learner_keeps_its_step_size(step_size, tmp_path):
     found = learner(step_size)
@@ -197,7 +199,9 @@ def test_saved_learner_keeps_its_step_size(step_size, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("step_size", "stored"), [(tf.Variable(0.25), 0.25), ([0.25] * 4, [0.25] * 4)], ids=str
+    ("step_size", "stored"),
+    [(tf.Variable(0.25), 0.25), ([0.25] * 4, None)],
+    ids=["variable", "list"],
 )
 def test_export_takes_every_kind_of_step_size(step_size, stored, tmp_path):
     found = learner(step_size)
