@@ -41,7 +41,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path: the final file. Its folder is created if necessary.
 
     Yields:
-        Path of a temporary file in the same folder, with the same suffixes, to be written. It
+        Path of a temporary file in the same folder, whose name ends with the name of `path`, to be written. It
         replaces `path` when the block ends, and is deleted when the block raises.
     """
     path = Path(path)
