@@ -41,8 +41,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path: the final file. Its folder is created if necessary.
 
     Yields:
-        Path of a temporary file in the same folder, with the same suffixes, to be written. It
-        replaces `path` when the block ends, and is deleted when the block raises.
+        Path of the temporary file to write. It is in the same folder, and its name ends with the
+        name of `path`, so that its suffixes are the same. It replaces `path` when the block ends,
+        and is deleted when the block raises.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
