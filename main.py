@@ -1,6 +1,6 @@
-"""Meta-trains and evaluates: `python main.py --datasource=omniglot --use_T --use_M`.
+"""The command `mtnet-tf`, for a checkout: `python main.py --datasource=omniglot --use_T --use_M`.
 
-The same as the installed command `mtnet-tf`, for a checkout; see `mtnet_tf_cli.py`.
+Everything is in `mtnet_tf_cli.py`.
 """
 
 from mtnet_tf_cli import run_main

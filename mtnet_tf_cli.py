@@ -1,7 +1,13 @@
-"""The command line of this project: `mtnet-tf --datasource=omniglot --use_T --use_M`.
+"""Trains and evaluates MT-nets, T-nets and other few-shot methods.
 
-Combines the methods of `maml_baselines` with the experiments of `mtnet_tf`, and therefore lies
-above both packages. The installed command `mtnet-tf` and `python main.py` both run it.
+    mtnet-tf --datasource=omniglot --use_T --use_M     trains, then evaluates
+    mtnet-tf --train=False --run=RUN                   evaluates again
+    mtnet-tf --compare RUN_A RUN_B                     compares two evaluated runs
+    mtnet-tf --predict --run=RUN --support=A --query=B predicts labels of your own images
+    mtnet-tf --export_dir=FOLDER --run=RUN             exports a trained learner
+
+RUN is a run folder, whose path is printed when the run starts. An interrupted run continues when
+the same command is given again. In a checkout, `python main.py` is the same command.
 """
 
 import os
@@ -10,9 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtnet_tf.experiments import Settings
-
-# TensorFlow's C++ code logs notes on missing devices in every process.
+# Otherwise TensorFlow's C++ code logs messages about missing devices in every process. It reads
+# the variable when it is imported, and nothing above imports it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
@@ -23,6 +28,8 @@ from mtnet_tf.experiments import (
     ACTIONS,
     FLAGS,
     Run,
+    Settings,
+    as_flags,
     check_same_run,
     compare,
     default_of,
@@ -36,6 +43,7 @@ from mtnet_tf.experiments import (
     settings_table,
     train_run,
 )
+from mtnet_tf.learners import MetaLearner
 from mtnet_tf.pictures import Preparation, predict_pictures
 
 VALUES = flags.FLAGS
@@ -47,25 +55,25 @@ def program() -> str:
 
 
 def define_flags() -> None:
-    """Defines a flag for every setting; one that is not given (None) depends on the recipe."""
+    """Defines all flags. A flag that is not given is None, since its default depends on others."""
     kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
     for name in (*FLAGS, *ACTIONS):
-        text = help_of(name) + (f": {', '.join(METHODS)}" if name == "method" else "")
+        text = help_of(name) + (f". One of: {', '.join(METHODS)}" if name == "method" else "")
         define = kinds.get(type(default_of(name)), flags.DEFINE_string)
-        # As flags of the main module, which `--help` lists.
+        # `--help` lists the flags of the main module only.
         define(name, None, text, module_name=sys.argv[0])
 
 
 def read_action() -> str | None:
-    """The requested action, a name of `ACTIONS`; None for training and evaluation.
+    """The requested action, one of `ACTIONS`; None for training and evaluation.
 
     Raises:
-        ValueError: for flags that exclude each other.
+        ValueError: for flags that cannot be combined.
     """
     given = [name for name in ACTIONS if VALUES[name].value not in (None, False)]
     actions = [name for name in given if name in ("compare", "export_dir", "predict")]
     if len(actions) > 1:
-        raise ValueError(f"--{actions[0]} and --{actions[1]} exclude each other; give one of them.")
+        raise ValueError(f"--{actions[0]} and --{actions[1]} cannot be combined. Give one of them.")
     for name in given:
         if not VALUES[name].value:
             raise ValueError(f"--{name} must not be empty.")
@@ -75,12 +83,18 @@ def read_action() -> str | None:
 
 
 def read_settings(uses_run: bool) -> tuple[Settings, Run]:
-    """Every setting, checked, and the run folder.
+    """The settings and the run folder.
 
     Without training, settings that are not given are those of the trained run.
 
     Args:
-        uses_run: whether a trained run is used as it is, neither trained nor evaluated.
+        uses_run: whether a trained run is only used, for a prediction or an export.
+
+    Returns:
+        Pair (`Settings`, `Run`).
+
+    Raises:
+        ValueError: for a wrong value, or one that differs from the trained run.
     """
     given = fields_of({n: VALUES[n].value for n in FLAGS if VALUES[n].value is not None})
     if uses_run:
@@ -97,38 +111,50 @@ def read_settings(uses_run: bool) -> tuple[Settings, Run]:
 
 
 def compare_runs(paths: Sequence[str]) -> str:
-    """The paired difference of two run folders, as a table."""
+    """The paired difference of two run folders, as a table.
+
+    Args:
+        paths: the two run folders.
+    """
     if len(paths) != 2:
         raise ValueError(f"--compare requires two run folders. Received: {paths}.")
     return compare(*paths, split="val" if VALUES["test_set"].value is False else "test")
 
 
 def predict(settings: Settings, run: Run) -> str:
-    """Learns a user's labels and predicts; returns the text to print."""
+    """Learns the labels of --support and predicts those of --query; returns the text to print."""
     inversion = {None: "auto", "auto": "auto", "true": True, "false": False}
     if VALUES.support is None or VALUES.query is None:
         raise ValueError(
             "--predict requires --support (a folder of images for each label) and --query (an "
             f"image or a folder). Received: --support={VALUES.support}, --query={VALUES.query}."
         )
-    if VALUES.invert not in inversion:
+    invert = VALUES.invert and VALUES.invert.lower()
+    if invert not in inversion:
         raise ValueError(f"--invert must be auto, true or false. Received: {VALUES.invert}.")
-    options = {"invert": inversion[VALUES.invert], "iteration": settings.checkpoint_iteration}
-    return predict_pictures(run.path, VALUES.support, VALUES.query, **options)[1]
+    options = {"invert": inversion[invert], "iteration": settings.checkpoint_iteration}
+    # The text names the argument that decides whether images are inverted.
+    return as_flags(predict_pictures(run.path, VALUES.support, VALUES.query, **options)[1])
 
 
 def export(settings: Settings, run: Run) -> Path:
     """Exports the best checkpoint, or that of --test_iter; returns the path."""
-    # TensorFlow logs every name that it changes.
+    # TensorFlow logs every name that it changes in the export.
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("WARNING")
     learner = load_learner(run.find(settings.checkpoint_iteration))
+    if not isinstance(learner, MetaLearner):
+        raise ValueError(
+            "--export_dir requires a run of a method that adapts weights. "
+            f"Received: {run.path}, a run of --method={settings.method}."
+        )
     preparation = None
     if settings.is_image:
         shape = learner.model.input_shape[1:]
         resampling = (run.config().get("data") or {}).get("resampling")
         preparation = Preparation.of_run(settings, shape, resampling).describe()
-    return learner.export(VALUES.export_dir, preparation=preparation)
+    learner.export(VALUES.export_dir, preparation=preparation)
+    return Path(VALUES.export_dir)
 
 
 def run_command(argv: Sequence[str]) -> int:
@@ -160,7 +186,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """Parses flags; an invalid one gives one sentence and exit status 2."""
+    """Parses flags; for an invalid flag, prints one sentence and exits with status 2."""
     try:
         return VALUES(argv)
     except flags.Error as error:
@@ -170,7 +196,6 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 def run_main() -> None:
     """Entry point of `mtnet-tf` and `main.py`."""
-    main_module = sys.modules["__main__"]
-    main_module.__doc__ = main_module.__doc__ or __doc__  # absl prints it for --help
+    sys.modules["__main__"].__doc__ = __doc__  # absl prints it above the flags
     define_flags()
     app.run(main, flags_parser=parse)

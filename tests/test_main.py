@@ -1,8 +1,9 @@
-"""The command line, as its user types it."""
+"""The command line, from flags to files and messages."""
 
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 import mtnet_tf_cli
+from mtnet_tf.experiments import ACTIONS, FLAGS
 
 MAIN = Path(__file__).resolve().parent.parent / "main.py"
 
@@ -65,6 +67,9 @@ def test_sinusoid_trains_resumes_and_evaluates(command, tmp_path):
         run.name
         == "sinusoid_10shot_mtnet_tasks4_steps1_alpha0.01_beta0.001_normNone_dim_hidden8_seed0"
     )
+    config = json.loads((run / "config.json").read_text())
+    assert config["command"].startswith("main.py --use_T --use_M")
+    assert "A task may change" in first.stdout and "of W and b." in first.stdout
     second = command(*flags, "--metatrain_iterations=40")
     assert second.returncode == 0, second.stderr
     assert "Resuming from" in second.stdout and "40 distinct episodes" in second.stdout
@@ -83,19 +88,19 @@ def test_sinusoid_trains_resumes_and_evaluates(command, tmp_path):
         )
         == 41
     )
-    # Another step size in evaluation alone, the settings being those of the run.
+    # Another step size in evaluation; all other settings are those of the run.
     tested = command("--train=False", f"--run={run}", "--update_lr=0.02")
     assert tested.returncode == 0, tested.stderr
     assert (run / "test_ubs10_stepsize0.02_updates3_episodes40.png").is_file()
     assert (run / "test_curves.png").is_file()
-    # The newest evaluation against itself.
+    # The newest evaluation is compared with itself.
     compared = command("--compare", str(run), str(run))
     assert compared.returncode == 0, compared.stderr
     assert "distinct episodes in common" in compared.stdout
     assert compared.stdout.splitlines()[-1].split()[3] == "+0.000"
 
 
-def test_a_method_by_name_trains_and_is_evaluated_from_its_folder(command, tmp_path):
+def test_a_method_is_trained_by_name_and_evaluated_from_its_folder(command, tmp_path):
     flags = ["--method=metasgd", "--dim_hidden=4", "--metatrain_iterations=2", "--debug", "--nolog"]
     flags += ["--num_test_episodes=20", "--num_test_updates=1", "--logdir=out"]
     first = command(*flags)
@@ -110,7 +115,7 @@ def test_a_method_by_name_trains_and_is_evaluated_from_its_folder(command, tmp_p
     assert other.returncode == 2 and "--method=metasgd implies --use_T=False" in other.stderr
 
 
-def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_path):
+def test_synthetic_omniglot_trains_predicts_and_is_exported(command, tmp_path):
     from data_prep import prepare_synthetic_omniglot
 
     prepare_synthetic_omniglot(tmp_path / "data", num_classes=60, progress=False)
@@ -129,7 +134,7 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_pa
         ]
         is True
     )
-    # The trained run answers for a user's own images, and goes to a server.
+    # The trained run predicts labels of a user's own images, and is exported.
     for label in ("ka", "ga"):
         (tmp_path / "own" / label).mkdir(parents=True)
         drawing = Image.new("L", (50, 40), 255)
@@ -137,14 +142,15 @@ def test_synthetic_omniglot_trains_and_says_that_it_is_synthetic(command, tmp_pa
         drawing.save(tmp_path / "own" / label / "1.png")
     answer = command("--predict", f"--run={run}", "--support=own", "--query=own/ka/1.png")
     assert answer.returncode == 0, answer.stderr
-    assert "they are inverted" in answer.stdout and "own/ka/1.png" in answer.stdout
+    assert "they are inverted" in answer.stdout and "Set --invert=True" in answer.stdout
+    assert "own/ka/1.png" in answer.stdout
     assert (run / "contact_sheet.png").is_file()
     exported = command(f"--run={run}", "--export_dir=served/1")
     assert exported.returncode == 0, exported.stderr
     assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
 
 
-def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_path):
+def test_a_folder_of_images_trains_and_its_splits_are_checked(command, tmp_path):
     rng = np.random.default_rng(0)
     for name in "abcdefghij":
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -160,7 +166,7 @@ def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_pat
     assert "Checked: no class and no image of the test split" in result.stdout
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.startswith("folder_photos8_2way_1shot_tnet")
-    # With one more class the split is another, and a test class may be one trained on.
+    # One more class changes the split: a test class may be one that the run was trained on.
     shutil.copytree(tmp_path / "photos" / "a", tmp_path / "photos" / "k")
     again = command(f"--run={run}", "--train=False", "--datasource=folder", "--packed_dir=packed")
     assert again.returncode == 2
@@ -177,12 +183,16 @@ def test_a_folder_of_pictures_trains_and_says_what_splits_share(command, tmp_pat
         (["omniglot"], "Expected flags only. Received: ['omniglot']"),
         (["--predict"], "No trained run in runs/sinusoid"),
         (["--compare="], "--compare must not be empty"),
-        (["--predict", "--export_dir=x"], "exclude each other"),
+        (["--predict", "--export_dir=x"], "--export_dir and --predict cannot be combined"),
         (["--support=x"], "--support requires --predict"),
+        (["--num_classes=0"], "--num_classes must be positive. Received: --num_classes=0."),
+        (["--method=cnn"], "--method must be one of mtnet"),
+        (["--synthetic"], "--synthetic replaces Omniglot or MiniImagenet"),
+        (["--datasource=folder", "--data_dir=nowhere"], "--data_dir"),
         (["--compare=runs/a"], "--compare requires two run folders. Received: ['runs/a']"),
     ],
 )
-def test_bad_command_is_one_sentence_and_exit_status_2(flags, message, command):
+def test_a_wrong_command_prints_one_line_and_exits_with_status_2(flags, message, command):
     result = command(*flags)
     assert result.returncode == 2
     assert message in result.stderr
@@ -195,7 +205,7 @@ STARTS = {"main.py": [str(MAIN)], "mtnet-tf": ["-c", ENTRY_POINT]}
 
 @pytest.mark.parametrize("start", STARTS)
 def test_the_program_runs_in_any_folder(start, tmp_path):
-    """A wrong value gives one sentence and exit status 2; `--help` lists our flags."""
+    """Also with the function that the installed command calls."""
 
     def run(*flags):
         environment = {**os.environ, "PYTHONPATH": str(MAIN.parent)}
@@ -206,10 +216,13 @@ def test_the_program_runs_in_any_folder(start, tmp_path):
 
     wrong, helped = run("--norm=instance"), run("--help")
     assert wrong.returncode == 2
-    assert "--norm must be one of" in wrong.stderr
-    assert "Traceback" not in wrong.stderr
-    assert "--update_lr" in helped.stdout and "step size of the inner loop" in helped.stdout
-    assert "mtnet-tf" in helped.stdout
+    # Nothing else, neither a traceback nor TensorFlow's messages.
+    assert re.fullmatch("(main.py|-c): --norm must be one of .*\n", wrong.stderr)
+    assert helped.returncode == 1  # as in every absl program
+    assert helped.stdout.lstrip().startswith("Trains and evaluates MT-nets")
+    assert "mtnet-tf --datasource=omniglot --use_T --use_M" in helped.stdout
+    for name in (*FLAGS, *ACTIONS):
+        assert re.search(rf"^  --(\[no\])?{name}:", helped.stdout, re.MULTILINE), name
 
 
 def test_the_installed_command_runs(tmp_path):

@@ -7,6 +7,7 @@ Deviations: normalisation has one offset for all inner steps (section 4: one per
 predicts (the paper's numbers: an ensemble of the checkpoints of the best epochs).
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -189,12 +190,10 @@ def build(settings: Settings, tasks: TaskDistribution) -> MAMLPlusPlus:
     clip = LARGEST_GRADIENT * query_loss_unit(settings, tasks)
     unit = support_loss_unit(settings)
     rule = PerStepRates(settings.step_size * unit, max(1, settings.num_inner_steps), unit)
-    return build_learner(
-        settings,
-        tasks,
-        kind=MAMLPlusPlus,
-        optimizer=make_optimizer(settings, schedule, clip),
-        update_rule=rule,
+    kind = functools.partial(
+        MAMLPlusPlus,
         multi_step_iterations=round(total * MULTI_STEP_FRACTION),
         first_order_iterations=round(total * FIRST_ORDER_FRACTION),
     )
+    optimizer = make_optimizer(settings, schedule, clip)
+    return build_learner(settings, tasks, kind=kind, optimizer=optimizer, update_rule=rule)

@@ -88,7 +88,8 @@ def build_nearest(settings: Settings, tasks: TaskDistribution) -> MetricLearner:
 
 def build_fine_tune(settings: Settings, tasks: TaskDistribution) -> MetaLearner:
     """Builds the fine-tune baseline."""
-    return build_learner(settings, tasks, kind=FineTune, classes=_training_classes(tasks))
+    kind = functools.partial(FineTune, classes=_training_classes(tasks))
+    return build_learner(settings, tasks, kind=kind)
 
 
 def _training_classes(tasks: TaskDistribution) -> np.ndarray:

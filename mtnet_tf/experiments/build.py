@@ -12,6 +12,7 @@ from mtnet_tf.networks import convolutional_network, dense_image_network, regres
 from mtnet_tf.tasks import ImageClasses, TaskDistribution
 
 L = TypeVar("L", bound=EpisodicLearner)
+M = TypeVar("M", bound=MetaLearner)
 # Smaller images would vanish after four poolings of 2x2.
 SMALLEST_POOLED = 16
 
@@ -26,9 +27,9 @@ def build_network(
     """The paper's network for these tasks.
 
     Args:
-        settings: `Settings`.
-        tasks: `TaskDistribution`.
-        head: False omits the last cell for images: the outputs are features.
+        settings: settings of the run.
+        tasks: tasks to train on.
+        head: False omits the last cell of a network for images, whose outputs are then features.
         after_block: see `convolutional_network`.
 
     Returns:
@@ -80,10 +81,10 @@ def make_optimizer(
     """The authors' optimizer of the meta-step.
 
     Args:
-        settings: `Settings`.
+        settings: settings of the run.
         learning_rate: number or schedule; None for that of the settings.
-        clip: largest entry of a gradient, for photographs; the default is that of the authors, in
-            the unit of the query loss.
+        clip: limit of each entry of a gradient, for photographs only; None for no limit. The
+            default is that of the authors, in the unit of the query loss.
     """
     is_photograph = settings.data_source in ("miniimagenet", "folder")
     rate: Any = settings.meta_learning_rate if learning_rate is None else learning_rate
@@ -94,7 +95,16 @@ def make_optimizer(
 def compile_learner(
     learner: L, settings: Settings, optimizer: keras.optimizers.Optimizer | None = None
 ) -> L:
-    """Compiles with the authors' optimizer, or a given one, and losses in their unit."""
+    """Compiles with the authors' optimizer, or a given one, and their loss.
+
+    Args:
+        learner: learner to compile.
+        settings: settings of the run.
+        optimizer: optimizer of the meta-step; None for that of the authors.
+
+    Returns:
+        The learner.
+    """
     is_image = settings.is_image
     learner.compile(
         optimizer or make_optimizer(settings),
@@ -111,26 +121,25 @@ def build_learner(
     tasks: TaskDistribution,
     *,
     model: keras.Model | None = None,
-    kind: type[MetaLearner] = MetaLearner,
+    kind: Callable[..., M] = MetaLearner,
     optimizer: keras.optimizers.Optimizer | None = None,
     update_rule: UpdateRule | None = None,
     adapt_layers: Sequence[str | keras.layers.Layer] | None = None,
-    **options: Any,
-) -> MetaLearner:
+) -> M:
     """A new learner, compiled.
 
     Args:
-        settings: `Settings`.
-        tasks: `TaskDistribution` to train on.
+        settings: settings of the run.
+        tasks: tasks to train on.
         model: Keras model; None for the paper's network.
-        kind: `MetaLearner` or a subclass.
+        kind: `MetaLearner`, a subclass, or a `functools.partial` of one.
         optimizer: optimizer of the meta-step; None for that of the authors.
-        update_rule: `UpdateRule`; None for gradient descent with the settings' step size.
+        update_rule: rule of the inner steps; None for gradient descent with the step size of the
+            settings.
         adapt_layers: see `MetaLearner`.
-        **options: further arguments of `kind`.
 
     Returns:
-        `MetaLearner`.
+        A learner of this kind.
     """
     learner = kind(
         model or build_network(settings, tasks),
@@ -141,6 +150,5 @@ def build_learner(
         first_order=settings.first_order,
         redraw_masks=settings.redraw_masks,
         seed=settings.seed,
-        **options,
     )
     return compile_learner(learner, settings, optimizer)

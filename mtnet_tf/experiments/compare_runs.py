@@ -21,7 +21,7 @@ class Result:
     Attributes:
         record: the content of the JSON file.
         scores: dict from fingerprint to [S+1] query scores.
-        inductive: the same, normalised by the support set; None if there is no difference.
+        inductive: the same for inductive scores; None if no layer normalises over a set.
         file: path of the scores.
     """
 
@@ -73,7 +73,7 @@ class Pairs:
     """The scores of two runs on the E episodes that both were evaluated on.
 
     Attributes:
-        a, b: `Result`.
+        a, b: the two evaluations.
         scores_a, scores_b: [E, S+1], each with its own number of inner steps.
         inductive_a, inductive_b: the same for inductive scores; None unless both have them.
     """
@@ -105,9 +105,8 @@ def pair(path_a: str | Path, path_b: str | Path, split: str = "test") -> Pairs:
         if found is not None:
             return found
     raise ValueError(
-        f"{path_a} and {path_b} were not evaluated on the same episodes: data source, split, "
-        "ways, shots, queries and `seed` must be the same. Evaluate one of them again with "
-        "the settings of the other."
+        f"{path_a} and {path_b} were not evaluated on the same episodes. Evaluate both with the "
+        "same data source, split, ways, shots, queries and `seed`."
     )
 
 
@@ -131,7 +130,7 @@ def _stack(
 
 
 def compare(path_a: str | Path, path_b: str | Path, split: str = "test") -> str:
-    """The paired difference of two runs, episode by episode.
+    """The mean difference of the scores of two runs, paired by episode, after each inner step.
 
     Args:
         path_a: path of a run folder.

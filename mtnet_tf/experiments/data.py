@@ -50,7 +50,7 @@ class DataSource:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Stores the settings, a dict, see `settings.resolve`."""
+        """Stores the settings."""
         self._settings = settings
         self._has_images = settings.is_image
 
@@ -59,7 +59,7 @@ class DataSource:
 
         Args:
             split: "train", "val" or "test".
-            curves: many query points, for plots of regression tasks.
+            curves: True gives regression tasks many query points, for plots.
 
         Returns:
             `TaskDistribution`.
@@ -103,7 +103,7 @@ class DataSource:
         )
 
     def pictures(self, split: str) -> ImageSplit:
-        """The images of a split."""
+        """The images of a split, "train", "val" or "test"."""
         kept = self._settings.num_train_classes
         if self._settings.data_source == "omniglot":
             packed = load_packed(self._folder)
@@ -133,7 +133,8 @@ class DataSource:
         """Hashes that identify the images of a run; None for regression.
 
         Returns:
-            For each split a hash of its images and class names, and how they were resampled.
+            A dict with a hash of images and class names for each split, and under "resampling" the
+            filter that resized the images.
         """
         if not self._has_images:
             return None
@@ -147,11 +148,11 @@ class DataSource:
     def check_same_images(self, config: Mapping[str, Any]) -> None:
         """Raises ValueError if a run was trained on images other than the present ones.
 
-        The split depends on all classes. After adding a class, a test class may be one that the run
-        was trained on.
+        The split depends on all classes: after adding a class, the test split may contain classes
+        that the run was trained on.
 
         Args:
-            config: of the run, see `Run.config`.
+            config: config.json of the run, see `Run.config`.
         """
         trained = config.get("data")
         if trained and trained["train"] != _hash(self.pictures("train")):
@@ -178,7 +179,7 @@ def _hash(images: ImageSplit) -> str:
 
 
 def _fits_on_a_gpu(packed: PackedImages, classes: np.ndarray) -> bool:
-    """Whether the images can be kept on a GPU, where a stream of images would be too slow."""
+    """Whether to keep the images on a GPU, which a stream of images cannot keep busy."""
     size = int(packed.counts[classes].sum()) * math.prod(packed.images.shape[1:])
     return bool(tf.config.list_physical_devices("GPU")) and size <= LARGEST_ON_GPU
 

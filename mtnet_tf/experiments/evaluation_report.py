@@ -33,20 +33,21 @@ def write(
 ) -> str:
     """Writes the files of an evaluation.
 
-    The authors' CSV (`update0` is the support score before adaptation), a JSON with everything
-    that is needed to repeat it, the scores of every episode, and plots.
+    These are a CSV file in the authors' form, in which `update0` is the support score before
+    adaptation; a JSON file with everything needed to repeat the evaluation; the scores of every
+    episode; and plots.
 
     Args:
-        run: `Run`.
-        evaluation: `Evaluation`.
-        settings: `Settings`.
+        run: run folder.
+        evaluation: the scores.
+        settings: settings of the evaluation.
         split: "test" or "val".
         iteration: meta-iteration of the checkpoint that was evaluated.
         class_names: names of all classes of the data set, for `evaluation.classes`.
-        extras: dict, further entries of the JSON.
+        extras: further entries of the JSON file.
 
     Returns:
-        The table to print, str.
+        The table to print.
     """
     path = run.path / file_stem(settings, split)
     heading = f"{title(settings)}: {split} split"
@@ -69,7 +70,7 @@ def write(
 
 
 def file_stem(settings: Settings, split: str) -> str:
-    """Name of the files: that of the authors, with the settings that are not the default."""
+    """Name of the files: that of the authors, followed by settings that are not the default."""
     stem = f"{split}_ubs{settings.num_shots}_stepsize{settings.step_size}"
     words = {"seed": "seed", "num_queries": "queries", "checkpoint_iteration": "iter"}
     words |= {"num_test_inner_steps": "updates", "num_test_episodes": "episodes"}
@@ -132,7 +133,7 @@ def _confusion(
     classes: np.ndarray | None,
     class_names: Sequence[str] | None,
 ) -> tuple[np.ndarray, list[str]]:
-    """Rates of confusion and the names of their rows; by label if classes are unknown."""
+    """Rates of confusion [C, C] and the names of their rows; by label if classes are unknown."""
     if class_names is None or classes is None:
         num_ways = probabilities.shape[-1]
         numbers = np.tile(np.arange(num_ways), (len(labels), 1))
@@ -145,15 +146,15 @@ def _confusion(
     names, rows = np.unique(groups, return_inverse=True)
     numbers = rows[np.searchsorted(present, classes)]
     rates = confusion(probabilities, labels, numbers, len(names))
-    # If there are too many to name, those that are confused most often.
+    # If there are too many classes to name, those that are mistaken most often.
     shown = np.sort(np.argsort(np.diag(rates), kind="stable")[:MOST_NAMED_CLASSES])
     return rates[np.ix_(shown, shown)], list(names[shown])
 
 
 def _table(evaluation: Evaluation, heading: str) -> str:
-    show: Callable[..., str] = _percent if evaluation.metric == "accuracy" else "{:.3g}".format
+    show: Callable[..., str] = _percent if evaluation.metric == "accuracy" else _three_digits
     support, query = summarize(evaluation.support), summarize(evaluation.query)
-    names = ["before, support set", "before, query set"]
+    names = ["support set, before", "query set, before"]
     names += [f"after {i} step{'s' * (i > 1)}" for i in range(1, len(query.mean))]
     rows = [(support.mean, support.std, support.ci95)]
     rows += zip(query.mean, query.std, query.ci95, strict=True)
@@ -172,3 +173,8 @@ def _table(evaluation: Evaluation, heading: str) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits, with trailing zeros so that columns align."""
+    return f"{value:#.3g}".rstrip(".")

@@ -4,19 +4,21 @@ Used for parsing, for `--help` and for messages: the library's errors name field
 rewrites them for the command line. The authors' flags keep the authors' names.
 """
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mtnet_tf.experiments.recipes import DATA_SOURCES, recipe
 from mtnet_tf.experiments.settings import DEFAULTS, Settings
 
 
-class Flag(NamedTuple):
-    """A flag.
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """A flag that sets a field of `Settings`.
 
     Attributes:
-        field: of `Settings`.
+        field: name of the field.
         help: the text of `--help`, without the default.
     """
 
@@ -24,98 +26,148 @@ class Flag(NamedTuple):
     help: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """A flag that is not a setting of a run: an action in place of training, or its argument.
+
+    Attributes:
+        default: value of the flag if it is not given.
+        help: the text of `--help`.
+    """
+
+    default: str | bool | None
+    help: str
+
+
 # The authors' flags.
 AUTHORS = {
-    "datasource": Flag("data_source", "sinusoid, polynomial, omniglot, miniimagenet or folder"),
-    "num_classes": Flag("num_ways", "number of ways, N"),
-    "num_train_classes": Flag("num_train_classes", "training classes to use, -1 for all"),
+    "datasource": Flag(
+        "data_source",
+        "the tasks: sinusoid, polynomial, omniglot, miniimagenet, or folder for your own images",
+    ),
+    "num_classes": Flag("num_ways", "number of classes in a task (N-way)"),
+    "num_train_classes": Flag(
+        "num_train_classes", "number of training classes to use; -1 for all of them"
+    ),
     "baseline": Flag(
         "baseline",
-        "joint training instead of meta-training: 'pretrained', or on sinusoids 'oracle', with "
-        "the task's identity as input",
+        "train jointly on all tasks instead of meta-training: 'pretrained'; or 'oracle', which is "
+        "for sinusoids and receives the amplitude and phase of the task as further inputs",
     ),
     "pretrain_iterations": Flag(
-        "num_pretrain_iterations", "iterations of joint training before meta-training"
+        "num_pretrain_iterations", "number of iterations of joint training before meta-training"
     ),
-    "metatrain_iterations": Flag("num_meta_iterations", "meta-iterations"),
-    "meta_batch_size": Flag("meta_batch_size", "tasks per meta-iteration"),
+    "metatrain_iterations": Flag("num_meta_iterations", "number of meta-iterations"),
+    "meta_batch_size": Flag("meta_batch_size", "number of tasks in a meta-iteration"),
     "meta_lr": Flag("meta_learning_rate", "learning rate of the meta-step (beta)"),
-    "update_batch_size": Flag("num_shots", "labelled examples per class and task, K"),
-    "update_lr": Flag(
-        "step_size", "step size of the inner loop (alpha), on the sum of losses over K"
+    "update_batch_size": Flag(
+        "num_shots", "number of support examples per class (K-shot); in regression, per task"
     ),
-    "num_updates": Flag("num_inner_steps", "inner steps in training"),
+    "update_lr": Flag(
+        "step_size",
+        "step size of the inner loop (alpha), for a loss that is averaged over the K examples of "
+        "a class and summed over classes",
+    ),
+    "num_updates": Flag("num_inner_steps", "number of inner steps in training"),
     "poly_order": Flag("polynomial_order", "order of the polynomials"),
-    "use_T": Flag("use_transform", "cells with a transformation T"),
-    "use_M": Flag("use_mask", "masks that restrict the inner loop"),
-    "share_M": Flag("unit_mask", "one mask entry per unit instead of one per weight"),
-    "temp": Flag("temperature", "temperature of the Gumbel-Softmax"),
-    "logit_init": Flag("initial_mask_logits", "initial mask logits of unit masks"),
-    "norm": Flag("norm", "batch_norm, layer_norm or None"),
-    "dim_hidden": Flag("hidden_units", "hidden units of the regression network"),
-    "num_filters": Flag("num_filters", "filters of each convolution"),
-    "conv": Flag("convolutional", "convolutional network; otherwise a dense one"),
-    "max_pool": Flag("max_pooling", "max pooling instead of strides"),
-    "stop_grad": Flag("first_order", "omit second derivatives (first order)"),
-    "log": Flag("write_summaries", "write TensorBoard summaries"),
+    "use_T": Flag("use_transform", "add a transformation T to each layer (T-net, MT-net)"),
+    "use_M": Flag("use_mask", "learn masks that select the weights that a task changes (MT-net)"),
+    "share_M": Flag("unit_mask", "use one mask entry per unit instead of one per weight"),
+    "temp": Flag("temperature", "temperature of the Gumbel-Softmax, which draws the masks"),
+    "logit_init": Flag(
+        "initial_mask_logits", "initial value of the mask logits, if there is one per unit"
+    ),
+    "norm": Flag("norm", "normalisation: batch_norm, layer_norm or None"),
+    "dim_hidden": Flag(
+        "hidden_units", "number of units in each hidden layer of the regression network"
+    ),
+    "num_filters": Flag("num_filters", "number of filters of each convolution"),
+    "conv": Flag(
+        "convolutional", "use the convolutional network; --conv=False uses a dense network"
+    ),
+    "max_pool": Flag("max_pooling", "halve the images by max pooling instead of by strides"),
+    "stop_grad": Flag("first_order", "omit second derivatives (first-order approximation)"),
+    "log": Flag("write_summaries", "write summaries for TensorBoard"),
     "logdir": Flag("runs_dir", "folder that contains the run folders"),
-    "debug": Flag("run_eagerly", "run without compilation, to step through the code"),
-    "resume": Flag("resume", "continue from the newest checkpoint"),
-    "train": Flag("train", "train; otherwise only evaluate"),
+    "debug": Flag("run_eagerly", "run eagerly, so that a debugger can step through the code"),
+    "resume": Flag(
+        "resume", "continue from the newest checkpoint; --resume=False trains from the start"
+    ),
+    "train": Flag("train", "train, then evaluate; --train=False only evaluates"),
     "test_iter": Flag(
-        "checkpoint_iteration", "meta-iteration to evaluate, -1 for the best on validation"
+        "checkpoint_iteration",
+        "meta-iteration of the checkpoint to evaluate; -1 for the best on the validation split",
     ),
     "test_set": Flag(
-        "use_test_split", "evaluate on the test split; otherwise on the validation split"
+        "use_test_split",
+        "evaluate on the test split; --test_set=False evaluates on the validation split",
     ),
     "train_update_batch_size": Flag(
-        "trained_num_shots", "K in training, if it differs in evaluation"
+        "trained_num_shots",
+        "with --train=False: the number of shots in training, if --update_batch_size is another; "
+        "-1 if it is the same",
     ),
     "train_update_lr": Flag(
-        "trained_step_size", "step size in training, if it differs in evaluation"
+        "trained_step_size",
+        "with --train=False: the step size in training, if --update_lr is another; -1 if it is "
+        "the same",
     ),
 }
 OURS = {
     "method": Flag(
         "method",
-        "a method of the paper's tables by its name, with its published defaults, instead of "
-        "--use_T, --use_M, ...",
+        "train one of the methods in the paper's tables with its published settings, instead of "
+        "choosing --use_T, --use_M, --share_M, --stop_grad or --baseline",
     ),
-    "recipe": Flag("recipe", "'authors': their experiment scripts; 'none': their bare defaults"),
-    "seed": Flag("seed", "seed of initial values, tasks and masks"),
+    "recipe": Flag(
+        "recipe",
+        "where defaults come from: 'authors' for the authors' experiment scripts, 'none' for "
+        "their command line",
+    ),
+    "seed": Flag("seed", "seed of initial weights, tasks and masks"),
     "data_dir": Flag(
-        "data_dir", "folder of the data sets; with --datasource=folder, of the images"
+        "data_dir", "folder that contains the data sets; with --datasource=folder, your images"
     ),
     "packed_dir": Flag(
         "packed_dir",
-        "folder for packed copies of --datasource=folder; default: the user's cache",
+        "with --datasource=folder: folder for packed copies of your images; default: the user's "
+        "cache folder",
     ),
-    "image_size": Flag("image_size", "height and width of --datasource=folder"),
-    "synthetic": Flag("synthetic", "procedurally drawn images instead of Omniglot or MiniImagenet"),
-    "class_split": Flag("class_split", "'original' tests on the 100 classes, validates on the 423"),
+    "image_size": Flag("image_size", "with --datasource=folder: height and width of the images"),
+    "synthetic": Flag("synthetic", "use synthetic images instead of Omniglot or MiniImagenet"),
+    "class_split": Flag(
+        "class_split",
+        "split of Omniglot's classes: 'maml' validates on 100 and tests on 423; 'original' "
+        "validates on 423 and tests on 100, as the authors' code does",
+    ),
     "task_definition": Flag(
-        "task_definition", "regression tasks as in the authors' code, or the 'paper'"
+        "task_definition",
+        "regression tasks: 'original' as in the authors' code, 'paper' as in the paper",
     ),
     "soft_masks": Flag(
-        "soft_masks", "soft masks, eq. 11 as written, instead of straight-through ones"
+        "soft_masks", "use soft masks, as in eq. 11, instead of binary straight-through masks"
     ),
-    "redraw_masks": Flag("redraw_masks", "new masks at each inner step"),
+    "redraw_masks": Flag("redraw_masks", "draw new masks at each inner step, not once per task"),
     "validate_every": Flag(
         "validation_interval",
-        "meta-iterations between validations, 0 for about fifty in a long run",
+        "number of meta-iterations between validations; 0 for about fifty validations in a long "
+        "run",
     ),
     "num_queries": Flag(
-        "num_queries", "query examples per class, 0 for as many as in the original"
+        "num_queries",
+        "number of query examples per class, in regression per task; 0 for the authors' number",
     ),
     "num_train_ways": Flag(
         "num_train_ways",
-        "ways in training, 0 for as many as in evaluation; for metric methods only",
+        "number of classes in a training task, for metric methods; 0 for the value of "
+        "--num_classes",
     ),
     "num_train_queries": Flag(
-        "num_train_queries", "query images per class in training, 0 for the original's number"
+        "num_train_queries",
+        "number of query images per class in training; 0 for the value of --num_queries",
     ),
-    "num_test_episodes": Flag("num_test_episodes", "distinct episodes to evaluate"),
-    "num_test_updates": Flag("num_test_inner_steps", "inner steps to evaluate"),
+    "num_test_episodes": Flag("num_test_episodes", "number of distinct episodes to evaluate"),
+    "num_test_updates": Flag("num_test_inner_steps", "number of inner steps in evaluation"),
     "jit_compile": Flag("jit_compile", "compile the meta-step with XLA"),
     "tf32": Flag(
         "allow_tf32",
@@ -128,27 +180,35 @@ OURS = {
 FLAGS = {**AUTHORS, **OURS}
 FLAG_OF = {flag.field: name for name, flag in FLAGS.items()}
 
-# Actions instead of training and evaluation, which are not settings of a run: default, help.
-ACTIONS: dict[str, tuple[Any, str]] = {
-    "compare": (None, "RUN_A RUN_B: paired difference of two evaluated run folders"),
-    "export_dir": (None, "folder for a SavedModel of the trained learner, which can learn"),
-    "predict": (False, "learn the labels of --support and predict those of --query"),
-    "support": (None, "folder with a folder of images for each label"),
-    "query": (None, "image, or folder of images, to predict"),
-    "invert": ("auto", "with --predict, invert the images, light to dark: auto, true or false"),
+# Actions in place of training and evaluation, and their arguments.
+ACTIONS = {
+    "compare": Action(
+        None, "compare two evaluated runs, episode by episode: --compare RUN_A RUN_B"
+    ),
+    "export_dir": Action(
+        None, "export the trained learner to this folder, as a SavedModel that learns new tasks"
+    ),
+    "predict": Action(
+        False, "learn new labels from the images of --support and predict those of --query"
+    ),
+    "support": Action(None, "with --predict: folder that contains a folder of images per label"),
+    "query": Action(None, "with --predict: an image or a folder of images"),
+    "invert": Action(
+        "auto", "with --predict: whether to invert light and dark: auto (default), true or false"
+    ),
 }
 
 
 def default_of(name: str) -> Any:
-    """The default of a flag or an action; of a flag, the authors' bare one."""
-    return ACTIONS[name][0] if name in ACTIONS else DEFAULTS[FLAGS[name].field]
+    """The default of a flag: that of the authors' command line, without a recipe."""
+    return ACTIONS[name].default if name in ACTIONS else DEFAULTS[FLAGS[name].field]
 
 
 def help_of(name: str) -> str:
-    """The `--help` text of a flag or an action: its explanation and its defaults."""
+    """The `--help` text of a flag: its explanation, and its default for each data source."""
     if name in ACTIONS:
-        return ACTIONS[name][1]
-    field, text = FLAGS[name]
+        return ACTIONS[name].help
+    field, text = FLAGS[name].field, FLAGS[name].help
     default = DEFAULTS[field]
     if default is None:
         return text
@@ -165,14 +225,17 @@ def help_of(name: str) -> str:
 
 
 def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by field, from values by flag; what has the name of a field already keeps it."""
+    """Replaces the names of flags by those of fields; other names stay as they are."""
     return {FLAGS[n].field if n in FLAGS else n: value for n, value in values.items()}
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
-    """The settings in a run's config.json or an evaluation's JSON file.
+    """The settings in the config.json of a run or in the JSON file of an evaluation.
 
-    Version 0.1.0 wrote them under the names of the flags. Unknown names are ignored.
+    Version 0.1.0 stored them under the names of flags. Unknown names are ignored.
+
+    Args:
+        config: values by the name of a field or of a flag.
     """
     known = fields_of(config)
     return Settings(**{name: value for name, value in known.items() if name in DEFAULTS})
@@ -185,8 +248,11 @@ def as_flags(message: str, further: Sequence[str] = ()) -> str:
     `Received: --update_lr=0.1`.
 
     Args:
-        message: message in which fields are in backticks, or follow "Received:".
-        further: names that are flags of the program in addition to those of this module.
+        message: message with the names of fields in backticks and after "Received:".
+        further: names of flags that the program has in addition to those of this module.
+
+    Returns:
+        The message for the command line.
     """
     flag_of = {**FLAG_OF, **{name: name for name in (*ACTIONS, *further)}}
     names = "|".join(sorted(flag_of, key=len, reverse=True))

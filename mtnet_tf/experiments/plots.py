@@ -36,7 +36,7 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: 
     """Plots losses, and the accuracy if there is one, over meta-iterations.
 
     Args:
-        rows: dicts with "iteration" and the metrics of `MetaLearner.fit`.
+        rows: one dict per validation, with "iteration" and the metrics of `fit`.
         path: path of the PNG file.
         title: title of the plot.
     """
@@ -45,8 +45,8 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: 
     x = [row["iteration"] for row in rows]
     marker = "o" if len(rows) < 10 else None  # a single point would be invisible
     labels = {
-        "support_loss": "support, before adaptation",
-        "loss": "training",
+        "support_loss": "training: support, before adaptation",
+        "loss": "training: query, after adaptation",
         "val_loss": "validation: query, after adaptation",
     }
     for name, label in labels.items():
@@ -69,12 +69,12 @@ def plot_adaptation(evaluation: Evaluation, path: str | Path, title: str) -> Non
     """Plots the mean query score after each inner step with its 95 % interval.
 
     Args:
-        evaluation: `Evaluation`.
+        evaluation: the scores.
         path: path of the PNG file.
         title: title of the plot.
     """
     figure, (axis,) = _figure(title)
-    curves = {"transductive, as in the paper": evaluation.query}
+    curves = {"transductive (as in the paper): all queries together": evaluation.query}
     if evaluation.inductive is not None:
         curves["inductive: each query independently"] = evaluation.inductive
     steps = range(evaluation.query.shape[1])
@@ -83,7 +83,9 @@ def plot_adaptation(evaluation: Evaluation, path: str | Path, title: str) -> Non
         axis.errorbar(steps, summary.mean, summary.ci95, marker="o", capsize=3, label=label)
     if len(curves) > 1:
         axis.legend(frameon=False, fontsize=9)
-    axis.set(xlabel="inner steps", ylabel=f"query {evaluation.metric}", xticks=list(steps))
+    axis.set(
+        xlabel="number of inner steps", ylabel=f"query {evaluation.metric}", xticks=list(steps)
+    )
     _write(figure, path)
 
 
@@ -97,7 +99,7 @@ def plot_answers(
     """Plots accuracy against confidence, and which classes are confused.
 
     Args:
-        calibration: `Calibration`.
+        calibration: accuracy by confidence.
         confusion: [C, C], rates; NaN if unknown.
         names: names of the C rows.
         path: path of the PNG file.
@@ -111,10 +113,15 @@ def plot_answers(
     for x, accuracy, count in zip(centres, calibration.accuracy, calibration.count, strict=True):
         if count:
             left.text(x, accuracy + 0.01, f"{count:,}", ha="center", fontsize=7)
-    left.set(xlabel="probability of the prediction", ylabel="fraction correct", xlim=(0, 1))
+    left.set(
+        xlabel="probability of the prediction",
+        ylabel="fraction of correct predictions",
+        xlim=(0, 1),
+    )
     left.set_ylim(0, 1.05)
     left.set_title(
-        f"calibration error {calibration.error:.3f} (number of predictions above bars)", fontsize=9
+        f"calibration error {calibration.error:.3f}; above each bar: number of predictions",
+        fontsize=9,
     )
     _draw_confusion(figure, right, confusion, names)
     _write(figure, path)
@@ -132,8 +139,8 @@ def _draw_confusion(
     size = max(5, min(9, 200 // len(names)))
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axis.set_yticks(range(len(names)), names, fontsize=size)
-    axis.set(xlabel="prediction", ylabel="class")
-    axis.set_title("confused, as a fraction of the episodes that contain both", fontsize=9)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    axis.set_title("rate of confusion in the episodes that contain both classes", fontsize=9)
     figure.colorbar(image, ax=axis, shrink=0.8)
 
 
@@ -144,7 +151,7 @@ def plot_scores(
     title: str,
     xlabel: str,
 ) -> None:
-    """Plots one line per method: its score with its interval, and published scores as open marks.
+    """Plots the score of each method with its interval, and published scores as open marks.
 
     Args:
         scores: dict from name to (mean, half of the 95 % interval).
@@ -171,7 +178,7 @@ def plot_regression(curves: RegressionCurves, path: str | Path, title: str) -> N
     """Plots predictions before and after some inner steps (Figure 4, appendix C).
 
     Args:
-        curves: `RegressionCurves`.
+        curves: predictions for some tasks.
         path: path of the PNG file.
         title: title of the plot.
     """

@@ -37,7 +37,7 @@ def recipe(data_source: str, num_ways: int = 5) -> dict[str, Any]:
 
     Args:
         data_source: one of `DATA_SOURCES`.
-        num_ways: N, for Omniglot, whose 20-way runs differ.
+        num_ways: N; for Omniglot, values above 5 give the recipe of the 20-way runs.
 
     Returns:
         Dict from the field of `Settings` to its value.

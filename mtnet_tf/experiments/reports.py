@@ -15,7 +15,7 @@ _RARELY_CHANGED = (
 
 
 def method_name(settings: Settings) -> str:
-    """The paper's name of what the settings train."""
+    """The name of the method that the settings train, as in the paper."""
     if settings.method:
         return settings.method
     baseline = f"{settings.baseline}-" if settings.baseline else ""
@@ -32,7 +32,12 @@ def method_name(settings: Settings) -> str:
 
 
 def task_name(settings: Settings, num_shots: int) -> str:
-    """The part of a file name that describes the tasks."""
+    """The part of a file name that describes the tasks.
+
+    Args:
+        settings: settings of a run.
+        num_shots: K in training.
+    """
     source = settings.data_source + ("_synthetic" if settings.synthetic else "")
     if settings.data_source == "folder":
         source += f"_{Path(settings.data_dir).resolve().name}{settings.image_size}"
@@ -45,7 +50,7 @@ def task_name(settings: Settings, num_shots: int) -> str:
 
 def run_name(settings: Settings) -> str:
     """Name of a run's folder, which contains the settings that distinguish runs."""
-    # As in training, if evaluation differs.
+    # The name contains the values in training, even if evaluation uses others.
     num_shots, step_size = (
         getattr(settings, f"trained_{name}")
         if getattr(settings, f"trained_{name}") > 0
@@ -79,7 +84,7 @@ def title(settings: Settings) -> str:
 
 
 def settings_table(settings: Settings, path: str | Path) -> str:
-    """Every setting, and the run folder."""
+    """The method, the run folder and every setting under the name of its flag, as text."""
     lines = [f"  {FLAG_OF[name]:<24}{value}" for name, value in settings.as_dict().items()]
     head = [f"Method: {title(settings)}", f"Run folder: {path}", "Settings:"]
     if settings.synthetic:

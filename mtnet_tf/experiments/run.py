@@ -38,17 +38,20 @@ def train_run(
     """Trains to the end, from the newest checkpoint if there is one.
 
     Args:
-        settings: `Settings`.
-        run: `Run`.
-        command: the command line.
-        build: function (settings, tasks) that returns a new compiled `EpisodicLearner`.
+        settings: settings of the run.
+        run: run folder.
+        command: the command line, for config.json.
+        build: function (settings, tasks) that returns a new compiled learner.
         say: function that prints a line.
         verbose: as for `keras.Model.fit`; None: a progress bar in a terminal, otherwise lines.
+
+    Raises:
+        ValueError: if the images or the checkpoint cannot be used, or training diverges.
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     data = DataSource(settings)
     if settings.use_test_split:
-        data.tasks("test")  # reports missing images before training
+        data.tasks("test")  # raises now, before training, if images are missing
     tasks, validation_tasks = data.tasks("train"), data.tasks("val")
     learner = _resumed(settings, run, data, say) if settings.resume else None
     if learner is None:
@@ -62,7 +65,10 @@ def train_run(
     schedule["verbose"] = _default_verbosity() if verbose is None else verbose
     compiling = "" if settings.run_eagerly else " Compiling the first step takes a while."
     interval = schedule["validation_interval"]
-    say(f"Training to iteration {total}, with a checkpoint every {interval}.{compiling}")
+    say(
+        f"Training to iteration {total}. Every {interval} iterations: validation and a "
+        f"checkpoint.{compiling}"
+    )
     # Joint training is a meta-step without inner steps.
     joint = total if settings.baseline in JOINT else settings.num_pretrain_iterations
     for num_inner_steps, end in ((0, joint), (settings.num_inner_steps, total)):
@@ -88,7 +94,7 @@ def _schedule(settings: Settings, total: int) -> dict[str, Any]:
     return {
         "meta_batch_size": settings.meta_batch_size,
         "validation_interval": settings.validation_interval or default_interval(total),
-        # The best of fifty checkpoints is chosen on these episodes.
+        # Enough episodes to choose the best of fifty checkpoints.
         "num_validation_batches": max(5, batches),
         "max_steps_per_execution": 1 if settings.is_image else 100,
         "title": title(settings),
@@ -99,16 +105,19 @@ def _schedule(settings: Settings, total: int) -> dict[str, Any]:
 def evaluate_run(
     settings: Settings, run: Run, *, say: Say = say, verbose: int | None = None
 ) -> Evaluation:
-    """Evaluates a checkpoint, prints and writes the report.
+    """Evaluates a checkpoint, and prints and writes the report.
 
     Args:
-        settings: `Settings`.
-        run: `Run`, trained.
+        settings: settings of the evaluation.
+        run: folder of a trained run.
         say: function that prints a line.
-        verbose: None: a progress bar in a terminal, otherwise none.
+        verbose: 1 shows a progress bar, 0 and 2 do not; None: a bar in a terminal only.
 
     Returns:
         `Evaluation`.
+
+    Raises:
+        ValueError: if the run, its images or the checkpoint cannot be used.
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     split = "test" if settings.use_test_split else "val"
@@ -145,7 +154,7 @@ def evaluate_run(
         plot_regression(curves, run.path / f"{split}_curves.png", heading)
     say(write(run, evaluation, settings, split, iteration, class_names=names, extras=extras))
     for line in _active(extras):
-        say(line.capitalize() + ".")
+        say(f"{line[0].upper()}{line[1:]}.")
     return evaluation
 
 
@@ -154,8 +163,8 @@ def _check_planned_length(learner: EpisodicLearner, settings: Settings, run: Run
     asked, planned = settings.num_meta_iterations, run.settings().num_meta_iterations
     if learner.has_planned_length and asked != planned:
         raise ValueError(
-            f"`num_meta_iterations` must be {planned}, as when this run began, because the "
-            f"learning rate of `method={settings.method}` depends on it and has fallen by then. "
+            f"`num_meta_iterations` must be {planned}, as at the start of this run, because the "
+            f"learning rate of `method={settings.method}` follows a schedule of that length. "
             f"Received: num_meta_iterations={asked}. Name another folder with `run_dir` or "
             "`runs_dir`, or train again from the start with `resume=False`."
         )
@@ -174,14 +183,14 @@ def _use_step_size(learner: EpisodicLearner, settings: Settings, run: Run) -> No
         learner.step_size = asked
     except ValueError as error:
         raise ValueError(
-            f"`step_size` must be {trained:g}, as in training, with `method={settings.method}`: "
-            "the sizes of its inner steps, if it takes any, do not depend on this value. "
+            f"`step_size` must be {trained:g}, as in training: the inner steps of "
+            f"`method={settings.method}` do not depend on it, or there are none. "
             f"Received: step_size={asked:g}. Leave it out."
         ) from error
 
 
 def _active(report: Mapping[str, Any]) -> list[str]:
-    """A clause about the learner's masks, if it has any."""
+    """A clause about the learner's masks, or an empty list if it has none."""
     if "active_fraction" not in report:
         return []
     return [f"a task may change {report['active_fraction']:.1%} of W and b"]
@@ -192,7 +201,7 @@ def _default_verbosity() -> int:
 
 
 def check_leaks(data: DataSource, split: str, say: Say = say) -> list[str]:
-    """Prints the classes and images that splits share, and returns these sentences."""
+    """Prints and returns sentences about classes and images that are in more than one split."""
     overlap = data.find_leaks()
     shared = [name for name, *splits in overlap.classes if split in splits]
     shared += [

@@ -1,4 +1,4 @@
-"""The run folder: settings, checkpoints, metrics, curve, results. No file in it is half-written.
+"""The run folder: settings, checkpoints, metrics, curve, results. Files are always complete.
 
 config.json            settings, command, versions
 checkpoints/           iteration_00001000.keras (the last three), best.keras
@@ -37,7 +37,7 @@ class Run:
         """Creates the folder and writes config.json.
 
         Args:
-            settings: `Settings`.
+            settings: settings of the run.
             command: the command line.
             data: hashes of the training images, see `DataSource.identity`.
         """
@@ -73,12 +73,12 @@ class Run:
         config = read_json(path)
         if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
             raise ValueError(
-                f"{path} must contain the settings of a run. It was not written by this package."
+                f"{path} must contain the settings of a run, but was not written by this package."
             )
         return config
 
     def settings(self) -> Settings:
-        """The `Settings` that the run was trained with; those of older versions can be read."""
+        """The settings that the run was trained with, by this or an older version."""
         return read_settings(self.config()["settings"])
 
     def _numbered(self) -> list[Path]:
@@ -88,8 +88,8 @@ class Run:
         """Writes a checkpoint, optimizer state included, and deletes all but the last three.
 
         Args:
-            learner: compiled `EpisodicLearner`.
-            is_best: also stores it as the best one.
+            learner: compiled learner.
+            is_best: whether to store it as the best one, too.
         """
         iteration = int(learner.optimizer.iterations)
         with replacing(self.checkpoints / f"iteration_{iteration:08d}.keras") as partial:
@@ -101,7 +101,7 @@ class Run:
             old.unlink()
 
     def latest(self) -> Path | None:
-        """Path of the newest checkpoint, None if there is none."""
+        """Path of the newest checkpoint, or None."""
         return next(iter(reversed(self._numbered())), None)
 
     def find(self, iteration: int = -1) -> Path:
@@ -126,7 +126,9 @@ class Run:
         return path
 
     def check_single_test_checkpoint(self, split: str, iteration: int) -> None:
-        """Rejects a second checkpoint on the test split: the best of several is a biased estimate.
+        """Checks that only one named checkpoint is evaluated on the test split.
+
+        The best of several test scores is a biased estimate.
 
         Args:
             split: "test" or "val".
@@ -149,7 +151,7 @@ class Run:
         write_json(tested, iteration)
 
     def rows(self) -> list[dict[str, float]]:
-        """The rows of metrics.csv, dicts of floats."""
+        """The rows of metrics.csv."""
         path = self.path / "metrics.csv"
         if not path.is_file():
             return []

@@ -13,15 +13,15 @@ def say(text: str) -> None:
 
 
 def exit_status(program: str, work: Callable[[], int], flags: Sequence[str] = ()) -> int:
-    """Runs a command line; invalid input gives one sentence instead of a traceback.
+    """Runs a command line; for invalid input, prints one sentence instead of a traceback.
 
     Args:
-        program: its name, printed before the sentence.
+        program: name of the program, printed before the sentence.
         work: function without arguments that returns the exit status.
-        flags: names of further flags of the program, for messages.
+        flags: names of further flags of the program, see `as_flags`.
 
     Returns:
-        This status, or 2 for invalid input, or 130 after an interruption.
+        The status that `work` returns; 2 for invalid input, 130 after an interruption.
     """
     try:
         return work()
@@ -29,5 +29,5 @@ def exit_status(program: str, work: Callable[[], int], flags: Sequence[str] = ()
         sys.stderr.write(f"{program}: {as_flags(str(error), flags)}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; the same command continues from here.\n")
+        sys.stderr.write("\nInterrupted. The same command resumes from here.\n")
         return 130

@@ -21,7 +21,7 @@ class Recorder(keras.callbacks.Callback):
         """Creates the callback.
 
         Args:
-            run: `Run`.
+            run: run folder.
             title: title of the curve.
             summaries: whether to write TensorBoard summaries.
         """
@@ -45,10 +45,10 @@ class Recorder(keras.callbacks.Callback):
         self._stop = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Writes everything, the checkpoint last: a run killed before it repeats all of this.
+        """Writes everything, the checkpoint last: a run that is killed earlier repeats this.
 
         Raises:
-            ValueError: if a loss is not finite any more.
+            ValueError: if a loss is not finite.
         """
         learner, logs = self._learner, logs or {}
         iteration = int(learner.optimizer.iterations)
@@ -57,7 +57,7 @@ class Recorder(keras.callbacks.Callback):
                 f"Training diverged: a loss is not finite at iteration {iteration}. Earlier "
                 "checkpoints are kept; try a smaller step size or learning rate."
             )
-        # Rows past this iteration are of a run that was killed before its next checkpoint.
+        # A run that was killed before its next checkpoint may have written later rows.
         rows = [row for row in self._run.rows() if row["iteration"] < iteration]
         row = {"iteration": iteration, **logs, **learner.report()}
         row["seconds_per_iteration"] = (self._stop - self._start[0]) / (iteration - self._start[1])
@@ -79,7 +79,7 @@ def _score(row: Mapping[str, float]) -> float:
 
 
 def segments(start: int, stop: int, interval: int) -> list[tuple[int, int]]:
-    """Cuts iterations so that every validation falls on a multiple of the interval.
+    """Divides iterations into epochs, so that validations are at multiples of the interval.
 
     Returns:
         List of (number of epochs, iterations per epoch).
@@ -105,24 +105,24 @@ def train(
     summaries: bool = True,
     verbose: str | int = "auto",
 ) -> None:
-    """Meta-trains up to an iteration, from wherever the learner is.
+    """Meta-trains from the learner's present iteration up to a given one.
 
     Args:
-        learner: compiled `EpisodicLearner`.
-        tasks: `TaskDistribution` to train on.
-        validation_tasks: `TaskDistribution` to validate on.
-        run: `Run`, started.
+        learner: compiled learner.
+        tasks: tasks to train on.
+        validation_tasks: tasks to validate on.
+        run: run folder, started.
         meta_batch_size: tasks per meta-step.
-        num_iterations: meta-iterations in all, those already done included.
+        num_iterations: total number of meta-iterations, including those already done.
         validation_interval: meta-iterations between validations (and checkpoints).
-        num_validation_batches: of `meta_batch_size` episodes.
-        max_steps_per_execution: meta-steps compiled into one call, at most.
+        num_validation_batches: batches of `meta_batch_size` episodes in a validation.
+        max_steps_per_execution: largest number of meta-steps that are compiled into one call.
         title: title of the curve.
         summaries: whether to write TensorBoard summaries.
         verbose: as for `keras.Model.fit`.
 
     Raises:
-        KeyboardInterrupt: passed on, after a checkpoint.
+        KeyboardInterrupt: after an interruption, when a checkpoint has been written.
     """
     start = int(learner.optimizer.iterations)
     if start >= num_iterations:

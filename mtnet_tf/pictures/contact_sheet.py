@@ -31,7 +31,7 @@ def write_contact_sheet(
         path: path of the PNG file.
         title: title of the sheet.
         support: dict from a label to its images, a list of arrays [H, W, C] in [0, 1].
-        queries: list of (image, name, label, probability).
+        queries: list of (image, name, label, probability of the label).
     """
     left = _LABEL_WIDTH + _CELL * min(_MOST_SHOTS, max(map(len, support.values())))
     shown = queries[:_MOST_QUERIES]
@@ -61,7 +61,7 @@ def write_contact_sheet(
 
 
 def _queries_heading(count: int) -> str:
-    heading = "Queries and predictions; orange: below 50%"
+    heading = "Queries with predictions; orange: probability below 50%"
     return heading if count <= _MOST_QUERIES else f"{heading} (first {_MOST_QUERIES} of {count})"
 
 

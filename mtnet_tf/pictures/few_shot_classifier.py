@@ -48,15 +48,15 @@ class FewShotClassifier:
         masks: Literal["most_probable"] | int = "most_probable",
         statistics: Literal["support", "query"] = "support",
     ) -> None:
-        """Loads the learner.
+        """Loads the learner of a run, or stores the given one.
 
         Args:
-            run_folder: folder of a run that was trained on images; or a compiled `MetaLearner`.
+            run_folder: folder of a run that was trained on images; or a compiled learner.
             iteration: iteration of the checkpoint, -1 for the best on validation.
-            invert: whether to invert light and dark. "auto": for drawings (Omniglot) it depends on
-                the support set, and a warning tells the result; photographs are not inverted.
-            drawings: for a `MetaLearner`: whether it was trained on black and white drawings.
-            num_inner_steps: inner steps; None: as in training.
+            invert: whether to invert light and dark. "auto" decides it for drawings (Omniglot) from
+                the support set, and issues a warning with the result; photographs are not inverted.
+            drawings: for a learner: whether it was trained on black and white drawings.
+            num_inner_steps: number of inner steps; None for the number in training.
             masks: see `Adapter`.
             statistics: see `Adapter`. With "support", each prediction is independent.
 
@@ -73,7 +73,13 @@ class FewShotClassifier:
         else:
             run = Run(Path(run_folder))
             config = run.config()
-            self.learner = load_learner(run.find(iteration))
+            learner = load_learner(run.find(iteration))
+            if not isinstance(learner, MetaLearner):
+                raise ValueError(
+                    "The run must have been trained by a method that adapts weights. "
+                    f"Received: {run.path}, a run of {type(learner).__name__}."
+                )
+            self.learner = learner
             shape = self.learner.model.input_shape[1:]
             resampling = (config.get("data") or {}).get("resampling")
             self.preparation = Preparation.of_run(run.settings(), shape, resampling)
@@ -91,14 +97,15 @@ class FewShotClassifier:
 
         Args:
             pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C], of any size.
-            labels: one for each, all strings or all numbers; from two classes up to as many as the
-                model's; classes may have unequal numbers of images, and have equal weight.
+            labels: one label per image, all strings or all numbers. There may be as many classes as
+                the model distinguishes, and at least two. Classes have equal weight, even if the
+                numbers of their images differ.
 
         Returns:
             The classifier.
 
         Raises:
-            ValueError: for invalid labels or images, in one sentence.
+            ValueError: for invalid labels or images.
         """
         pictures = list_pictures(pictures)
         classes, numbers = self._classes(pictures, labels)
@@ -147,7 +154,7 @@ class FewShotClassifier:
         if self._adapter is None:
             raise ValueError("The classifier must learn classes first: call `fit`.")
         x = self.preparation.load(pictures, self.inverted_)
-        # Normalised by their own statistics, queries are one set that cannot be split.
+        # Queries that are normalised by their own statistics must remain one set.
         size = _PICTURES_AT_ONCE if self._adapter.statistics == "support" else len(x)
         parts = [x[i : i + size] for i in range(0, len(x), size)]
         found = [
@@ -164,6 +171,13 @@ class FewShotClassifier:
     def score(self, pictures: Iterable[Image], labels: Iterable[Any]) -> float:
         """The fraction of images whose predicted label is right.
 
+        Args:
+            pictures: as for `fit`.
+            labels: the true label of each image.
+
+        Returns:
+            Accuracy, from 0 to 1.
+
         Raises:
             ValueError: as `predict_proba`, or for labels that were not given to `fit`.
         """
@@ -178,7 +192,11 @@ class FewShotClassifier:
 
 
 def _as_labels(labels: Iterable[Any]) -> np.ndarray:
-    """An array of strings or of numbers; a mixture would silently become strings in NumPy."""
+    """Labels as an array.
+
+    Raises:
+        ValueError: for a mixture of strings and numbers, which NumPy would turn into strings.
+    """
     values = np.asarray(list(labels) if isinstance(labels, Iterator) else labels, object)
     found = values.ravel().tolist()
     strings = all(isinstance(x, str) for x in found)

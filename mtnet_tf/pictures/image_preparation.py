@@ -57,7 +57,7 @@ class Preparation:
         Args:
             settings: settings of the run.
             image_shape: (H, W, C).
-            resampling: the filter that resized its images; None: see `of_kind`.
+            resampling: the filter that resized the images of the run; None: see `of_kind`.
 
         Raises:
             ValueError: if the run was not trained on images.
@@ -74,7 +74,7 @@ class Preparation:
 
         Args:
             pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C] of any size.
-            invert: inverts light and dark.
+            invert: whether to invert light and dark.
 
         Returns:
             float32 [n, *image_shape], in [0, 1].
@@ -89,13 +89,15 @@ class Preparation:
         return np.stack(loaded).astype("float32") / 255.0
 
     def inverts(self, pictures: Iterable[Image]) -> tuple[bool, str]:
-        """Whether drawings must be inverted, because paper, which covers more than ink, is light.
+        """Whether drawings must be inverted because they show dark ink on light paper.
+
+        Paper covers a larger part of a drawing than ink does.
 
         Args:
             pictures: as for `load`.
 
         Returns:
-            Pair (bool, a sentence that explains it).
+            Pair (whether to invert, a sentence that explains why).
 
         Raises:
             ValueError: if an image is ambiguous, or images disagree.
@@ -133,10 +135,10 @@ class Preparation:
 
 
 def list_pictures(pictures: Iterable[Image]) -> list[Image]:
-    """An iterable of paths or arrays as a list.
+    """A list of the given paths or arrays.
 
     Raises:
-        ValueError: if it is not an iterable, or empty.
+        ValueError: if they are not an iterable, or there are none.
     """
     is_many = isinstance(pictures, Iterable) and not isinstance(pictures, str)
     listed = list(pictures) if is_many else []

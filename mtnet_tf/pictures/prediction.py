@@ -55,7 +55,7 @@ def predict_pictures(
     sheet = Path(sheet or Path(run_folder) / "contact_sheet.png")
     classifier = FewShotClassifier(run_folder, iteration=iteration, invert=invert)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it is printed
+        warnings.simplefilter("ignore", UserWarning)  # the printed text contains it
         classifier.fit([path for _, path in examples], [label for label, _ in examples])
     probabilities = classifier.predict_proba(queries)
     found = [
@@ -76,7 +76,7 @@ def find_support(folder: str | Path) -> list[tuple[str, Path]]:
         List of (label, path), sorted.
 
     Raises:
-        ValueError: if it does not.
+        ValueError: if there are no such folders, or images elsewhere.
     """
     folder = _existing(folder, "`support`")
     labels = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
