@@ -97,6 +97,5 @@ def test_evaluations_with_other_settings_have_other_file_names():
         {"checkpoint_iteration": 9},
         {"num_test_episodes": 40},
     ):
-        assert evaluation_report.file_stem(SETTINGS.replace(**change), "test").startswith(
-            usual + "_"
-        )
+        stem = evaluation_report.file_stem(SETTINGS.replace(**change), "test")
+        assert stem.startswith(f"{usual}_")
