@@ -129,7 +129,8 @@ class Settings:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"`{name}` must be one of {choices}. Received: {name}={getattr(self, name)!r}."
+                    f"`{name}` must be one of {', '.join(map(str, choices))}. "
+                    f"Received: {name}={getattr(self, name)!r}."
                 )
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:

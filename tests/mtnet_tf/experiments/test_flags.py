@@ -52,6 +52,7 @@ def test_every_field_of_the_settings_has_one_flag():
             "Set `invert=True`. Received: invert='auto'",
             "Set --invert=True. Received: --invert='auto'",
         ),
+        ("Choose another `data_dir`.", "Choose another --data_dir."),
         ("`method=tnet` implies `use_mask=False`.", "--method=tnet implies --use_M=False."),
         ("`unknown` stays. Received: unknown=1", "`unknown` stays. Received: unknown=1"),
         ("a file a/seed=1/b stays", "a file a/seed=1/b stays"),
