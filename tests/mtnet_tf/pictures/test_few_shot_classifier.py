@@ -165,7 +165,7 @@ def test_images_are_resized_with_the_filter_of_the_run(run_folder, tmp_path):
         ([draw("row")] * 2, None, "all strings, or all numbers .* Received: .*None"),
         ([draw("row")] * 2, "ab", "`labels` must contain one label for each"),
         (None, ["a", "b"], "at least one path or array. Received: None"),
-        ([np.zeros((4, 4, 2), "uint8")] * 2, ["a", "b"], "An array must be a uint8 image"),
+        ([np.zeros((4, 4, 2), "uint8")] * 2, ["a", "b"], "An array must be an image, uint8"),
         (["nowhere.png"] * 2, ["a", "b"], "Cannot read the image"),
     ],
 )
