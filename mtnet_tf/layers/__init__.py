@@ -6,8 +6,7 @@ functions, the fast-weight scope, and the choice of the weights that a task adap
 May import: `seeds`, `_keras`.
 """
 
-import keras
-
+from mtnet_tf.layers import renamed as renamed  # registers the classes with Keras
 from mtnet_tf.layers.block_max_pooling2d import BlockMaxPooling2D
 from mtnet_tf.layers.exact_group_normalization import ExactGroupNormalization
 from mtnet_tf.layers.exact_layer_normalization import ExactLayerNormalization
@@ -21,14 +20,6 @@ from mtnet_tf.layers.tw_conv2d import TWConv2D
 from mtnet_tf.layers.tw_dense import TWDense
 from mtnet_tf.layers.tw_depthwise_conv2d import TWDepthwiseConv2D
 from mtnet_tf.layers.tw_layer import TaskWeight, TWLayer
-
-# Names under which version 0.1.0 saved these layers.
-keras.saving.get_custom_objects().update(
-    {
-        "mtnet_tf>ExampleGroupNormalization": ExactGroupNormalization,
-        "mtnet_tf>ExampleLayerNormalization": ExactLayerNormalization,
-    }
-)
 
 __all__ = [
     "BlockMaxPooling2D",
