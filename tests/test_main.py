@@ -188,7 +188,7 @@ def test_a_folder_of_images_trains_and_its_splits_are_checked(command, tmp_path)
         (["--num_classes=0"], "--num_classes must be positive. Received: --num_classes=0."),
         (["--method=cnn"], "--method must be one of mtnet"),
         (["--synthetic"], "--synthetic replaces Omniglot or MiniImagenet"),
-        (["--datasource=folder", "--data_dir=nowhere"], "nowhere` must be a folder of class folders"),
+        (["--datasource=folder", "--data_dir=nowhere"], "nowhere` must be a folder of class"),
         (["--compare=runs/a"], "--compare requires two run folders. Received: ['runs/a']"),
     ],
 )

@@ -11,7 +11,6 @@ B, of support examples n and of queries m in each call:
 A regression model returns "predictions" instead of "probabilities".
 """
 
-import contextlib
 import json
 import re
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from data_prep.io import building
 from mtnet_tf._version import versions
 from mtnet_tf.adaptation.adapter import Adapted, Adapter
 from mtnet_tf.adaptation.learner import AdaptableLearner
@@ -74,19 +74,15 @@ def export(
         num_ways=num_ways,
     )
     served = _ServedLearner(adapter, classification)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The folder is written next to its final place and then renamed.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        text = json.dumps(_metadata(served, preparation), indent=2)
-        (Path(folder) / METADATA).write_text(text + "\n", encoding="utf-8")
+    with building(path, replace=True) as partial, tempfile.TemporaryDirectory() as folder:
+        metadata = Path(folder) / METADATA
+        metadata.write_text(
+            json.dumps(_metadata(served, preparation), indent=2) + "\n", encoding="utf-8"
+        )
         module: Any = tf.Module()  # a SavedModel contains the variables that its module holds
         module.kept = _variables(learner)
-        module.metadata = tf.saved_model.Asset(f"{folder}/{METADATA}")
-        partial = Path(folder) / "partial"
+        module.metadata = tf.saved_model.Asset(str(metadata))
         tf.saved_model.save(module, str(partial), signatures=served.signatures)
-        with contextlib.suppress(FileNotFoundError):
-            path.rename(Path(folder) / "old")
-        partial.rename(path)
     return path
 
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -134,6 +135,21 @@ def test_an_export_replaces_an_older_one_and_nothing_else(exported, tmp_path):
         with pytest.raises(ValueError, match="is not a SavedModel written by|must be a folder"):
             learner.export(taken)
     assert (tmp_path / "precious.txt").exists()
+
+
+def test_an_export_that_fails_keeps_the_older_one(exported, monkeypatch):
+    learner, path, _ = exported
+
+    def interrupted(module, folder, signatures):
+        Path(folder, "half").write_text("")
+        raise KeyboardInterrupt
+
+    before = read_metadata(path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tf.saved_model, "save", interrupted)
+        learner.export(path, num_inner_steps=0)
+    assert read_metadata(path) == before
+    assert [p.name for p in path.parent.iterdir()] == ["1"]
 
 
 def test_the_loss_determines_the_kind_of_outputs_and_labels():
