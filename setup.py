@@ -32,7 +32,7 @@ setup(
         "absl-py>=2.1",
         "pillow>=11",
         "tqdm>=4.66",
-        "filelock>=3.24",
+        "filelock>=3.30",
         "platformdirs>=4.3",
         "pooch>=1.8",
         "requests>=2.32",
