@@ -1,11 +1,11 @@
-"""What conversion keeps and what meta-learning a converted model costs, as a Markdown table.
+"""How exact conversion is and what meta-training a converted model costs, as a Markdown table.
 
     python benchmarks/conversion.py [--models MobileNetV2 ResNet50] [--steps 3]
 
 For each architecture: the largest difference of the outputs before and after `to_mtnet` (and
 after `fold`) in float64 and float32, with random weights and moving statistics; which layers were
 converted; seconds per meta-step (2 tasks of 4 pictures, one inner step, all cells adapt, without
-XLA) with the tasks flattened into the batch and taken one by one.
+XLA) with the tasks flattened into the batch and processed one by one.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python benchmarks/meta_step.py [--datasource omniglot|miniimagenet|sinusoid] [--steps 30]
 
-The recipes' shapes with random pictures; MiniImagenet's 38,400 training pictures lie in a mapped
-file, as they do after `data_prep`. A meta-step includes the sampling of its episodes. Prints the
-median and minimum of each, the ratio of the medians, and how many times over the sampler by itself
-covers the need of MT-net's meta-step.
+The recipes' shapes with random pictures; MiniImagenet's 38,400 training pictures are in a
+memory-mapped file, as they are after `data_prep`. A meta-step includes the sampling of its
+episodes. Prints the median and minimum of each, the ratio of the medians, and how many times faster
+sampling alone is than MT-net's meta-step.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
 
 def omniglot(cell_options):
-    """The Omniglot 5-way recipe; one meta-step a call."""
+    """The Omniglot 5-way recipe; one meta-step per call."""
     images = np.random.default_rng(0).integers(0, 2, (1100 * 20, 28, 28, 1), np.uint8) * 255
     options = {"num_ways": 5, "num_shots": 1, "num_queries": 1, "rotations": True}
     network = networks.convolutional_network((28, 28, 1), 5, cell_options=cell_options)
@@ -49,7 +49,7 @@ def omniglot(cell_options):
 
 
 def miniimagenet(cell_options):
-    """The MiniImagenet 5-way recipe; one meta-step a call."""
+    """The MiniImagenet 5-way recipe; one meta-step per call."""
     file = Path(tempfile.gettempdir()) / "mtnet_tf_benchmark_pictures.npy"
     if not file.is_file():
         np.save(file, np.random.default_rng(0).integers(0, 256, (38400, 84, 84, 3), np.uint8))
@@ -62,7 +62,7 @@ def miniimagenet(cell_options):
 
 
 def sinusoid(cell_options):
-    """The sinusoid recipe; 100 meta-steps a call."""
+    """The sinusoid recipe; 100 meta-steps per call."""
     network = networks.regression_network(cell_options=cell_options)
     return Case(network, 0.01, "mean_squared_error", Sinusoids(), 4, per_call=100)
 
@@ -75,7 +75,7 @@ def stream(case):
 
 
 def stepper(case):
-    """A function that makes `per_call` meta-steps and returns the seconds of one."""
+    """A function that runs `per_call` meta-steps and returns the seconds of one."""
     learner = MetaLearner(case.network, case.step_size, case.num_inner_steps)
     adam = keras.optimizers.Adam(1e-3, epsilon=1e-8)
     learner.compile(adam, case.loss, steps_per_execution=case.per_call)
@@ -94,7 +94,7 @@ def stepper(case):
 
 
 def sampling_seconds(case, count=30):
-    """Median seconds in which the sampler, alone, makes the batch of a meta-step."""
+    """Median seconds that sampling alone takes for the batch of a meta-step."""
     if case.tasks.in_graph:
         sample = tf.function(case.tasks.sample, jit_compile=True, autograph=False)
         draws = (sample(tf.constant([0, i]), case.batch_size) for i in range(count + 3))

@@ -1,4 +1,4 @@
-"""The exception of this package, and errors of the operating system explained by it."""
+"""The exception of this package, which also explains errors of the operating system."""
 
 import contextlib
 from collections.abc import Iterator

@@ -26,7 +26,7 @@ class Plan:
         dataset: name of the data set.
         synthetic: whether the images are procedurally drawn.
         folder_name: name of the folder of images, in the layout of the original MAML code.
-        settings: everything that determines the images. Two runs with equal settings give the same.
+        settings: everything that determines the images. Equal settings give equal images.
         parts: folders of packed arrays inside the packed folder; "" stands for that folder itself.
     """
 

@@ -26,7 +26,7 @@ class SignDescent(UpdateRule):
 
 
 def main(num_iterations=2000):
-    """Meta-trains both for some seconds and compares them on the same episodes."""
+    """Meta-trains both for a few seconds and compares them on the same episodes."""
     rules = {
         "gradient descent": {"step_size": 0.01},
         "sign descent": {"update_rule": SignDescent()},

@@ -26,7 +26,7 @@ for task in range(2):
 
 
 def main(num_iterations=5000):
-    """Trains for some seconds, exports, and predicts."""
+    """Trains for a few seconds, exports, and predicts."""
     learner = MetaLearner(regression_network(), step_size=0.01)
     learner.compile(keras.optimizers.Adam(1e-3), "mean_squared_error", steps_per_execution=100)
     learner.fit(Sinusoids(), batch_size=4, steps_per_epoch=num_iterations, verbose=2)

@@ -15,7 +15,7 @@ STEPS = (0, 1, 3, 10)
 
 
 def main(path="sinusoid_adaptation.png", num_iterations=5000):
-    """Trains for some seconds, adapts to 10 points of a new sine, and plots it."""
+    """Trains for a few seconds, adapts to 10 points of a new sine, and plots it."""
     learner = MetaLearner(regression_network(), step_size=0.01)
     learner.compile(keras.optimizers.Adam(1e-3), "mean_squared_error", steps_per_execution=100)
     learner.fit(Sinusoids(), batch_size=4, steps_per_epoch=num_iterations, verbose=2)

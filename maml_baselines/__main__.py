@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None for those of the process.
 
     Returns:
-        The exit status: 0, 1 if a row failed, 2 for a wrong input, 130 after an interruption.
+        The exit status: 0, 1 if a row failed, 2 for invalid input, 130 after an interruption.
     """
     arguments = sys.argv[1:] if argv is None else argv
     return exit_status("maml_baselines", lambda: run_command(arguments), ("methods", "table_file"))

@@ -21,8 +21,8 @@ from mtnet_tf.tasks import TaskDistribution
 
 _PLAIN_LAYERS = {"use_transform": False, "use_mask": False}
 _MAML = {**_PLAIN_LAYERS, "baseline": None}
-# Methods with their own meta-loss are not trained jointly first, because joint training lowers
-# another loss.
+# Methods with their own meta-loss are not trained jointly first, because joint training
+# minimises a different loss.
 _OWN = {**_MAML, "num_pretrain_iterations": 0}
 _FIRST_ORDER = {**_OWN, "first_order": True}
 

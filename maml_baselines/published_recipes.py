@@ -121,7 +121,7 @@ def map_ssvm(data_source: str, num_ways: int) -> dict[str, Any]:
 def supervised(data_source: str, num_ways: int) -> dict[str, Any]:
     """Ravi & Larochelle 2017 (their code): batches of the 64 training classes, 30,000 steps.
 
-    They report nothing for Omniglot, where the MT-net paper's batches are used.
+    They report no results for Omniglot, where the MT-net paper's batches are used.
     """
     if data_source != "miniimagenet":
         return {}
@@ -145,7 +145,7 @@ def fine_tune(data_source: str, num_ways: int) -> dict[str, Any]:
 def meta_lstm(data_source: str, num_ways: int) -> dict[str, Any]:
     """Ravi & Larochelle 2017 (their code): 12 inner steps with one shot, one task per meta-step.
 
-    They report nothing for Omniglot, where the same values are used.
+    They report no results for Omniglot, where the same values are used.
     """
     if data_source not in IMAGES:
         return {}

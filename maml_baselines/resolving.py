@@ -22,8 +22,8 @@ def resolve(given: Mapping[str, Any]) -> Settings:
         given: values of some fields of `Settings`.
 
     Returns:
-        The settings. `method` is None if other settings say the same, so that both ways to ask for
-        a run give the same run.
+        The settings. `method` is None if other settings imply it, so that both ways to request a
+        run give the same run.
 
     Raises:
         ValueError: for an unknown method, for settings that contradict it, or for a value that is

@@ -63,7 +63,7 @@ __all__ = [
     "to_mtnet",
 ]
 
-# What version 0.1.0 called what has another name, or another place, now.
+# Names of version 0.1.0 that have been renamed or moved.
 _RENAMED = {
     "ExampleGroupNormalization": "layers.ExactGroupNormalization",
     "ExampleLayerNormalization": "layers.ExactLayerNormalization",
@@ -109,7 +109,7 @@ _RENAMED = {
 
 
 def __getattr__(name: str) -> Any:
-    """Finds what version 0.1.0 had under this name, and warns of the new one."""
+    """Returns what version 0.1.0 had under this name, and warns with the new name."""
     if name not in _RENAMED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, leaf = f"{__name__}.{_RENAMED[name]}".rpartition(".")

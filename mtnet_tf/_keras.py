@@ -1,7 +1,7 @@
 """Every private name of Keras and TensorFlow that this package uses, each in one function.
 
 Nothing else in the package may touch a private name of either (`test_keras_internals` checks it),
-so that a new version of Keras has one file to be checked against.
+so that only this file must be checked against a new version of Keras.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def flatten_layers(
 
 
 def seed_generators(layer: keras.layers.Layer) -> list[keras.random.SeedGenerator]:
-    """The seed generators of a layer itself, those of its sublayers left out."""
+    """The seed generators of a layer itself, without those of its sublayers."""
     return layer._seed_generators
 
 

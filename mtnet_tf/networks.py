@@ -158,7 +158,7 @@ def convolutional_network(
             features.
         num_filters: channels of each convolution.
         max_pool: pooling instead of strides.
-        flatten: all pixels instead of their mean; None: as `max_pool`.
+        flatten: all pixels instead of their mean; None: the value of `max_pool`.
         norm: "batch_norm", "layer_norm" or "None".
         cell_options: keyword arguments of `TWConv2D` and `TWDense`.
         after_block: function from filters to a layer that follows each convolution, its ReLU and

@@ -25,7 +25,8 @@ from data_prep.io import (
 from data_prep.packed import SPLITS, count, fill_splits, holds_splits, listed, load_packed
 from data_prep.preparation import DuplicateFinder, is_prepared
 
-# Part of the name of a packed folder. Increase it when the same files give other images or splits.
+# Part of the name of a packed folder. Increase it when the same files would give other images or
+# splits.
 _VERSION = 1
 
 
@@ -57,7 +58,7 @@ def prepare_folder(
             Symbolic links are followed.
         packed_dir: folder of the results, outside of `source`.
         image_size: height and width of the packed images: one number, or (height, width).
-        grey: whether to pack one channel instead of RGB. None means: if all images are grey.
+        grey: whether to pack one channel instead of RGB. None: one channel if all images are grey.
         seed: determines the splits if `source` does not contain train, val and test.
         split: proportions of classes in training, validation and test.
         min_per_class: smallest number of images of a class; an episode needs two.

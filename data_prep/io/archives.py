@@ -1,8 +1,8 @@
 """Reads images from a zip or tar archive, or from the folder unpacked from it.
 
-An archive is read in place and never unpacked, so the name of a member cannot lead to a file that
-is written outside. An archive with such a name is rejected all the same, because no data set
-contains one.
+An archive is read in place and never unpacked, so the name of a member cannot cause a file to be
+written outside. An archive that contains such a name is still rejected, because no data set has
+one.
 """
 
 import bz2
@@ -138,7 +138,7 @@ def _open_tar(path: Path) -> BinaryIO:
             shutil.copyfileobj(file, unpacked, _CHUNK_BYTES)
     except BaseException as error:
         unpacked.close()
-        # An error of the decompressor has no number; one of the system has.
+        # Errors of the decompressor have no `errno`; those of the system have one.
         bad_stream = isinstance(error, OSError) and error.errno is None
         if bad_stream or isinstance(error, _READ_ERRORS):
             raise _damaged_tar(path, error) from error

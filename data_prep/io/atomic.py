@@ -22,7 +22,7 @@ from data_prep.errors import DataError
 
 LOCK_NAME = ".data_prep.lock"
 IDENTITY_NAME = ".data_prep_identity.json"
-# What file systems without locks, such as some network file systems, answer.
+# Error numbers of file systems without locks, such as some network file systems.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -76,7 +76,10 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def _acquire(lock: filelock.BaseFileLock, folder: Path) -> None:
-    """Waits for the lock. Where there are no locks, nothing is locked: one process needs none."""
+    """Waits for the lock.
+
+    On file systems without locks, nothing is locked, which is safe for a single process.
+    """
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:

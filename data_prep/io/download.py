@@ -20,7 +20,7 @@ class DownloadError(Exception):
 
 
 def download(url: str, target: Path, md5: str, *, progress: bool) -> None:
-    """Downloads `url` to `target`, which appears only after its checksum was verified.
+    """Downloads `url` to `target`, which appears only after its checksum has been verified.
 
     Args:
         url: address of the file.

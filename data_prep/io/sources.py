@@ -14,7 +14,7 @@ _FRESH_COPY = "Fetch a fresh copy of it."
 def is_image(name: str, suffixes: Collection[str]) -> bool:
     """Whether a member is an image, judged by its name.
 
-    Files that operating systems create are no images, even if their suffix is one of an image:
+    Files that operating systems create are not images, even if they have the suffix of an image:
     hidden files such as .DS_Store, everything in hidden folders, and the folder `__MACOSX` that
     macOS adds to archives.
 
@@ -45,7 +45,7 @@ class ImageSource(abc.ABC):
     """
 
     def __init__(self, path: Path, names: list[str], max_bytes: int) -> None:
-        """Stores what every kind of source has."""
+        """Stores what all sources have in common."""
         self.path = path
         self.names = sorted(names)
         self.max_bytes = max_bytes

@@ -52,7 +52,7 @@ def prepare_miniimagenet(
         sources: folders (with any subfolders), zip or tar archives of the images that the CSV files
             list. By default, `data_dir/miniImagenet_source` and the archives in it.
         csv_dir: folder of train.csv, val.csv and test.csv by Ravi & Larochelle. By default, they
-            are searched in and next to the sources.
+            are searched for in and next to the sources.
         allow_missing: continue without images that are missing or unreadable.
         report: text file that will contain all names, of which the log shows only a few.
         force: create the folders again, replacing those of an earlier call.

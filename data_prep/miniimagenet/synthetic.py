@@ -1,4 +1,4 @@
-"""Draws coloured textures and shapes by class, as a replacement of MiniImagenet.
+"""Draws coloured textures and shapes by class, as a replacement for MiniImagenet.
 
 A class is a shape with lobes on a striped or chequered ground, in certain colours. Its images
 differ in the place, size and rotation of the shape; in the shift, bend and scale of the ground; in
@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 SIDE = 84
-# Stored with the images: increase it when the same seed gives other images.
+# Stored with the images: increase it when the same seed would give other images.
 GENERATOR_VERSION = 1
 
 # What the images of a class have in common.

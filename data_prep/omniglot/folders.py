@@ -87,8 +87,8 @@ def _duplicates(
     marker = read_marker(resized)
     if marker is not None:
         return marker["duplicates"]
-    # The folder was created by the original script. Only the resized images can be compared, of
-    # which a few more are equal than of the originals.
+    # The folder was created by the original script. Only the resized images can be compared,
+    # and a few more of these are equal than of the originals.
     finder = DuplicateFinder()
     names = (name for members in classes.values() for name in members)
     for name, image in zip(names, images, strict=True):

@@ -29,8 +29,8 @@ def prepare_omniglot(
         data_dir: folder for the results.
         sources: the official archives images_background.zip and images_evaluation.zip, the folders
             unpacked from them, or a folder that contains these. By default, the archives are
-            searched in `data_dir`, `data_dir/omniglot` and the current folder, and downloaded if
-            they are missing.
+            searched for in `data_dir`, `data_dir/omniglot` and the current folder, and downloaded
+            if they are missing.
         resampling: "nearest" for black and white images as in the original code, or "lanczos" for
             grey ones.
         force: create the folders again, replacing those of an earlier call.

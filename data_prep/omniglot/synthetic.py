@@ -1,4 +1,4 @@
-"""Draws characters procedurally, as a replacement of Omniglot that needs no download.
+"""Draws characters procedurally, as a replacement for Omniglot that needs no download.
 
 A class consists of a few strokes, which are smooth curves through random points. Its drawings vary
 these strokes as handwriting does: the points are displaced a little; the whole is slightly rotated,
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from data_prep.omniglot.originals import DRAWINGS_PER_CHARACTER, SIDE, Drawing
 
-# Stored with the images: increase it when the same seed gives other drawings.
+# Stored with the images: increase it when the same seed would give other drawings.
 GENERATOR_VERSION = 1
 
 # Lengths are fractions of the image's side.

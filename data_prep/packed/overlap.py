@@ -106,7 +106,7 @@ def _twins(
 ) -> list[tuple[tuple[str, str], tuple[str, str]]]:
     """Returns pairs of (split, name): the first image with certain pixels, and a later one."""
     classes = [(s, packed, int(k)) for s, (packed, numbers) in splits.items() for k in numbers]
-    # The shape is part of the key, because images of other shapes are other images.
+    # The shape is part of the key, because images of different shapes are different images.
     seen: dict[tuple[tuple[int, ...], bytes], tuple[str, str]] = {}
     pairs = []
     digests = in_parallel(lambda c: _digests(c[1], c[2]), classes, validate_workers(None))

@@ -35,7 +35,7 @@ def write_packed(
 ) -> None:
     """Writes a packed folder, complete or not at all.
 
-    Images are read one at a time, so a data set may be larger than the memory.
+    Images are read one at a time, so a data set may be larger than memory.
 
     >>> write_packed(
     ...     "pets", np.zeros((2, 8, 8, 3), np.uint8), class_names=["cat", "dog"],

@@ -54,7 +54,7 @@ class PerStepRates(UpdateRule):
         Args:
             initial_rate: initial step size of all weights and steps, per mean loss.
             num_inner_steps: S, number of steps with different rates, int >= 1.
-            loss_unit: the loss divided by the mean loss, see `MetaSGDRule`.
+            loss_unit: ratio of the loss to the mean loss, see `MetaSGDRule`.
             **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)

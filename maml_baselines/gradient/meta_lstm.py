@@ -81,7 +81,7 @@ class LSTMRule(UpdateRule):
 
         Args:
             hidden_units: H, of the LSTM.
-            loss_unit: the loss divided by the mean loss over examples; N for
+            loss_unit: ratio of the loss to the mean loss over examples; N for
                 `FewShotCrossentropy`. Losses and gradients are divided by it.
             seed: of the initial values.
             **kwargs: Keras' `name`, `dtype`.

@@ -35,7 +35,7 @@ class MetaSGDRule(UpdateRule):
 
         Args:
             initial_rate: initial step size of all entries, per mean loss.
-            loss_unit: the loss divided by the mean loss. One step of Adam changes a rate by about
+            loss_unit: ratio of the loss to the mean loss. One step of Adam changes a rate by about
                 the meta learning rate, so the unit of the rates decides how fast they are learned.
             **kwargs: Keras' `name`, `dtype`.
         """

@@ -1,4 +1,4 @@
-"""mAP-SSVM and mAP-DLM (Triantafillou et al. 2017, section 4): mean average precision as the goal.
+"""mAP-SSVM and mAP-DLM (Triantafillou et al. 2017, section 4): mean average precision as objective.
 
 Every image of a batch ranks all other images by cosine similarity; images of its own class
 (positives) should come before the others (negatives). The most violating ranking, the maximum of
@@ -181,10 +181,10 @@ class MAPRanking(MetricLearner):
 def ranking_losses(
     embedded: tf.Tensor, labels: tf.Tensor, num_ways: int, loss: RankingLoss = hinge
 ) -> tf.Tensor:
-    """The mean over the images of each task of the loss of their rankings.
+    """For each task, the mean ranking loss over its images.
 
     Args:
-        embedded: embeddings [B, n, D], the same number for each class.
+        embedded: embeddings [B, n, D], with the same number of examples of each class.
         labels: class numbers [B, n].
         num_ways: N.
         loss: function (positives, negatives) -> [...], see `hinge`.

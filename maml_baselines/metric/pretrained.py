@@ -5,7 +5,7 @@ new task, `FineTune` replaces the last layer and trains all layers on the suppor
 `NearestNeighbour` compares features.
 
 Deviations: normalisation uses batch statistics; on Omniglot, the rotations of a character are one
-class; the decay of the learning rate is not searched.
+class; the decay of the learning rate is not tuned.
 """
 
 from collections.abc import Callable, Iterable, Sequence

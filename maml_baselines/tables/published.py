@@ -6,7 +6,7 @@ Table = dict[tuple[str, int | None], dict[str, Estimate]]
 
 
 def _table(texts: dict[tuple[str, int | None], dict[str, str]]) -> Table:
-    """The numbers of a table that is written as it is printed."""
+    """The numbers of a table, from the text printed in the paper."""
     return {
         column: {method: Estimate.parse(text) for method, text in cells.items()}
         for column, cells in texts.items()

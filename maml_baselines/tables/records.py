@@ -157,7 +157,7 @@ def parse_row(cells: Sequence[str]) -> Row:
         cells: text of each of `COLUMNS`.
 
     Raises:
-        ValueError: for another number of cells, or text that is not a number where one is expected.
+        ValueError: for a wrong number of cells, or text that is not a number where one is expected.
     """
     text = dict(zip(COLUMNS, cells, strict=True))
     failed = text["measured"].startswith(_FAILED)

@@ -35,7 +35,7 @@ from mtnet_tf.experiments import (
     train_run,
 )
 
-# An evaluation with other values of these fields, or with fewer inner steps, is made again.
+# An evaluation with other values of these fields, or with fewer inner steps, is repeated.
 _OF_AN_EVALUATION = (
     *("step_size", "num_shots", "num_queries", "seed"),
     *("num_meta_iterations", "checkpoint_iteration", "num_test_episodes"),
@@ -151,7 +151,7 @@ def settings_of(given: Mapping[str, Any], name: str) -> Settings:
 
 
 def train_and_evaluate(settings: Settings, run: Run, command: str) -> Result:
-    """Trains and evaluates a run, as far as this has not been done.
+    """Trains and evaluates a run, skipping what has already been done.
 
     Args:
         settings: of the run.

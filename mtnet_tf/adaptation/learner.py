@@ -44,7 +44,7 @@ class AdaptableLearner(Protocol):
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """All variables, those of the update rule included."""
+        """All variables, including those of the update rule."""
         ...
 
     def masks(

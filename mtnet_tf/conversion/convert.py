@@ -212,7 +212,7 @@ def _constrains_channels(config: dict[str, Any]) -> bool:
 def _layer_filter(
     model: keras.Model, layers: Iterable[keras.layers.Layer | str] | LayerFilter | None
 ) -> LayerFilter:
-    """The function that says whether a layer adapts."""
+    """The function that decides whether a layer adapts."""
     if layers is None:
         return lambda layer: True
     if callable(layers):

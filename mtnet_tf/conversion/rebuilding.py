@@ -41,7 +41,7 @@ def rebuild(
     Args:
         model: built Sequential or functional model.
         replace: function that returns the `Replacement` of a layer. It is called once for each
-            layer, nested models are entered and not passed to it.
+            layer. Nested models are traversed and not passed to it.
 
     Returns:
         Keras model of the same kind.
@@ -95,7 +95,7 @@ def new_layer(layer: keras.layers.Layer, config: dict[str, Any]) -> keras.layers
     """Creates a layer of the same class from a configuration.
 
     Raises:
-        ValueError: if it is a Lambda layer, and Keras may not load code.
+        ValueError: if it is a Lambda layer and Keras is not allowed to load code.
     """
     try:
         return type(layer).from_config(config)

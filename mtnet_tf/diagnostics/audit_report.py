@@ -13,7 +13,7 @@ class Finding:
         verdict: "exact", "wrong", "first-order only" or "disconnected".
         first_error: relative error of the first derivative.
         second_error: relative error of the second derivative. The meta-gradient contains both
-            derivatives and has one error, which stands in both places.
+            derivatives and has one error, which is stored in both fields.
         operation: names of the operations that may cause the error.
         fix: what to do about it.
     """

@@ -11,11 +11,11 @@ import tensorflow as tf
 from mtnet_tf._keras import flatten_layers, graph_functions
 from mtnet_tf.conversion import finalize_statistics
 
-# Central differences in float64 have errors of about 1e-8. A wrong derivative has an error of some
+# Central differences in float64 have errors of about 1e-8. A wrong derivative has an error of a few
 # per cent, of which the meta-gradient contains a part proportional to the step size.
 TOLERANCE = 1e-6
 # Pairs (step, noise). A direction may cross a kink (of a ReLU or a maximum); then another step is
-# tried, with noise that leaves ties, such as the zeros behind a ReLU.
+# tried, with noise that breaks ties, such as the zeros after a ReLU.
 ATTEMPTS = ((1e-5, 0.0), (1e-6, 0.1), (1e-7, 0.1))
 
 # From float64 tensors to float64 tensors.
@@ -65,7 +65,7 @@ def _with_dtype(config: Any) -> Any:
 
 @contextlib.contextmanager
 def restored(variables: Sequence[keras.Variable]) -> Iterator[list[np.ndarray]]:
-    """Gives the values of some variables, and restores them at the end, even after an error."""
+    """Yields the values of some variables, and restores them at the end, even after an error."""
     values = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
     try:
         yield values
@@ -84,7 +84,7 @@ def gradient_error(
     Args:
         gradient: the gradient to check, one array per variable.
         value: the function. It takes no arguments and reads the variables.
-        variables: they are moved along random directions, and restored.
+        variables: moved along random directions, and restored at the end.
         random: NumPy generator.
 
     Returns:

@@ -34,7 +34,7 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 1
 
     Example:
     >>> import numpy as np
-    >>> p = np.array([[0.75, 0.25]] * 4)  # right three times of four
+    >>> p = np.array([[0.75, 0.25]] * 4)  # right three times out of four
     >>> calibration(p, np.array([0, 0, 0, 1])).error
     0.0
 

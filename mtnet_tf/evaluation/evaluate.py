@@ -26,7 +26,7 @@ from mtnet_tf.tasks import Episode, TaskDistribution
 
 # Episode e is task e % 20 of draw e // 20, for any number of episodes.
 TASKS_PER_DRAW = 20
-# A distribution that repeats its episodes so often has too few of them for a valid interval.
+# A distribution that repeats its episodes this often has too few of them for a valid interval.
 MAX_REPEATED_DRAWS = 10
 
 # From query inputs [B, m, ...] and the `SetStatistics` to use, or None, to predictions [B*m, ...].
@@ -66,10 +66,10 @@ class Evaluation:
 
     Attributes:
         fingerprints: E hashes, one per episode.
-        support_loss: [E], before adaptation, reduced as the learner's loss says.
+        support_loss: [E], before adaptation, reduced as the learner's loss defines.
         query_loss: [E, S+1], before adaptation and after each step.
         inductive_loss: [E, S+1]; None if no layer normalises over a set.
-        support_accuracy: [E]; None for regression, as all the following.
+        support_accuracy: [E]; None for regression, like all following fields.
         query_accuracy: [E, S+1].
         inductive_accuracy: [E, S+1]; None if no layer normalises over a set.
         probabilities: [E, S+1, m, N], of the transductive predictions.
@@ -166,7 +166,7 @@ def evaluate(
 
 
 def _stacked(found: dict[str, dict[str, np.ndarray]]) -> Evaluation:
-    """The scores of all episodes, by fingerprint -> `Evaluation`."""
+    """Stacks the scores of all episodes, given by fingerprint, into an `Evaluation`."""
     rows = list(found.values())
     scores = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return Evaluation(list(found), **scores)
@@ -175,7 +175,10 @@ def _stacked(found: dict[str, dict[str, np.ndarray]]) -> Evaluation:
 def _sample_function(
     tasks: TaskDistribution, seed: int, purpose: seeds.Purpose
 ) -> Callable[[tf.Tensor], Episode]:
-    """Number of a draw -> its episodes. Separate from scoring, as not all compile with XLA."""
+    """Function: number of a draw -> its episodes.
+
+    It is separate from scoring, because not every distribution compiles with XLA.
+    """
 
     def sample(draw: tf.Tensor) -> Episode:
         draw_seed = seeds.stateless_seed(seed, purpose, draw)
@@ -187,7 +190,7 @@ def _sample_function(
 def _score_function(
     learner: Learner, num_inner_steps: int, seed: int
 ) -> Callable[[tf.Tensor, Episode], Scores]:
-    """(number of a draw, its episodes) -> the scores of each task; compiled."""
+    """Compiled function: (number of a draw, its episodes) -> the scores of each task."""
 
     def score(draw: tf.Tensor, episode: Episode) -> Scores:
         mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, draw)
@@ -231,7 +234,7 @@ def score_episode(
 
 
 def _statistics_of(predictor: Predictor, x: tf.Tensor) -> SetStatistics:
-    """The statistics that the normalisations compute of a set [B, n, ...]."""
+    """The statistics that the normalisation layers compute from a set [B, n, ...]."""
     statistics = SetStatistics()
     predictor(x, statistics)
     return statistics
@@ -257,7 +260,12 @@ def _scores(
     y: tf.Tensor,
     statistics: SetStatistics | None = None,
 ) -> Scores:
-    """Loss [B] of a set [B, n, ...]; accuracy [B] and probabilities [B, n, N] of class numbers."""
+    """Scores of a set [B, n, ...].
+
+    Returns:
+        Dict with the loss [B]; if `y` contains class numbers, also with the accuracy [B] and the
+        probabilities [B, n, N].
+    """
     num_tasks = count_tasks(x)
     predictions = predictor(x, statistics)
     scores = {"loss": task_losses(learner.task_loss, flatten_tasks(y), predictions, num_tasks)}

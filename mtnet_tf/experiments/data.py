@@ -185,7 +185,7 @@ def _fits_on_a_gpu(packed: PackedImages, classes: np.ndarray) -> bool:
 
 
 def _num_queries(settings: Settings, split: str, counts: np.ndarray) -> int:
-    """Q: the user's or the authors' number, at most what the smallest class contains."""
+    """Q: the user's or the authors' number, limited by the size of the smallest class."""
     num_shots = settings.num_shots
     if split == "train" and settings.num_train_queries:
         return settings.num_train_queries

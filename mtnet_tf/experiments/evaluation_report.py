@@ -146,7 +146,7 @@ def _confusion(
     names, rows = np.unique(groups, return_inverse=True)
     numbers = rows[np.searchsorted(present, classes)]
     rates = confusion(probabilities, labels, numbers, len(names))
-    # If there are too many classes to name, those that are mistaken most often.
+    # If there are too many classes to name, those that are recognised least often.
     shown = np.sort(np.argsort(np.diag(rates), kind="stable")[:MOST_NAMED_CLASSES])
     return rates[np.ix_(shown, shown)], list(names[shown])
 

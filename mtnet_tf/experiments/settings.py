@@ -44,7 +44,7 @@ _FREE_IN_EVALUATION = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a run, validated. Defaults are the bare ones of the authors' command line.
+    """The settings of a run, validated. Defaults are those of the authors' command line.
 
     Each field is explained by the help text of its flag, see `flags.FLAGS`.
 
@@ -215,7 +215,7 @@ def check_same_run(settings: Settings, trained: Settings, *, evaluates: bool = F
     Args:
         settings: of this command.
         trained: of the run folder.
-        evaluates: whether the run is only evaluated, which may differ from training.
+        evaluates: whether the run is only evaluated, for which some settings may differ.
 
     Raises:
         ValueError: names the first difference.

@@ -111,7 +111,7 @@ def train(
         learner: compiled learner.
         tasks: tasks to train on.
         validation_tasks: tasks to validate on.
-        run: run folder, started.
+        run: run folder, after `Run.start`.
         meta_batch_size: tasks per meta-step.
         num_iterations: total number of meta-iterations, including those already done.
         validation_interval: meta-iterations between validations (and checkpoints).

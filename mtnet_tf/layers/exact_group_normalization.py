@@ -15,7 +15,7 @@ class ExactGroupNormalization(ExactNormalization):
     """`keras.layers.GroupNormalization` (Wu & He, 2018) with exact second derivatives.
 
     Statistics over the pixels and the channels of a group, per example; scale and offset per
-    channel. `ExactNormalization` says what is wrong with Keras' layer.
+    channel. `ExactNormalization` explains what is wrong with Keras' layer.
     """
 
     def __init__(

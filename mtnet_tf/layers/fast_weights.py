@@ -16,13 +16,13 @@ import tensorflow as tf
 _STATE = threading.local()
 # Mean and variance, [B, 1, C] each.
 Statistics = tuple[tf.Tensor, tf.Tensor]
-# What observes a TW layer: the layer, its rows [B, m, D] and its outputs [B, m, U] before the
-# activation.
+# Observer of a TW layer. It receives the layer, its rows [B, m, D] and its outputs [B, m, U] before
+# the activation.
 CellObserver = Callable[[keras.layers.Layer, tf.Tensor, tf.Tensor], None]
 
 
 class SetStatistics:
-    """Normalisation statistics of one pass through a model, to be used again in another.
+    """Normalisation statistics of one pass through a model, to be reused in another.
 
     A new object records the statistics of every normalisation layer. Its `replay` returns them in
     the same order in place of the statistics of another set: a query set is then normalised by its
@@ -53,7 +53,7 @@ class SetStatistics:
 
         Args:
             found: statistics of the set at hand.
-            layer: the normalisation layer that asks.
+            layer: the normalisation layer that calls this method.
         """
         if self._replayed is not None:
             return next(self._replayed)

@@ -1,7 +1,7 @@
 """Gradient masks: which units a task may change (paper, section 3.2).
 
-Pure functions. The noise is an argument, so that a run can be repeated number by number; it is
-drawn by `logistic_noise`. Orientation: the paper's row j of W is output unit j, our last axis.
+Pure functions. The noise is an argument, so that a run can be reproduced exactly; it is drawn by
+`logistic_noise`. Orientation: row j of W in the paper belongs to output unit j, our last axis.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,9 @@ def logistic_noise(
 ) -> tf.Tensor:
     """Draws the difference of two standard Gumbels, g1 - g2 of eq. 10.
 
-    This difference has the standard logistic distribution, so one draw replaces two: the quantile
-    of a uniform number strictly between 0 and 1. It is the same with and without XLA.
+    This difference has the standard logistic distribution, so one draw replaces two. It is
+    the logistic quantile of a uniform number strictly between 0 and 1, and is the same with and
+    without XLA.
 
     Args:
         shape: shape of the result.
@@ -42,8 +43,8 @@ def soft_mask(
 ) -> tf.Tensor:
     """Relaxed mask of eq. 11: `sigmoid((logits + noise) / temperature)`.
 
-    Eq. 11 divides only zeta and g1 by the temperature inside the first exponential, and g2 in the
-    second. Written as a sigmoid, the quotient is `(zeta + g1 - g2) / temperature`.
+    Eq. 11 is `a / (a + b)` with `a = exp((zeta + g1) / c)` and `b = exp(g2 / c)`, which equals
+    `sigmoid((zeta + g1 - g2) / c)`.
 
     Args:
         logits: zeta, tensor [*shape].

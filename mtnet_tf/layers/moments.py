@@ -38,7 +38,7 @@ def normalize(
 ) -> tf.Tensor:
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, in the order of operations of Keras.
 
-    A layer that replaces one of Keras' layers therefore gives the same bits.
+    A layer that replaces one of Keras' layers therefore gives bit-identical outputs.
 
     Args:
         x: tensor.

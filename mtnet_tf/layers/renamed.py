@@ -1,7 +1,7 @@
-"""Layers as version 0.1.0 called them: only files that it saved create these.
+"""Layers under their names in version 0.1.0, created only when a file of that version is loaded.
 
-An alias of the class would not do. In a `.keras` file, Keras names the weights of a layer after
-its class, so that a loaded layer finds its own under the name of the class that was saved.
+An alias of the new class would not work: in a `.keras` file, the weights of a layer are stored
+under a name derived from its class, so a class with the old name is needed to find them.
 """
 
 import keras

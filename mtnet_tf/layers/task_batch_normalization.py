@@ -104,9 +104,9 @@ class TaskBatchNormalization(ExactNormalization):
         del mask  # accepted because graphs that contain the stock layer pass one
         inputs = tf.convert_to_tensor(inputs)
         rank = inputs.shape.rank
-        if self.axis in (-1, rank - 1):
-            return self._normalize(inputs, training)
         axis = self.axis % rank
+        if axis == rank - 1:
+            return self._normalize(inputs, training)
         last = [*range(axis), *range(axis + 1, rank), axis]
         outputs = self._normalize(tf.transpose(inputs, last), training)
         return tf.transpose(outputs, [last.index(i) for i in range(rank)])

@@ -11,13 +11,13 @@ from mtnet_tf.layers.tw_layer import TaskWeight, TWLayer
 def find_task_weights(
     model: keras.Model, layers: Sequence[str | keras.layers.Layer] | None = None
 ) -> list[TaskWeight]:
-    """The task weights of a model, those of nested models included.
+    """The task weights of a model, including those of nested models.
 
     Args:
         model: Keras model.
-        layers: None for W and b of every trainable TW layer; or layers, or their names: then only
-            these adapt, TW layers by W and b, any other layer by all its trainable weights, without
-            masks.
+        layers: None for W and b of every trainable TW layer; or a list of layers or layer names.
+            Then only these layers adapt: W and b of a TW layer, and all trainable weights of any
+            other layer, without masks.
 
     Returns:
         List of `TaskWeight`.

@@ -161,6 +161,6 @@ class TWDepthwiseConv2D(TWConv):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Creates the layer from `get_config`; version 0.1.0 said kernel instead of depthwise."""
+        """Creates the layer from `get_config`; version 0.1.0 wrote `kernel_` for `depthwise_`."""
         names = {f"kernel_{kind}": f"depthwise_{kind}" for kind in ("initializer", "regularizer")}
         return cls(**{names.get(name, name): value for name, value in config.items()})

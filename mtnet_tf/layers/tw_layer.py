@@ -103,7 +103,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         if self.use_transform:
             self.transform = self._add("transform", (self.units, self.units))
         self._build_masks()
-        # Inputs of another width then get a clear error from Keras.
+        # Inputs of another width then raise a clear error in Keras.
         if self.input_spec is not None:
             self.input_spec.axes = {-1: input_shape[-1]}
         self.built = True
@@ -147,7 +147,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         return weights
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """`activation((x W + b) T)`; inside a `FastWeightScope`, of all tasks at once."""
+        """`activation((x W + b) T)`; inside a `FastWeightScope`, for all tasks at once."""
         scope = active()
         return self.activation(
             self._plain(inputs) if scope is None else self._flattened(inputs, scope)
@@ -239,7 +239,7 @@ def cell(
     """`(rows @ kernel + bias) @ transform`, multiplied in the cheaper order (eq. 3).
 
     T is constant during the inner loop, so `(A W + b) T = A (W T) + b T`. First layers have few
-    inputs and many rows, and merge T into W. Late layers transform their few activations.
+    inputs and many rows, and merge T into W. Later layers apply T to their few activations.
 
     Args:
         rows: [G, m, D], the rows of G tasks.

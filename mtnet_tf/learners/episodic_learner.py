@@ -271,7 +271,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
             `keras.callbacks.History`.
 
         Raises:
-            ValueError: if a `TaskDistribution` comes without batch size or steps.
+            ValueError: if a `TaskDistribution` is given without a batch size or steps.
         """
         data = self._stream(x, "train", batch_size, steps_per_epoch)
         if validation_data is not None:

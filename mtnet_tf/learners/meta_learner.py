@@ -72,23 +72,23 @@ class MetaLearner(EpisodicLearner):
         Args:
             model: built Keras model with TW layers, [n, ...] -> [n, ...].
             step_size: alpha of gradient descent, see `GradientDescent`: a positive number, a
-                variable, or a Keras schedule over the inner steps; or a dict with a positive number
-                for the name of each layer that adapts. Its unit follows from the loss given to
+                variable, or a Keras schedule over the inner steps; or a dict from the name of each
+                layer that adapts to a positive number. Its unit follows from the loss given to
                 `compile`.
             num_inner_steps: gradient steps within a task, at least 0.
             first_order: omits second derivatives (the authors' `stop_grad`).
             redraw_masks: draws new masks at each inner step instead of once per task.
             adapt_layers: None to adapt the TW layers; or the layers to adapt, or their names. These
                 may be of any class (an LSTM, a class of your own): all their weights adapt, by
-                MAML. The model is then called task by task and without XLA, which is slower and
-                gives the same numbers, and must not contain activity regularisers.
+                MAML. The model is then called task by task and without XLA, which is slower but
+                gives the same numbers. It must not contain activity regularisers.
             update_rule: `UpdateRule` in place of gradient descent. Give either this or `step_size`.
             seed: run seed of tasks and masks.
             **kwargs: Keras' `name`.
 
         Raises:
-            ValueError: if the model has nothing to adapt, contains layers whose second derivative
-                is wrong, or a number is not in its range.
+            ValueError: if the model has nothing to adapt or contains layers whose second
+                derivative is wrong, or if a number is out of range.
         """
         if isinstance(step_size, float | int | np.number) and not step_size > 0:
             raise ValueError(f"`step_size` must be positive. Received: step_size={step_size}.")
@@ -154,7 +154,7 @@ class MetaLearner(EpisodicLearner):
 
     @property
     def compiles_with_xla(self) -> bool:
-        """False if tasks are processed one by one: XLA has no gradient of such a loop."""
+        """False if tasks are processed one by one: XLA cannot differentiate such a loop."""
         return all(w.flattened for w in self.task_weights)
 
     def report(self) -> dict[str, float]:
@@ -291,8 +291,8 @@ class MetaLearner(EpisodicLearner):
             masks: "most_probable", or an int, the seed of one draw.
             statistics: what normalises a query: "support", the statistics of the support set; or
                 "query", those of the queries, as in the paper.
-            num_ways: classes of the task, if they are fewer than the model's outputs: the first
-                `num_ways` logits. The others do not take part in loss or prediction.
+            num_ways: number of classes of the task, if the model has more outputs. The loss and the
+                prediction then use the first `num_ways` logits only.
 
         Returns:
             Keras model, [n, ...] -> [n, ...], with its own weights. With "support", each prediction
@@ -328,8 +328,8 @@ class MetaLearner(EpisodicLearner):
             filepath: folder to write. TensorFlow Serving expects a number as its last part, as in
                 `models/1`.
             classification: True: labels are class numbers, and outputs are logits unless the loss
-                expects probabilities. False: labels have the shape of the outputs. None: as the
-                loss says.
+                expects probabilities. False: labels have the shape of the outputs. None: decided
+                by the loss.
             preparation: JSON-like description of how inputs were prepared, for the metadata.
             num_inner_steps: as in `adapt`.
             masks: as in `adapt`.
@@ -340,7 +340,7 @@ class MetaLearner(EpisodicLearner):
             Path of the folder.
 
         Raises:
-            ValueError: if the folder contains something else.
+            ValueError: if the folder contains anything except an older export.
         """
         return export(
             self,

@@ -16,8 +16,8 @@ class FewShotCrossentropy(keras.losses.Loss):
 
     `sum_i -log(softmax(logits[i])[labels[i]]) / num_shots`, i over the examples of a task.
 
-    On a support set of N classes this is N times the mean. Their `update_lr=0.4` at 5 ways is
-    therefore a step size of 2.0 on the mean. The query loss is also divided by `num_shots`,
+    On a support set of N classes this is N times the mean. The authors' `update_lr=0.4` at 5 ways
+    is therefore a step size of 2.0 on the mean. The query loss is also divided by `num_shots`,
     independently of the number of query examples.
 
     Example:

@@ -18,7 +18,7 @@ class MaskSampler:
         mask = 1 if soft >= 0.5 else 0, with the gradient of `soft`
 
     There is one draw per layer, which the weights and the bias of a unit share. Layers that are
-    created with `hard_mask=False` use `soft` as mask.
+    created with `hard_mask=False` use `soft` as the mask.
     """
 
     def __init__(

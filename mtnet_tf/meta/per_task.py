@@ -69,7 +69,7 @@ def predict_per_task(
 
 
 def check_no_activity_regularizers(model: keras.Model) -> None:
-    """Raises ValueError if a layer has an activity regulariser: its loss would be lost."""
+    """Raises ValueError if a layer has an activity regulariser, whose loss would be ignored."""
     for layer in flatten_layers(model):
         if layer.activity_regularizer is not None:
             raise ValueError(
@@ -81,7 +81,7 @@ def check_no_activity_regularizers(model: keras.Model) -> None:
 def _map(function: Callable[..., Any], elements: list[Any]) -> Any:
     """`function(*slices)` for every slice of the elements, stacked."""
     slices = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), elements)
-    # `tf.map_fn` needs the output signature, which only a trace can tell.
+    # `tf.map_fn` needs the output signature, which is known only after tracing.
     concrete = tf.function(function, autograph=False).get_concrete_function(*slices)
     outputs = concrete.structured_outputs
     signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), outputs)

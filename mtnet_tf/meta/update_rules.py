@@ -131,7 +131,6 @@ class GradientDescent(UpdateRule):
                 f"`step_size` must be one value, or one for each of the {len(input_shape)} task "
                 f"weights. Received: {given} values."
             )
-        self.built = True
 
     def update(
         self,

@@ -25,7 +25,7 @@ class Episode(NamedTuple):
 
 
 class TaskDistribution(abc.ABC):
-    """Interface of a distribution of tasks. A seed determines the sample, there is no state.
+    """Interface of a distribution of tasks. The seed determines the sample; there is no state.
 
     Example:
     >>> class Lines(TaskDistribution):  # y = a x, with another slope a in each task

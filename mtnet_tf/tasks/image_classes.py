@@ -21,7 +21,7 @@ class ImageClasses(TaskDistribution):
     the same angle in the support and the query set.
 
     Attributes:
-        classes: ints [C], the numbers of the classes in use among those of the whole array.
+        classes: ints [C], numbers of the classes in use, as numbered in the whole array.
         num_ways: N.
         num_shots: K.
         num_queries: Q.

@@ -96,7 +96,7 @@ class Polynomials(_Regression):
     """`y = sum_i c_i x^i` for i up to `order`, x in [-2, 2], c_i uniform in [-1, 1] / 2^i.
 
     The division by 2^i and the range of x are those of the authors' code. The paper (section 6.3)
-    divides by nothing and gives no range; `task_definition="paper"` omits the division.
+    does not divide and gives no range; `task_definition="paper"` omits the division.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class EpisodeStreams:
         self._known: weakref.WeakKeyDictionary[Any, tuple[TaskDistribution, int]] = (
             weakref.WeakKeyDictionary()
         )
-        # Role -> (tasks, batch size), or None for episodes of the user.
+        # Role -> (tasks, batch size), or None for episodes that the user provides.
         self._sampled: dict[str, tuple[TaskDistribution, int] | None] = {}
 
     def open(
@@ -36,7 +36,7 @@ class EpisodeStreams:
         seed: int,
         start: Callable[[], int],
     ) -> tuple[Any, bool]:
-        """Makes `x` something that Keras iterates over.
+        """Converts `x` to something that Keras can iterate over.
 
         Args:
             x: as for `EpisodicLearner.fit`.

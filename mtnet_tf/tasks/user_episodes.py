@@ -1,4 +1,4 @@
-"""Episodes of the user, NumPy arrays or a generator of them, as `tf.data`."""
+"""Episodes that the user provides, as NumPy arrays or a generator, converted to `tf.data`."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _DEFAULT_BATCH_SIZE = 32  # as in Keras
 
 
 def episode_batches(x: Any, batch_size: int | None = None) -> Any:
-    """Makes episodes something that Keras iterates over.
+    """Converts episodes to something that Keras can iterate over.
 
     Args:
         x: episodes as arrays, `Episode` or ((support_x, support_y), (query_x, query_y)), each

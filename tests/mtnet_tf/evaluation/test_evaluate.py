@@ -9,6 +9,7 @@ import tensorflow as tf
 import tqdm
 
 from mtnet_tf import (
+    Evaluation,
     FewShotCrossentropy,
     ImageClasses,
     MetaLearner,
@@ -29,6 +30,18 @@ def regression_learner(**options):
 def run(learner, tasks=None, **options):
     options = {"num_episodes": 30, "num_inner_steps": 2, "verbose": 0, **options}
     return evaluate(learner, tasks or Sinusoids(), **options)
+
+
+def test_scores_are_accuracies_where_there_are_any_and_losses_otherwise():
+    loss, accuracy = np.zeros(2), np.ones(2)
+    scores = {f"{kind}_loss": loss for kind in ("support", "query", "inductive")}
+    regression = Evaluation(["a", "b"], **scores)
+    scores |= {name.replace("loss", "accuracy"): accuracy for name in scores}
+    classification = Evaluation(["a", "b"], **scores)
+    for kind in ("support", "query", "inductive"):
+        assert getattr(regression, kind) is loss
+        assert getattr(classification, kind) is accuracy
+    assert (regression.metric, classification.metric) == ("loss", "accuracy")
 
 
 def test_scores_equal_those_of_adapting_each_task_alone():

@@ -20,3 +20,11 @@ def test_curves_start_at_the_initial_network_and_approach_the_support_set():
         polynomial = np.polynomial.polynomial.polyfit(x, y, 2)
         on_curve = np.polynomial.polynomial.polyval(support_x, polynomial)
         np.testing.assert_allclose(on_curve, support_y, atol=1e-4)
+
+
+def test_curves_are_drawn_before_adaptation_and_after_1_to_10_steps():
+    learner = MetaLearner(networks.regression_network(dim_hidden=(4,)), 0.01)
+    learner.compile("adam", "mean_squared_error", jit_compile=False)
+    curves = regression_curves(learner, Polynomials(1, num_queries=20))
+    assert tuple(curves.steps) == (0, 1, 2, 5, 10)
+    assert curves.predictions.shape == (5, 4, 20)

@@ -184,6 +184,7 @@ def test_cells_train_like_ordinary_layers(kind, rng):
     [
         (lambda: layers.TWDense(0), "number of units must be a positive integer. Received: 0"),
         (lambda: layers.TWDense(3, mask="row"), "`mask` must be .* Received: mask='row'"),
+        (lambda: layers.TWDense(3, temperature=0), "`temperature` must be positive"),
         (lambda: layers.TWConv2D(3, 0), "`kernel_size` must be a positive integer or a pair"),
         (lambda: layers.TWConv2D(3, 3, padding="full"), "`padding` must be 'valid' or 'same'"),
         (lambda: layers.TWConv2D(3, 3, strides=2, dilation_rate=2), "cannot both be above 1"),
@@ -273,13 +274,15 @@ def test_frozen_statistics_hold_inside_the_meta_step_and_moving_ones_do_not(rng)
     np.testing.assert_array_equal(inside, frozen(x))
 
 
-def test_batch_normalisation_along_another_axis_is_that_of_the_transposed_inputs(rng):
-    first = layers.TaskBatchNormalization(axis=1, dtype="float64")
+@pytest.mark.parametrize("axis", [1, 2, 3, -1, -2, -3])
+def test_batch_normalisation_along_another_axis_is_that_of_the_transposed_inputs(axis, rng):
+    layer = layers.TaskBatchNormalization(axis=axis, dtype="float64")
     last = layers.TaskBatchNormalization(dtype="float64")
-    x = tf.constant(rng.normal(size=(4, 3, 5, 6)))
+    x = rng.normal(size=(4, 3, 5, 6))
     with FastWeightScope([], num_tasks=2):
-        expected = tf.transpose(last(tf.transpose(x, [0, 2, 3, 1])), [0, 3, 1, 2])
-        np.testing.assert_array_equal(first(x), expected)
+        found = layer(tf.constant(x))
+        expected = np.moveaxis(last(tf.constant(np.moveaxis(x, axis, -1))), -1, axis)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_block_max_pooling_equals_keras(rng):
