@@ -6,8 +6,8 @@
     mtnet-tf --predict --run=RUN --support=A --query=B predicts labels of your own images
     mtnet-tf --export_dir=FOLDER --run=RUN             exports a trained learner
 
-RUN is a run folder, whose path is printed when the run starts. An interrupted run continues when
-the same command is given again. In a checkout, `python main.py` is the same command.
+RUN is a run folder, whose path is printed when the run starts. To resume an interrupted run, repeat
+the same command. In a checkout, `python main.py` is equivalent to `mtnet-tf`.
 """
 
 import os
@@ -164,7 +164,7 @@ def run_command(argv: Sequence[str]) -> int:
         say(compare_runs([VALUES.compare, *argv[1:]]))
         return 0
     if len(argv) > 1:
-        raise ValueError(f"Expected flags only. Received: {argv[1:]}.")
+        raise ValueError(f"Only flags are accepted as arguments. Received: {argv[1:]}.")
     settings, run = read_settings(uses_run=action is not None)
     if action == "predict":
         say(predict(settings, run))

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _EXIT_BAD_DATA
     except KeyboardInterrupt:
         sys.stderr.write(
-            "data_prep: interrupted. Nothing is half-written; repeat the command to continue.\n"
+            "data_prep: interrupted. No incomplete files remain; repeat the command to continue.\n"
         )
         return _EXIT_INTERRUPTED
     return 0

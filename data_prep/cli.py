@@ -25,7 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m data_prep",
         description="Prepares image data sets for few-shot learning.",
-        epilog="The options of a data set: python -m data_prep DATASET --help",
+        epilog="To list the options of a data set: python -m data_prep DATASET --help",
     )
     commands = parser.add_subparsers(title="data sets", metavar="DATASET", required=True)
     _add_omniglot(commands)
@@ -111,7 +111,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=int, help="number of images to work on at once (default: one per core)"
+        "--workers",
+        type=int,
+        help="number of images to process in parallel (default: one per core)",
     )
 
 
@@ -181,8 +183,8 @@ def _add_folder(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description=(
             "Packs images of any size and format into one array file per split. They are turned "
             "upright and stretched to the given size. The folder contains either a folder for each "
-            "class, or the folders train, val and test, which contain these. It is never changed. "
-            "It is packed again only if its files or the options have changed."
+            "class, or the folders train, val and test, each of which contains class folders. It "
+            "is never changed. It is packed again only if its files or the options have changed."
         ),
     )
     parser.add_argument(
@@ -199,7 +201,7 @@ def _add_folder(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--grey",
         action="store_true",
         default=None,
-        help="pack one channel (default: if all images are grey)",
+        help="pack one channel (the default if all images are grey)",
     )
     colours.add_argument(
         "--colour",

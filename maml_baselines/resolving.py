@@ -38,7 +38,7 @@ def resolve(given: Mapping[str, Any]) -> Settings:
         if given.get(setting, meant) != meant:
             raise ValueError(
                 f"`method={name}` implies `{setting}={meant}`. "
-                f"Received: {setting}={given[setting]}. Leave one of the two out."
+                f"Received: {setting}={given[setting]}. Omit one of the two."
             )
     source = given.get("data_source", DEFAULTS["data_source"])
     if not fits(method, source) and source not in IMAGES:
@@ -63,8 +63,8 @@ def _check_ways(settings: Settings) -> Settings:
         )
     if ways not in (0, settings.num_ways) and not (method and METHODS[method].any_ways):
         raise ValueError(
-            "`num_train_ways` requires a method without one output per class of a task. "
-            f"Received: num_train_ways={ways} with `method={method}`. Leave it out."
+            "`num_train_ways` requires a method whose network has no output per class (a metric "
+            f"method). Received: num_train_ways={ways} with `method={method}`. Omit it."
         )
     return settings
 

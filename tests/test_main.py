@@ -170,7 +170,7 @@ def test_a_folder_of_images_trains_and_its_splits_are_checked(command, tmp_path)
     shutil.copytree(tmp_path / "photos" / "a", tmp_path / "photos" / "k")
     again = command(f"--run={run}", "--train=False", "--datasource=folder", "--packed_dir=packed")
     assert again.returncode == 2
-    assert "must be those that the run in this folder was trained on" in again.stderr
+    assert "must be the ones that the run in this folder was trained on" in again.stderr
     assert (run / "test_ubs1_stepsize0.01_updates1_episodes20_answers.png").is_file()
 
 
@@ -180,7 +180,7 @@ def test_a_folder_of_images_trains_and_its_splits_are_checked(command, tmp_path)
         (["--meta_batch_size=ten"], "flag --meta_batch_size=ten"),
         (["--nonsense"], "Unknown command line flag 'nonsense'"),
         (["--train=False", "--logdir=none"], "No trained run in none/sinusoid"),
-        (["omniglot"], "Expected flags only. Received: ['omniglot']"),
+        (["omniglot"], "Only flags are accepted as arguments. Received: ['omniglot']"),
         (["--predict"], "No trained run in runs/sinusoid"),
         (["--compare="], "--compare must not be empty"),
         (["--predict", "--export_dir=x"], "--export_dir and --predict cannot be combined"),

@@ -80,8 +80,8 @@ def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | Non
         return None
     if set(tops) != set(SPLITS):
         raise DataError(
-            f"`{source.path}` must contain either train, val and test with images, or only class "
-            f"folders. Received: {listed(sorted(tops))}. Add or rename folders."
+            f"`{source.path}` must contain either the folders train, val and test with images, or "
+            f"only class folders. Received: {listed(sorted(tops))}. Add or rename folders."
         )
     splits = {}
     for split in SPLITS:

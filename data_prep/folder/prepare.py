@@ -63,7 +63,7 @@ def prepare_folder(
         split: proportions of classes in training, validation and test.
         min_per_class: smallest number of images of a class; an episode needs two.
         force: pack again.
-        workers: how many images to work on at once; as many as cores by default.
+        workers: how many images to process in parallel; as many as cores by default.
         progress: whether to show bars on a terminal.
 
     Returns:
@@ -185,7 +185,7 @@ def _pack(
             progress=progress,
         )
         if _name(FolderSource(source.path, MAX_BYTES, SUFFIXES), options) != packed.name:
-            raise DataError(f"`{source.path}` changed while it was packed. Pack it again.")
+            raise DataError(f"`{source.path}` changed while it was being packed. Pack it again.")
 
 
 def _examine(

@@ -22,7 +22,7 @@ _AHEAD = 16
 
 
 def validate_workers(workers: int | None) -> int:
-    """Returns how many images to work on at once; None means all cores of this process.
+    """Returns how many images to process in parallel; None means all cores of this process.
 
     Raises:
         DataError: if the number is not positive.

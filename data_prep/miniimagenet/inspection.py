@@ -78,8 +78,8 @@ class Inspection:
         """
         if self.differing:
             raise DataError(
-                f"There are different images of the same name for {len(self.differing):,} names: "
-                f"{listed(self.differing)}. Keep one of each."
+                f"{len(self.differing):,} file names belong to several different images: "
+                f"{listed(self.differing)}. Keep one image for each name."
             )
         kinds = (("missing", self.missing), ("unreadable", list(self.unreadable)))
         lacking = [f"{len(names):,} {kind} ({listed(names)})" for kind, names in kinds if names]

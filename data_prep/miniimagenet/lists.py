@@ -39,7 +39,7 @@ def read_lists(folder: Path) -> Wanted:
         other = classes.setdefault(Path(file_name).stem, class_name)
         if other != class_name:
             raise DataError(
-                f"`{file_name}` must be of one class, but the CSV files in `{folder}` list it "
+                f"`{file_name}` must belong to one class, but the CSV files in `{folder}` list it "
                 f"under {other} and {class_name}. {_FRESH_COPY}"
             )
     return wanted

@@ -56,7 +56,7 @@ def prepare_miniimagenet(
         allow_missing: continue without images that are missing or unreadable.
         report: text file that will contain all names, of which the log shows only a few.
         force: create the folders again, replacing those of an earlier call.
-        workers: how many images to work on at once; as many as cores by default.
+        workers: how many images to process in parallel; as many as cores by default.
         progress: whether to show bars on a terminal.
 
     Returns:

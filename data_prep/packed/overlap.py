@@ -79,7 +79,8 @@ def find_overlap(splits: Mapping[str, tuple[PackedImages, Sequence[int]]]) -> Ov
     for split, (packed, numbers) in splits.items():
         if any(not 0 <= k < len(packed.class_names) for k in numbers):
             raise DataError(
-                f"Class numbers of the {split} split must be 0 to {len(packed.class_names) - 1}. "
+                f"Class numbers of the {split} split must be from 0 to "
+                f"{len(packed.class_names) - 1}. "
                 f"Received: {listed([str(k) for k in sorted(numbers, reverse=True)])}."
             )
     across, within = [], []

@@ -68,7 +68,7 @@ def _plot(rows: Sequence[Row], file: Path, settings: Settings) -> None:
         "MT-net paper": {row.method: row.published.mean for row in rows if row.published},
         "its own paper": {row.method: row.own.mean for row in rows if row.own},
     }
-    unit = "% of correct answers" if settings.is_image else "mean squared error"
+    unit = "accuracy (%)" if settings.is_image else "mean squared error"
     plot_scores(scores, published, file, _title(rows, settings), unit)
 
 
@@ -86,7 +86,7 @@ def markdown(rows: Sequence[Row], settings: Settings) -> str:
 
 def _note(settings: Settings) -> str:
     """What the columns mean."""
-    unit = "percentage of correct answers" if settings.is_image else "mean squared error"
+    unit = "accuracy in per cent" if settings.is_image else "mean squared error"
     chosen = "" if settings.use_test_split else "The checkpoint was chosen on the same classes. "
     return (
         f"Seed {settings.seed}. Scores are the {unit}: mean ± 95 % interval over distinct "

@@ -39,7 +39,7 @@ class Estimate:
     '-0.250 ± 0.500'
 
     Attributes:
-        mean: percentage of correct answers, mean squared error, or a difference of two of these.
+        mean: accuracy in per cent, mean squared error, or a difference of two of these.
         ci95: half width of the interval, in the unit of the mean; None if it is unknown.
         decimals: number of decimals of both numbers in text.
     """

@@ -218,7 +218,7 @@ def _check_options(
         )
     if masks != "most_probable" and not isinstance(masks, int):
         raise ValueError(
-            f"`masks` must be 'most_probable' or an int, a seed. Received: masks={masks!r}."
+            f"`masks` must be 'most_probable' or an int seed. Received: masks={masks!r}."
         )
     if statistics not in STATISTICS:
         raise ValueError(

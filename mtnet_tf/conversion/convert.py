@@ -167,9 +167,9 @@ def _exact_norm(layer: keras.layers.Layer, frozen_statistics: bool) -> Replaceme
     if isinstance(layer, keras.layers.BatchNormalization):
         if config.get("renorm"):
             raise ValueError(
-                "BatchNormalization cannot be converted with batch renormalisation, which has no "
-                f"exact counterpart. Received: {layer.name} with renorm=True. Create it with "
-                "renorm=False."
+                "A BatchNormalization that uses batch renormalisation cannot be converted, because "
+                f"it has no exact counterpart. Received: {layer.name} with renorm=True. Create it "
+                "with renorm=False."
             )
         dropped = ("momentum", "synchronized", "renorm", "renorm_clipping", "renorm_momentum")
         dropped += ("moving_mean_initializer", "moving_variance_initializer")
@@ -187,8 +187,8 @@ def _check_convertible(layer: keras.layers.Layer) -> None:
     config = layer.get_config()
     quantized = isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
     problems = {
-        "has groups of channels": config.get("groups", 1) > 1,
-        "has its channels first": config.get("data_format") == "channels_first",
+        "has grouped channels": config.get("groups", 1) > 1,
+        "uses the channels_first format": config.get("data_format") == "channels_first",
         "is quantised": quantized,
         "has LoRA weights": config.get("lora_rank"),
         "has a depthwise_constraint over channels": _constrains_channels(config),
@@ -196,7 +196,7 @@ def _check_convertible(layer: keras.layers.Layer) -> None:
     for problem, found in problems.items():
         if found:
             raise ValueError(
-                "This kind of layer cannot become a TW layer. "
+                "This kind of layer cannot be converted to a TW layer. "
                 f"Received: {type(layer).__name__} ({layer.name}), which {problem}. Leave it out "
                 "of `layers`; it can still adapt if `MetaLearner(..., adapt_layers=...)` names it."
             )

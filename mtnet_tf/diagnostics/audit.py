@@ -29,9 +29,9 @@ _NORMS = (
     keras.layers.GroupNormalization,
 )
 _FIXES = {
-    "disconnected": "no gradient passes; replace the operation that stops it",
+    "disconnected": "no gradient flows through the layer; replace the operation that stops it",
     "first-order only": "train with first_order=True, or give the operation a second derivative",
-    "wrong": "compute the operation from differentiable ones",
+    "wrong": "rewrite the operation with differentiable operations",
 }
 
 

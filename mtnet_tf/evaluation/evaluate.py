@@ -158,8 +158,9 @@ def evaluate(
             draw, repeated = draw + 1, 0 if new else repeated + 1
             if repeated > MAX_REPEATED_DRAWS:
                 raise ValueError(
-                    f"`num_episodes` must not exceed the number of distinct episodes, {len(found)} "
-                    f"here. Received: num_episodes={num_episodes}. Use fewer, or add classes."
+                    "`num_episodes` must not exceed the number of distinct episodes, which is "
+                    f"{len(found)}. Received: num_episodes={num_episodes}. Use fewer, or add "
+                    "classes."
                 )
             progress.update(len(found) - progress.n)
     return _stacked(found)

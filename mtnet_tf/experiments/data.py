@@ -89,7 +89,7 @@ class DataSource:
         if len(classes) < num_ways:
             raise ValueError(
                 f"`{name}` must not exceed the {len(classes)} classes of the {split} split. "
-                f"Received: {name}={num_ways}. Ask for fewer ways, or provide more classes."
+                f"Received: {name}={num_ways}. Use fewer ways, or provide more classes."
             )
         return ImageClasses(
             packed.images,
@@ -157,10 +157,10 @@ class DataSource:
         trained = config.get("data")
         if trained and trained["train"] != _hash(self.pictures("train")):
             raise ValueError(
-                "The images must be those that the run in this folder was trained on. Those of "
-                f"`data_dir={self._settings.data_dir}` differ or have changed since: restore the "
-                "old ones, name another folder with `run_dir` or `runs_dir`, or train again from "
-                "the start with `resume=False`."
+                "The images must be the ones that the run in this folder was trained on. The "
+                f"images in `data_dir={self._settings.data_dir}` are different or have changed: "
+                "restore the original images, choose another run folder with `run_dir` or "
+                "`runs_dir`, or train again from the start with `resume=False`."
             )
 
     def find_leaks(self) -> Overlap:

@@ -51,8 +51,8 @@ AUTHORS = {
     ),
     "baseline": Flag(
         "baseline",
-        "train jointly on all tasks instead of meta-training: 'pretrained'; or 'oracle', which is "
-        "for sinusoids and receives the amplitude and phase of the task as further inputs",
+        "'pretrained': train jointly on all tasks instead of meta-training; 'oracle' (sinusoids "
+        "only): the same, with the amplitude and phase of the task as additional inputs",
     ),
     "pretrain_iterations": Flag(
         "num_pretrain_iterations", "number of iterations of joint training before meta-training"
@@ -73,7 +73,7 @@ AUTHORS = {
     "use_T": Flag("use_transform", "add a transformation T to each layer (T-net, MT-net)"),
     "use_M": Flag("use_mask", "learn masks that select the weights that a task changes (MT-net)"),
     "share_M": Flag("unit_mask", "use one mask entry per unit instead of one per weight"),
-    "temp": Flag("temperature", "temperature of the Gumbel-Softmax, which draws the masks"),
+    "temp": Flag("temperature", "temperature of the Gumbel-Softmax samples of the masks"),
     "logit_init": Flag(
         "initial_mask_logits", "initial value of the mask logits, if there is one per unit"
     ),
@@ -104,13 +104,13 @@ AUTHORS = {
     ),
     "train_update_batch_size": Flag(
         "trained_num_shots",
-        "with --train=False: the number of shots in training, if --update_batch_size is another; "
-        "-1 if it is the same",
+        "with --train=False: the number of shots in training, if it differs from "
+        "--update_batch_size; -1 if it is the same",
     ),
     "train_update_lr": Flag(
         "trained_step_size",
-        "with --train=False: the step size in training, if --update_lr is another; -1 if it is "
-        "the same",
+        "with --train=False: the step size in training, if it differs from --update_lr; -1 if "
+        "it is the same",
     ),
 }
 OURS = {
@@ -121,8 +121,8 @@ OURS = {
     ),
     "recipe": Flag(
         "recipe",
-        "where defaults come from: 'authors' for the authors' experiment scripts, 'none' for "
-        "their command line",
+        "source of the default values: 'authors' for the authors' experiment scripts, 'none' for "
+        "the defaults of their command line",
     ),
     "seed": Flag("seed", "seed of initial weights, tasks and masks"),
     "data_dir": Flag(
@@ -147,7 +147,9 @@ OURS = {
     "soft_masks": Flag(
         "soft_masks", "use soft masks, as in eq. 11, instead of binary straight-through masks"
     ),
-    "redraw_masks": Flag("redraw_masks", "draw new masks at each inner step, not once per task"),
+    "redraw_masks": Flag(
+        "redraw_masks", "draw new masks at each inner step instead of once per task"
+    ),
     "validate_every": Flag(
         "validation_interval",
         "number of meta-iterations between validations; 0 for about fifty validations in a long "
@@ -155,7 +157,7 @@ OURS = {
     ),
     "num_queries": Flag(
         "num_queries",
-        "number of query examples per class, in regression per task; 0 for the authors' number",
+        "number of query examples per class (per task in regression); 0 for the authors' value",
     ),
     "num_train_ways": Flag(
         "num_train_ways",
@@ -191,7 +193,7 @@ ACTIONS = {
     "predict": Action(
         False, "learn new labels from the images of --support and predict those of --query"
     ),
-    "support": Action(None, "with --predict: folder that contains a folder of images per label"),
+    "support": Action(None, "with --predict: folder with one subfolder of images for each label"),
     "query": Action(None, "with --predict: an image or a folder of images"),
     "invert": Action(
         "auto", "with --predict: whether to invert light and dark: auto (default), true or false"

@@ -163,8 +163,8 @@ def _check_planned_length(learner: EpisodicLearner, settings: Settings, run: Run
     asked, planned = settings.num_meta_iterations, run.settings().num_meta_iterations
     if learner.has_planned_length and asked != planned:
         raise ValueError(
-            f"`num_meta_iterations` must be {planned}, as at the start of this run, because the "
-            f"learning rate of `method={settings.method}` follows a schedule of that length. "
+            f"`num_meta_iterations` must be {planned}, the value at the start of this run, because "
+            f"the learning rate of `method={settings.method}` follows a schedule of that length. "
             f"Received: num_meta_iterations={asked}. Name another folder with `run_dir` or "
             "`runs_dir`, or train again from the start with `resume=False`."
         )
@@ -183,9 +183,8 @@ def _use_step_size(learner: EpisodicLearner, settings: Settings, run: Run) -> No
         learner.step_size = asked
     except ValueError as error:
         raise ValueError(
-            f"`step_size` must be {trained:g}, as in training: the inner steps of "
-            f"`method={settings.method}` do not depend on it, or there are none. "
-            f"Received: step_size={asked:g}. Leave it out."
+            f"`step_size` must be {trained:g}, as in training, because `method={settings.method}` "
+            f"does not use another value in evaluation. Received: step_size={asked:g}. Omit it."
         ) from error
 
 
@@ -211,7 +210,7 @@ def check_leaks(data: DataSource, split: str, say: Say = say) -> list[str]:
     if shared:
         verdict = (
             f"WARNING: {len(shared)} classes or images of the {split} split are also in another "
-            "split, so that scores may be too high."
+            "split, so scores may be too high."
         )
     say("\n".join([verdict, *overlap.lines()]))
     return [verdict, *overlap.lines()]

@@ -67,8 +67,8 @@ class Run:
         path = self.path / "config.json"
         if not path.is_file():
             raise ValueError(
-                f"No trained run in {self.path}: train it first with the same settings and "
-                "`train=True`, or name its folder with `run_dir`."
+                f"No trained run in {self.path}. Train one first with the same settings and "
+                "`train=True`, or name the folder of a trained run with `run_dir`."
             )
         config = read_json(path)
         if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
@@ -120,8 +120,9 @@ class Run:
         if path is None or not path.is_file():
             kept = [int(p.stem.split("_")[1]) for p in self._numbered()]
             raise ValueError(
-                f"No checkpoint of iteration {iteration} in {self.checkpoints}. Available are "
-                f"iterations {kept or 'none'}; train, or name one with `checkpoint_iteration`."
+                f"No checkpoint of iteration {iteration} in {self.checkpoints}. Available "
+                f"iterations: {kept or 'none'}. Train first, or choose one of these with "
+                "`checkpoint_iteration`."
             )
         return path
 
@@ -143,10 +144,11 @@ class Run:
         first = read_json(tested) if tested.is_file() else iteration
         if first != iteration:
             raise ValueError(
-                f"`checkpoint_iteration={iteration}` would be the second checkpoint of {self.path} "
-                f"on the test split, after {first}, and the better of two is a biased estimate. "
-                "Choose on the validation split (`use_test_split=False`), or leave "
-                "`checkpoint_iteration` out to get the best one on it."
+                "Only one named checkpoint may be evaluated on the test split, because the better "
+                f"of two scores is a biased estimate. Received: checkpoint_iteration={iteration}, "
+                f"after {first}, in {self.path}. Choose on the validation split "
+                "(`use_test_split=False`), or omit `checkpoint_iteration` to get the best one on "
+                "it."
             )
         write_json(tested, iteration)
 

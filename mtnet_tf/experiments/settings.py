@@ -165,7 +165,7 @@ class Settings:
             if self.train and getattr(self, name) > 0:
                 raise ValueError(
                     f"`{name}` describes how a run was trained and requires `train=False`; to "
-                    f"train with this value, give `{name.removeprefix('trained_')}`. "
+                    f"train with this value, set `{name.removeprefix('trained_')}`. "
                     f"Received: {name}={getattr(self, name)}, train=True."
                 )
         if self.synthetic and self.data_source not in ("omniglot", "miniimagenet"):
@@ -225,7 +225,7 @@ def check_same_run(settings: Settings, trained: Settings, *, evaluates: bool = F
         before = getattr(trained, name)
         if name not in free and value != before:
             raise ValueError(
-                f"`{name}` must be {before}, as the run in this folder was trained. "
-                f"Received: {name}={value}. Name another folder with `run_dir` or `runs_dir`, or "
-                "train again from the start with `resume=False`."
+                f"`{name}` must be {before}, the value that the run in this folder was trained "
+                f"with. Received: {name}={value}. Name another folder with `run_dir` or "
+                "`runs_dir`, or train again from the start with `resume=False`."
             )

@@ -29,5 +29,5 @@ def exit_status(program: str, work: Callable[[], int], flags: Sequence[str] = ()
         sys.stderr.write(f"{program}: {as_flags(str(error), flags)}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. The same command resumes from here.\n")
+        sys.stderr.write("\nInterrupted. Repeat the same command to resume.\n")
         return 130

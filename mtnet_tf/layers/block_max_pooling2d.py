@@ -25,7 +25,7 @@ class BlockMaxPooling2D(keras.layers.Layer):
         """Creates the layer.
 
         Args:
-            pool_size: positive int, or a pair of equal ones: side of a block and stride.
+            pool_size: positive int, or a pair of equal positive ints: side of a block and stride.
             **kwargs: Keras' `name`, `dtype`.
 
         Raises:
@@ -35,7 +35,7 @@ class BlockMaxPooling2D(keras.layers.Layer):
         sides = {pool_size} if isinstance(pool_size, int) else set(pool_size)
         if len(sides) != 1 or min(sides) <= 0:
             raise ValueError(
-                "`pool_size` must be a positive int, or a pair of equal ones. "
+                "`pool_size` must be a positive int, or a pair of equal positive ints. "
                 f"Received: pool_size={pool_size}."
             )
         self.pool_size = int(min(sides))
@@ -46,7 +46,7 @@ class BlockMaxPooling2D(keras.layers.Layer):
         if None in tuple(input_shape[1:3]):
             raise ValueError(
                 "Height and width must be known. "
-                f"Received: input_shape={tuple(input_shape)}; give them in `keras.Input`."
+                f"Received: input_shape={tuple(input_shape)}; specify them in `keras.Input`."
             )
         self.built = True
 

@@ -36,7 +36,7 @@ def patches(
     if None in sizes:
         raise ValueError(
             "The spatial sizes (height and width) must be known in a meta-step. "
-            f"Received: inputs of shape {tuple(inputs.shape)}; give them in `keras.Input`."
+            f"Received: inputs of shape {tuple(inputs.shape)}; specify them in `keras.Input`."
         )
     axes = list(zip(sizes, kernel_size, strides, dilation_rate, strict=True))
     outputs, paddings = zip(*(geometry(*axis, padding) for axis in axes), strict=True)

@@ -398,6 +398,6 @@ def _size_per_weight(
     if missing or len(of_variable) != len(task_weights):
         raise ValueError(
             "`step_size` must contain the name of every layer that adapts, and no other. "
-            f"Received: {dict(sizes)}; missing are step sizes for {missing or 'none'}."
+            f"Received: {dict(sizes)}; step sizes are missing for: {missing or 'none'}."
         )
     return [of_variable[id(weight.variable)] for weight in task_weights]

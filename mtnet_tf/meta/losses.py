@@ -109,7 +109,7 @@ def task_losses(
     if examples.shape.rank == 0:
         raise ValueError(
             "`loss` must return one value per example. Received: a function that returns a scalar; "
-            "omit its reduction."
+            "remove its reduction."
         )
     examples = tf.reshape(examples, [num_tasks, -1])  # [B, n]
     if is_object and loss.reduction == "sum":

@@ -173,7 +173,7 @@ def _checked(size: Any) -> StepSize:
     is_number = isinstance(size, int | float | np.number) and not isinstance(size, bool)
     if not is_number or not 0 <= float(size) < np.inf:
         raise ValueError(
-            f"`step_size` must be a finite number that is not negative. Received: step_size={size}."
+            f"`step_size` must be a finite number and not negative. Received: step_size={size}."
         )
     return float(size)
 

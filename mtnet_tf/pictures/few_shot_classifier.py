@@ -76,7 +76,7 @@ class FewShotClassifier:
             learner = load_learner(run.find(iteration))
             if not isinstance(learner, MetaLearner):
                 raise ValueError(
-                    "The run must have been trained by a method that adapts weights. "
+                    "The run must have been trained with a method that adapts weights. "
                     f"Received: {run.path}, a run of {type(learner).__name__}."
                 )
             self.learner = learner
@@ -134,8 +134,8 @@ class FewShotClassifier:
             )
         if not 2 <= len(classes) <= most:
             raise ValueError(
-                f"`labels` must contain 2 to {most} classes, the number that the model was trained "
-                f"to distinguish. Received: {len(classes)} classes."
+                f"`labels` must contain from 2 to {most} classes; the model was trained to "
+                f"distinguish {most}. Received: {len(classes)} classes."
             )
         return classes, numbers
 
@@ -152,7 +152,7 @@ class FewShotClassifier:
             ValueError: before `fit`, or for images that cannot be read.
         """
         if self._adapter is None:
-            raise ValueError("The classifier must learn classes first: call `fit`.")
+            raise ValueError("The classifier has not learned any classes. Call `fit` first.")
         x = self.preparation.load(pictures, self.inverted_)
         # Queries that are normalised by their own statistics must remain one set.
         size = _PICTURES_AT_ONCE if self._adapter.statistics == "support" else len(x)
@@ -185,8 +185,9 @@ class FewShotClassifier:
         unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
         if unknown or labels.shape != found.shape:
             raise ValueError(
-                f"`labels` must be {len(found)} of {self.classes_.tolist()}, as in `fit`. "
-                f"Received: {labels.size} labels, unknown among them: {unknown}."
+                f"`labels` must contain {len(found)} labels from {self.classes_.tolist()}, the "
+                f"classes given to `fit`. Received: {labels.size} labels, unknown among them: "
+                f"{unknown}."
             )
         return float(np.mean(found == labels))
 

@@ -120,7 +120,7 @@ MINIIMAGENET = {
     ),
     "different images of one name": (
         add({"other/n0100000001.jpg": encode(photo(5))}),
-        "different images of the same name for 1 names.*n0100000001.jpg",
+        "1 file names belong to several different images.*n0100000001.jpg",
     ),
     "same image at two places": (add({"other/n0100000001.jpg": N01}), None),
     "image nobody wants": (add({"other/n0900000001.jpg": N01}), None),
@@ -155,7 +155,7 @@ MINIIMAGENET = {
     ),
     "image of two classes": (
         with_csv(rows("n0100000001.jpg,n04")),
-        "must be of one class.*under n01 and n04",
+        "must belong to one class.*under n01 and n04",
     ),
     "class in two splits": (
         with_csv(csv_text(["n04", "n01"]).encode()),
@@ -198,7 +198,7 @@ FOLDER = {
     "class of one image": (remove(PET), 'at least 2 images. Received: "cat" has 1'),
     "split missing": (
         moved({"cat": "train/cat", "dog": "train/dog", "emu": "test/emu"}),
-        "must contain either train, val and test.*Received: test, train",
+        "must contain either the folders train, val and test.*Received: test, train",
     ),
     "images without class in a split": (
         moved({"cat": "train/cat", "dog/0.png": "val/0.png", "emu": "test/emu", "dog": "val/dog"}),

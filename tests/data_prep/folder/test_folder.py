@@ -135,7 +135,7 @@ def test_a_folder_that_changes_while_it_is_packed_is_rejected(source, cache, mon
         write_folder(source, make_images(["class z"]))
 
     monkeypatch.setattr(prepare, "fill_splits", change)
-    with pytest.raises(DataError, match="changed while it was packed"):
+    with pytest.raises(DataError, match="changed while it was being packed"):
         prepare_folder(source, cache, 8)
     assert [path.name for path in cache.iterdir()] == [".data_prep.lock"]
 

@@ -73,5 +73,5 @@ def test_images_with_equal_bytes_and_another_shape_are_different(pack):
 
 def test_class_numbers_that_do_not_exist_are_rejected(pack):
     packed = pack("pets", ["cat"], IMAGES[:2])
-    with pytest.raises(DataError, match="test split must be 0 to 0. Received: 4"):
+    with pytest.raises(DataError, match="test split must be from 0 to 0. Received: 4"):
         find_overlap({"test": (packed, [4])})

@@ -102,7 +102,7 @@ def test_a_step_size_without_effect_is_an_error(tmp_path):
     options = {"say": lambda text: None, "verbose": 0}
     run_experiment.train_run(settings, run, "command", build_learner, **options)
     with pytest.raises(
-        ValueError, match="`step_size` must be 0.05, as in training: the inner steps of `meth"
+        ValueError, match="`step_size` must be 0.05, as in training, because `method=metasgd`"
     ):
         run_experiment.evaluate_run(settings.replace(step_size=0.1), run, **options)
 
@@ -218,7 +218,9 @@ def test_a_run_planned_for_fewer_iterations_does_not_continue_without_learning_r
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=reptile"]
     assert main(command) == 0 and main([*command, "--metatrain_iterations=4"]) == 1
     (row,) = rows_of(newest(tmp_path))
-    assert row["measured"].startswith("failed: --metatrain_iterations must be 2, as at the start")
+    assert row["measured"].startswith(
+        "failed: --metatrain_iterations must be 2, the value at the start"
+    )
     assert not newest(tmp_path).with_suffix(".png").exists()  # the plot of the older table
 
 

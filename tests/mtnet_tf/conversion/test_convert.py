@@ -291,8 +291,8 @@ def quantized():
     [
         (Subclassed, "must be a Sequential or functional .* Received: .* Subclassed"),
         (lambda: keras.Sequential([K.Dense(3)]), "must be built. Received: .*keras.Input"),
-        (lambda: convolution(groups=2), "(conv), which has groups of channels. Leave"),
-        (lambda: convolution(data_format="channels_first"), "which has its channels first"),
+        (lambda: convolution(groups=2), "(conv), which has grouped channels. Leave"),
+        (lambda: convolution(data_format="channels_first"), "which uses the channels_first format"),
         (lambda: separable(keras.constraints.MaxNorm(1, axis=2)), "over channels. Leave"),
         (lambda: convolution(strides=1, dilation_rate=1, lora_rank=2), "has LoRA weights"),
         (quantized, "which is quantised"),

@@ -111,7 +111,7 @@ def test_repeated_episodes_are_omitted(classifier):
     # 2 classes in 2 orders, 2 x 2 ordered images each: 8 distinct episodes.
     result = run(classifier, digit_tasks(2, 2), num_episodes=8)
     assert len(set(result.fingerprints)) == 8
-    with pytest.raises(ValueError, match="number of distinct episodes, 8 here. .*=9"):
+    with pytest.raises(ValueError, match="number of distinct episodes, which is 8. .*=9"):
         run(classifier, digit_tasks(2, 2), num_episodes=9)
 
 

@@ -103,7 +103,7 @@ def test_a_diverged_run_stops_and_keeps_its_checkpoints(run):
 
 
 def test_missing_and_broken_checkpoints_raise_an_error(run, tmp_path):
-    with pytest.raises(ValueError, match="No trained run in .*: train it first"):
+    with pytest.raises(ValueError, match="No trained run in .*Train one first"):
         run_folder.Run(tmp_path / "nothing").config()
     with pytest.raises(ValueError, match="No checkpoint of iteration 5 .* none"):
         run.find(5)
@@ -188,7 +188,9 @@ def test_a_run_cannot_be_resumed_with_other_settings():
     check_same_run(resolve({"num_meta_iterations": 7, "run_eagerly": True}), trained)
     for change in ({"use_transform": True}, {"step_size": 0.5}, {"num_inner_steps": 3}):
         (name,) = change
-        with pytest.raises(ValueError, match=f"`{name}` must be .*, as the run in this folder"):
+        with pytest.raises(
+            ValueError, match=f"`{name}` must be .*, the value that the run in this folder"
+        ):
             check_same_run(resolve(change), trained)
     check_same_run(resolve({"step_size": 0.5, "train": False}), trained, evaluates=True)
     with pytest.raises(ValueError, match="`use_transform` must be"):
@@ -207,7 +209,9 @@ def test_only_one_named_checkpoint_is_evaluated_on_the_test_split(run):
     run.check_single_test_checkpoint("test", 9)
     run.check_single_test_checkpoint("test", 9)
     run.check_single_test_checkpoint("test", -1)
-    with pytest.raises(ValueError, match="`checkpoint_iteration=5` would be the second checkpoint"):
+    with pytest.raises(
+        ValueError, match="Only one named checkpoint .* Received: checkpoint_iteration=5, after"
+    ):
         run.check_single_test_checkpoint("test", 5)
 
 

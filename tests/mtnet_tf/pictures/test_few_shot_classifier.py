@@ -176,9 +176,9 @@ def test_wrong_support_sets_raise_an_error(run_folder, pictures, labels, message
 
 def test_other_wrong_arguments_raise_an_error(run_folder, fitted, tmp_path):
     for call, message in (
-        (lambda: FewShotClassifier(tmp_path / "none"), "No trained run in .*: train it first"),
+        (lambda: FewShotClassifier(tmp_path / "none"), "No trained run in .*Train one first"),
         (lambda: FewShotClassifier(run_folder, invert="yes"), "`invert` must be one of"),
-        (lambda: FewShotClassifier(run_folder).predict([draw("row")]), "call `fit`"),
+        (lambda: FewShotClassifier(run_folder).predict([draw("row")]), "Call `fit` first"),
         (lambda: fitted.predict([]), "at least one path or array"),
         (lambda: fitted.predict("query.png"), "must be a list"),
         (lambda: fitted.score([draw("row")], ["circle"]), "unknown among them: .'circle'"),
