@@ -23,7 +23,7 @@ LAYERS = {
         {"__main__"},
     ],
     "mtnet_tf": [
-        {"seeds", "_keras", "_files", "_version"},
+        {"seeds", "_keras", "_old_names", "_version"},
         {"layers", "tasks"},
         {"meta", "networks"},
         {"conversion", "evaluation"},

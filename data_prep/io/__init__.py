@@ -1,4 +1,4 @@
-"""Reading images from archives and folders; atomic writing, downloads, threads, progress bars.
+"""Archives, folders and text files, atomic writing, downloads, threads, progress bars.
 
 May import: `errors`.
 """
@@ -17,6 +17,7 @@ from data_prep.io.download import DownloadError, download
 from data_prep.io.parallel import in_parallel, validate_workers
 from data_prep.io.progress import bar
 from data_prep.io.sources import FolderSource, ImageSource
+from data_prep.io.text_files import read_json, write_csv, write_json, write_text
 
 __all__ = [
     "DownloadError",
@@ -24,14 +25,18 @@ __all__ = [
     "ImageSource",
     "bar",
     "building",
-    "validate_workers",
     "download",
     "exclusive",
     "in_parallel",
     "is_vacant",
     "open_source",
+    "read_json",
     "recover",
     "replacing",
     "resuming",
+    "validate_workers",
     "was_interrupted",
+    "write_csv",
+    "write_json",
+    "write_text",
 ]

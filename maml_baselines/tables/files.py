@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tabulate
 
+from data_prep.io import write_text
 from maml_baselines.tables.records import COLUMNS, Row, format_row, parse_row
-from mtnet_tf._files import write_text
 from mtnet_tf.experiments import Settings, plot_scores, reports
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtnet_tf._files import read_json
+from data_prep.io import read_json
 from mtnet_tf.evaluation import bootstrap_interval, summarize
 from mtnet_tf.experiments.run_folder import Run
 

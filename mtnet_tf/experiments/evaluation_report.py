@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mtnet_tf._files import write_csv, write_json
+from data_prep.io import write_csv, write_json
 from mtnet_tf._version import versions
 from mtnet_tf.evaluation import Evaluation, bootstrap_interval, calibration, confusion, summarize
 from mtnet_tf.experiments.plots import plot_adaptation, plot_answers

@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.io import replacing
-from mtnet_tf._files import read_json, write_csv, write_json
+from data_prep.io import read_json, replacing, write_csv, write_json
 from mtnet_tf._version import versions
 from mtnet_tf.experiments.flags import read_settings
 from mtnet_tf.experiments.settings import Settings

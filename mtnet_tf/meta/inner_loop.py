@@ -4,6 +4,7 @@ This is the only inner loop of the code base. Training, evaluation, prediction a
 gradient-based baseline call `adapt`.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -36,6 +37,12 @@ class InnerTrajectory(NamedTuple):
     def fast_weights(self) -> list[tf.Tensor]:
         """The weights after the last inner step, tensors [B, *variable.shape]."""
         return self.weights[-1]
+
+    @property
+    def trajectory(self) -> list[list[tf.Tensor]]:
+        """What version 0.1.0 called `weights`."""
+        warnings.warn("`trajectory` is now `weights`.", DeprecationWarning, stacklevel=2)
+        return self.weights
 
     def until(self, step: int) -> "InnerTrajectory":
         """The trajectory that ends after `step` inner steps."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mtnet_tf._files import write_csv, write_json
+from data_prep.io import write_csv, write_json
 from mtnet_tf.experiments.compare_runs import compare
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mtnet_tf._files import read_json, write_csv, write_json, write_text
+from data_prep.io import read_json, write_csv, write_json, write_text
 
 
 def test_written_json_is_read_again(tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.io import replacing
+from data_prep.io.atomic import replacing
 
 
 def write_text(path: str | Path, text: str) -> None:
