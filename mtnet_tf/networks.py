@@ -100,6 +100,9 @@ def dense_image_network(
 
     Returns:
         `keras.Sequential`, [n, H, W, C] -> logits [n, N], or features [n, 64].
+
+    Raises:
+        ValueError: for an unknown `norm`.
     """
     sizes: list[int | None] = [256, 128, 64, 64, num_ways]
     cells = _dense_cells(sizes, norm, cell_options, after_block, seed, dtype)

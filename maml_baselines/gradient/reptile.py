@@ -6,6 +6,7 @@ Deviations: inner steps are gradient descent (the authors: Adam without momentum
 minibatches have the size of a support set.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import keras
@@ -16,6 +17,8 @@ from mtnet_tf.experiments import Settings, build_learner
 from mtnet_tf.meta import (
     InnerTrajectory,
     MetaLoss,
+    StepSize,
+    UpdateRule,
     adapt,
     count_tasks,
     initial_fast_weights,
@@ -38,17 +41,47 @@ class Reptile(MetaLearner):
 
     has_planned_length = True  # because the meta learning rate falls to zero
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Creates the learner.
+    def __init__(
+        self,
+        model: keras.Model,
+        step_size: StepSize | None = None,
+        num_inner_steps: int = 1,
+        *,
+        first_order: bool = False,
+        redraw_masks: bool = False,
+        adapt_layers: Sequence[str | keras.layers.Layer] | None = None,
+        update_rule: UpdateRule | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        """Creates the learner. The arguments are those of `MetaLearner`.
 
         Args:
-            *args: arguments of `MetaLearner`.
-            **kwargs: further arguments of `MetaLearner`.
+            model: built Keras model with TW layers.
+            step_size: alpha, one positive number or a variable.
+            num_inner_steps: gradient steps within a task, at least 1.
+            first_order: omits second derivatives. Algorithm 2 requires True.
+            redraw_masks: draws new masks at each inner step instead of once per task.
+            adapt_layers: the layers that adapt; None for the TW layers.
+            update_rule: `GradientDescent` in place of `step_size`, for a learner that is loaded.
+            seed: run seed of tasks and masks.
+            **kwargs: Keras' `name`.
 
         Raises:
-            ValueError: if there is no inner step, or more than one step size.
+            ValueError: if there is no inner step, more than one step size, or another update rule;
+                and as for `MetaLearner`.
         """
-        super().__init__(*args, **kwargs)
+        super().__init__(
+            model,
+            step_size,
+            num_inner_steps,
+            first_order=first_order,
+            redraw_masks=redraw_masks,
+            adapt_layers=adapt_layers,
+            update_rule=update_rule,
+            seed=seed,
+            **kwargs,
+        )
         if self.num_inner_steps < 1:
             raise ValueError(
                 "`num_inner_steps` must be at least 1: Reptile learns from the adapted weights. "

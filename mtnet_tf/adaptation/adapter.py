@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtnet_tf.adaptation.learner import AdaptableLearner
-from mtnet_tf.layers import SetStatistics
+from mtnet_tf.layers import SetStatistics, checked_integer, is_integer
 from mtnet_tf.meta import (
     FewShotCrossentropy,
     FirstLogits,
@@ -86,9 +86,9 @@ class Adapter:
         _check_options(learner, num_inner_steps, masks, statistics, num_ways)
         self.learner = learner
         self.num_inner_steps = (
-            learner.num_inner_steps if num_inner_steps is None else num_inner_steps
+            learner.num_inner_steps if num_inner_steps is None else int(num_inner_steps)
         )
-        self.masks = masks
+        self.masks = masks if isinstance(masks, str) else int(masks)
         self.statistics = statistics
         self.num_ways = num_ways
 
@@ -212,11 +212,9 @@ def _check_options(
     statistics: str,
     num_ways: int | None,
 ) -> None:
-    if num_inner_steps is not None and num_inner_steps < 0:
-        raise ValueError(
-            f"`num_inner_steps` must not be negative. Received: num_inner_steps={num_inner_steps}."
-        )
-    if masks != "most_probable" and not isinstance(masks, int):
+    if num_inner_steps is not None:
+        checked_integer("num_inner_steps", num_inner_steps, 0)
+    if masks != "most_probable" and not is_integer(masks):
         raise ValueError(
             f"`masks` must be 'most_probable' or an int seed. Received: masks={masks!r}."
         )

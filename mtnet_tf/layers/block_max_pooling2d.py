@@ -1,10 +1,13 @@
 """Max pooling over blocks that do not overlap, exact to second order under XLA."""
 
+import operator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from mtnet_tf.layers.integers import is_integer
+from mtnet_tf.layers.patches import check_channels_last
 from mtnet_tf.layers.tw_layer import Shape
 
 
@@ -21,24 +24,39 @@ class BlockMaxPooling2D(keras.layers.Layer):
     TensorShape([1, 2, 2, 3])
     """
 
-    def __init__(self, pool_size: int | tuple[int, int] = 2, **kwargs: Any) -> None:
-        """Creates the layer.
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int] = (2, 2),
+        strides: int | tuple[int, int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Creates the layer. The arguments are those of `keras.layers.MaxPooling2D`.
 
         Args:
-            pool_size: positive int, or a pair of equal positive ints: side of a block and stride.
-            **kwargs: Keras' `name`, `dtype`.
+            pool_size: positive int, or a pair of equal positive ints: side of a block.
+            strides: None, or `pool_size`, because blocks do not overlap.
+            padding: "valid".
+            data_format: None or "channels_last".
+            name: Keras' `name`.
+            **kwargs: Keras' `dtype`.
 
         Raises:
-            ValueError: if `pool_size` is not positive, or its sides differ.
+            ValueError: if `pool_size` is not positive or its sides differ, or for other strides,
+                another padding or another data format.
         """
-        super().__init__(**kwargs)
-        sides = {pool_size} if isinstance(pool_size, int) else set(pool_size)
-        if len(sides) != 1 or min(sides) <= 0:
+        super().__init__(name=name, **kwargs)
+        self.pool_size = _side("pool_size", pool_size)
+        if strides is not None and _side("strides", strides) != self.pool_size:
             raise ValueError(
-                "`pool_size` must be a positive int, or a pair of equal positive ints. "
-                f"Received: pool_size={pool_size}."
+                "`strides` must be None or equal to `pool_size`, because blocks do not overlap. "
+                f"Received: strides={strides}, pool_size={pool_size}."
             )
-        self.pool_size = int(min(sides))
+        if str(padding).lower() != "valid":
+            raise ValueError(f"`padding` must be 'valid'. Received: padding={padding!r}.")
+        check_channels_last(data_format)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
@@ -68,4 +86,21 @@ class BlockMaxPooling2D(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
-        return {**super().get_config(), "pool_size": self.pool_size}
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "strides": self.pool_size,
+            "padding": "valid",
+            "data_format": "channels_last",
+        }
+
+
+def _side(name: str, value: int | tuple[int, int]) -> int:
+    """The side of a square, given as an int or a pair of equal ints."""
+    sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(sides) != 2 or sides[0] != sides[1] or not is_integer(sides[0]) or sides[0] <= 0:
+        raise ValueError(
+            f"`{name}` must be a positive integer, or a pair of equal ones. "
+            f"Received: {name}={value!r}."
+        )
+    return operator.index(sides[0])

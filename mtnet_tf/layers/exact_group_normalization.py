@@ -1,11 +1,13 @@
 """Group normalisation: each group of channels of each example by its own statistics."""
 
+import operator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
+from mtnet_tf.layers.integers import checked_integer, is_integer
 from mtnet_tf.layers.moments import moments, normalize
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
@@ -51,7 +53,8 @@ class ExactGroupNormalization(ExactNormalization):
             **kwargs: Keras' `name`, `dtype`, `trainable`.
 
         Raises:
-            ValueError: if `groups` is neither positive nor -1.
+            ValueError: if `groups` is neither a positive integer nor -1, or `axis` is not an
+                integer.
         """
         super().__init__(
             epsilon=epsilon,
@@ -65,10 +68,12 @@ class ExactGroupNormalization(ExactNormalization):
             gamma_constraint=gamma_constraint,
             **kwargs,
         )
-        if groups != -1 and groups <= 0:
-            raise ValueError(f"`groups` must be positive, or -1. Received: groups={groups}.")
-        self.groups = groups
-        self.axis = int(axis)
+        if not is_integer(groups) or (groups != -1 and groups <= 0):
+            raise ValueError(
+                f"`groups` must be a positive integer, or -1. Received: groups={groups!r}."
+            )
+        self.groups = operator.index(groups)
+        self.axis = checked_integer("axis", axis)
 
     def build(self, input_shape: Shape) -> None:
         """Creates scale and offset, [C].

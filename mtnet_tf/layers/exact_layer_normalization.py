@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
+from mtnet_tf.layers.integers import checked_integer
 from mtnet_tf.layers.moments import moments, normalize
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
@@ -57,6 +58,9 @@ class ExactLayerNormalization(ExactNormalization):
             rms_scaling: Keras' option of this name: the mean is not subtracted and there is no
                 offset.
             **kwargs: Keras' `name`, `dtype`, `trainable`.
+
+        Raises:
+            ValueError: if `axis` is not an integer, a sequence of integers, or None.
         """
         super().__init__(
             epsilon=epsilon,
@@ -70,7 +74,12 @@ class ExactLayerNormalization(ExactNormalization):
             gamma_constraint=gamma_constraint,
             **kwargs,
         )
-        self.axis = axis if axis is None or isinstance(axis, int) else sorted(axis)
+        if axis is None:
+            self.axis = None
+        elif isinstance(axis, Sequence):
+            self.axis = sorted(checked_integer("axis", one) for one in axis)
+        else:
+            self.axis = checked_integer("axis", axis)
         self.rms_scaling = bool(rms_scaling)
 
     def build(self, input_shape: Shape) -> None:

@@ -25,8 +25,8 @@ class SetStatistics:
     """Normalisation statistics of one pass through a model, to be reused in another.
 
     A new object records the statistics of every normalisation layer. Its `replay` returns them in
-    the same order in place of the statistics of another set: a query set is then normalised by its
-    support set (inductive) instead of by itself (transductive).
+    the same order in place of the statistics of another set: a query set is then normalised with
+    the statistics of its support set (inductive) instead of its own (transductive).
 
     Attributes:
         recorded: the statistics, in the order of the pass.

@@ -107,6 +107,13 @@ def attach(value: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, Callable[...
 
     Ordinary training does not use the masks. A gradient of zeros, instead of no gradient, keeps
     optimizers from warning about disconnected variables.
+
+    Args:
+        value: tensor of any shape.
+        logits: zeta, tensor [*shape].
+
+    Returns:
+        Tensor equal to `value`. (The function itself also returns the gradient, for the decorator.)
     """
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

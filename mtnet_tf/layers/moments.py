@@ -22,7 +22,17 @@ def moments(x: tf.Tensor, axis: int | Sequence[int]) -> tuple[tf.Tensor, tf.Tens
 
 
 def standardize(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """`(x - mean) / sqrt(variance + epsilon)`, a tensor like `x`; mean and variance broadcast."""
+    """`(x - mean) / sqrt(variance + epsilon)`.
+
+    Args:
+        x: tensor.
+        mean: at least float32; broadcasts against `x`.
+        variance: of the shape and dtype of `mean`.
+        epsilon: added to the variance.
+
+    Returns:
+        Tensor like `x`.
+    """
     centred = tf.cast(x, mean.dtype) - mean
     scale = tf.math.rsqrt(variance + tf.constant(epsilon, variance.dtype))
     return tf.cast(centred * scale, x.dtype)

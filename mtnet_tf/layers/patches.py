@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 
@@ -55,10 +56,31 @@ def patches(
     return tf.concat([inputs_of(o) for o in itertools.product(*map(range, kernel_size))], -1)
 
 
+def check_channels_last(data_format: str | None) -> None:
+    """Raises ValueError unless the data format, or Keras' default for None, is channels-last."""
+    data_format = data_format or keras.config.image_data_format()
+    if data_format != "channels_last":
+        raise ValueError(
+            f"`data_format` must be 'channels_last'. Received: data_format={data_format!r}; put a "
+            "`keras.layers.Permute` before and after the layer."
+        )
+
+
 def geometry(
     size: int, kernel: int, stride: int, dilation: int, padding: str
 ) -> tuple[int, tuple[int, int]]:
-    """Output size and (before, after) padding of one spatial axis, as TensorFlow pads."""
+    """Output size and padding of one spatial axis, as TensorFlow pads.
+
+    Args:
+        size: size of the input along the axis.
+        kernel: size of the kernel.
+        stride: stride.
+        dilation: dilation rate.
+        padding: "valid", "same" or "causal".
+
+    Returns:
+        Pair (output size, (padding before, padding after)).
+    """
     reach = (kernel - 1) * dilation + 1
     if padding == "valid":
         return max(0, (size - reach) // stride + 1), (0, 0)

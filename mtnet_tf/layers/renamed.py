@@ -1,7 +1,8 @@
-"""Layers under their names in version 0.1.0, created only when a file of that version is loaded.
+"""Two layers under their names in version 0.1.0, so that files of that version can be loaded.
 
-An alias of the new class would not work: in a `.keras` file, the weights of a layer are stored
-under a name derived from its class, so a class with the old name is needed to find them.
+These classes are only used for layers that Keras reads from such a file. An alias of the new class
+would not work: in a `.keras` file, the weights of a layer are stored under a name derived from its
+class, so a class with the old name is needed to find them.
 """
 
 import keras

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.fast_weights import active
+from mtnet_tf.layers.integers import checked_integer
 from mtnet_tf.layers.moments import moments, normalize, standardize
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
@@ -33,15 +34,19 @@ class TaskBatchNormalization(ExactNormalization):
     def __init__(
         self,
         axis: int = -1,
+        momentum: float = 0.99,
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = False,
         beta_initializer: Spec = "zeros",
         gamma_initializer: Spec = "ones",
+        moving_mean_initializer: Spec = "zeros",
+        moving_variance_initializer: Spec = "ones",
         beta_regularizer: Spec = None,
         gamma_regularizer: Spec = None,
         beta_constraint: Spec = None,
         gamma_constraint: Spec = None,
+        synchronized: bool = False,
         *,
         frozen: bool = False,
         moving_statistics: bool = False,
@@ -49,24 +54,42 @@ class TaskBatchNormalization(ExactNormalization):
     ) -> None:
         """Creates the layer.
 
-        The first arguments are those of `keras.layers.BatchNormalization`, without the ones for
-        moving averages. `scale` is False by default, as in the authors' code.
+        The first arguments are those of `keras.layers.BatchNormalization`, without batch
+        renormalisation. `scale` is False by default, as in the authors' code.
 
         Args:
             axis: axis of the channels.
+            momentum: 0.99, Keras' default. Moving averages are not updated, so that another value
+                would have no effect.
             epsilon: added to the variance.
             center: adds the offset beta, [C].
             scale: multiplies by the scale gamma, [C].
             beta_initializer: initial values of beta.
             gamma_initializer: initial values of gamma.
+            moving_mean_initializer: initial values of `moving_mean`.
+            moving_variance_initializer: initial values of `moving_variance`.
             beta_regularizer: regularizer of beta.
             gamma_regularizer: regularizer of gamma.
             beta_constraint: constraint on beta after each optimizer step.
             gamma_constraint: constraint on gamma after each optimizer step.
+            synchronized: False; statistics are those of one task, never of several devices.
             frozen: always normalises by `moving_mean` and `moving_variance`, [C] each.
             moving_statistics: normalises by them outside of meta-steps and of training.
             **kwargs: Keras' `name`, `dtype`, `trainable`.
+
+        Raises:
+            ValueError: if `axis` is not an integer, or for another `momentum` or `synchronized`.
         """
+        if momentum != 0.99:
+            raise ValueError(
+                "`momentum` must be 0.99, the default, because moving averages are not updated. "
+                f"Received: momentum={momentum}. Omit it."
+            )
+        if synchronized:
+            raise ValueError(
+                "`synchronized` must be False, because each task is normalised by its own "
+                f"statistics. Received: synchronized={synchronized}."
+            )
         super().__init__(
             epsilon=epsilon,
             center=center,
@@ -79,7 +102,9 @@ class TaskBatchNormalization(ExactNormalization):
             gamma_constraint=gamma_constraint,
             **kwargs,
         )
-        self.axis = int(axis)
+        self.axis = checked_integer("axis", axis)
+        self.moving_mean_initializer = keras.initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = keras.initializers.get(moving_variance_initializer)
         self.frozen = bool(frozen)
         self.moving_statistics = bool(moving_statistics)
         self.moving_mean: Any = None
@@ -91,9 +116,11 @@ class TaskBatchNormalization(ExactNormalization):
         self._add_scale_and_offset(shape)
         if self.frozen or self.moving_statistics:
             options = {"shape": shape, "trainable": False, "autocast": False}
-            self.moving_mean = self.add_weight(name="moving_mean", initializer="zeros", **options)
+            self.moving_mean = self.add_weight(
+                name="moving_mean", initializer=self.moving_mean_initializer, **options
+            )
             self.moving_variance = self.add_weight(
-                name="moving_variance", initializer="ones", **options
+                name="moving_variance", initializer=self.moving_variance_initializer, **options
             )
         self.built = True
 
@@ -136,8 +163,13 @@ class TaskBatchNormalization(ExactNormalization):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
+        initializers = {
+            "moving_mean_initializer": self.moving_mean_initializer,
+            "moving_variance_initializer": self.moving_variance_initializer,
+        }
         return {
             **super().get_config(),
+            **{name: keras.initializers.serialize(value) for name, value in initializers.items()},
             "axis": self.axis,
             "frozen": self.frozen,
             "moving_statistics": self.moving_statistics,

@@ -47,6 +47,13 @@ def find_task_weights(
 def find_layer(model: keras.Model, layer: str | keras.layers.Layer) -> keras.layers.Layer:
     """The layer of a model that is `layer`, or has this name.
 
+    Args:
+        model: Keras model. Layers of nested models are found, too.
+        layer: a layer of the model, or its name.
+
+    Returns:
+        The layer.
+
     Raises:
         ValueError: if there is none, or more than one.
     """

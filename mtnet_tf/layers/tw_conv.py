@@ -1,12 +1,14 @@
 """What the convolutional cells share: the geometry of a convolution of any rank."""
 
 import abc
+import operator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers.patches import geometry, patches
+from mtnet_tf.layers.integers import checked_integer, is_integer
+from mtnet_tf.layers.patches import check_channels_last, geometry, patches
 from mtnet_tf.layers.tw_layer import Shape, TWLayer
 
 
@@ -18,6 +20,7 @@ class TWConv(TWLayer, abc.ABC):
     A subclass defines its `rank`, the number of spatial axes, and the `paddings` it accepts.
     """
 
+    _units_argument = "filters"
     rank = 2
     paddings: tuple[str, ...] = ("valid", "same")
 
@@ -26,14 +29,29 @@ class TWConv(TWLayer, abc.ABC):
         units: int,
         kernel_size: int | tuple[int, ...],
         *,
-        strides: int | tuple[int, ...],
-        padding: str,
-        data_format: str | None,
-        dilation_rate: int | tuple[int, ...],
+        strides: int | tuple[int, ...] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | tuple[int, ...] = 1,
         groups: int = 1,
         **kwargs: Any,
     ) -> None:
-        """Validates and stores the arguments; see the subclasses."""
+        """Validates and stores the arguments.
+
+        Args:
+            units: U, number of output channels.
+            kernel_size: int, or one for each spatial axis.
+            strides: int, or one for each spatial axis.
+            padding: one of `paddings`.
+            data_format: None or "channels_last".
+            dilation_rate: int, or one for each spatial axis.
+            groups: 1; grouped convolutions are not supported.
+            **kwargs: further arguments of `TWLayer`.
+
+        Raises:
+            ValueError: if a size is not a positive integer, a padding or data format is unknown, or
+                strides and dilation rate are both above 1; and as for `TWLayer`.
+        """
         super().__init__(units, **kwargs)
         self.kernel_size = self._sizes("kernel_size", kernel_size)
         self.strides = self._sizes("strides", strides)
@@ -42,13 +60,8 @@ class TWConv(TWLayer, abc.ABC):
         if self.padding not in self.paddings:
             choices = " or ".join(repr(p) for p in self.paddings)
             raise ValueError(f"`padding` must be {choices}. Received: padding={padding!r}.")
-        if (data_format or keras.config.image_data_format()) != "channels_last":
-            raise ValueError(
-                "`data_format` must be 'channels_last'. "
-                f"Received: {data_format or keras.config.image_data_format()!r}; put a "
-                "`keras.layers.Permute` before and after the layer."
-            )
-        if groups != 1:
+        check_channels_last(data_format)
+        if checked_integer("groups", groups, 1) != 1:
             raise ValueError(
                 f"`groups` must be 1, because grouped convolutions are not supported. "
                 f"Received: groups={groups}."
@@ -61,13 +74,13 @@ class TWConv(TWLayer, abc.ABC):
         self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
 
     def _sizes(self, name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:
-        sizes = (value,) * self.rank if isinstance(value, int) else tuple(value)
-        if len(sizes) != self.rank or any(not isinstance(v, int) or v <= 0 for v in sizes):
+        sizes = tuple(value) if isinstance(value, list | tuple) else (value,) * self.rank
+        if len(sizes) != self.rank or any(not is_integer(v) or v <= 0 for v in sizes):
             several = " or a pair of them" if self.rank == 2 else ""
             raise ValueError(
                 f"`{name}` must be a positive integer{several}. Received: {name}={value}."
             )
-        return sizes
+        return tuple(map(operator.index, sizes))
 
     def _channels(self, input_shape: Shape) -> int:
         if input_shape[-1] is None:

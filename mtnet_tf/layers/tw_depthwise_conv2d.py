@@ -1,5 +1,6 @@
 """`TWDepthwiseConv2D`: the cell whose W processes each channel separately."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -8,6 +9,12 @@ import tensorflow as tf
 
 from mtnet_tf.layers.tw_conv import TWConv
 from mtnet_tf.layers.tw_layer import MaskKind, Shape, Spec, cell
+
+# Arguments of version 0.1.0.
+_RENAMED = {
+    "kernel_initializer": "depthwise_initializer",
+    "kernel_regularizer": "depthwise_regularizer",
+}
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -21,6 +28,8 @@ class TWDepthwiseConv2D(TWConv):
     W is [kh, kw, U], which is Keras' [kh, kw, C, depth_multiplier] with the last two axes merged,
     so that an output unit is the last axis, as in the other cells.
     """
+
+    _units_argument = "depth_multiplier"
 
     def __init__(
         self,
@@ -79,11 +88,17 @@ class TWDepthwiseConv2D(TWConv):
                 with probability one half.
             transform_regularizer: regularizer of T.
             transform_constraint: constraint on T after each optimizer step.
-            **kwargs: Keras' `name`, `dtype`, `trainable`.
+            **kwargs: Keras' `name`, `dtype`, `trainable`. Also the arguments `kernel_initializer`
+                and `kernel_regularizer` of version 0.1.0, with a warning.
 
         Raises:
             ValueError: if a size is not positive, or a padding, data format or mask is unknown.
         """
+        for old, new in _RENAMED.items():
+            if old in kwargs:
+                warnings.warn(f"`{old}` is now `{new}`.", DeprecationWarning, stacklevel=2)
+        depthwise_initializer = kwargs.pop("kernel_initializer", depthwise_initializer)
+        depthwise_regularizer = kwargs.pop("kernel_regularizer", depthwise_regularizer)
         super().__init__(
             depth_multiplier,  # the number of units is known when the number of channels is
             kernel_size,
@@ -110,7 +125,7 @@ class TWDepthwiseConv2D(TWConv):
             transform_constraint=transform_constraint,
             **kwargs,
         )
-        self.depth_multiplier = depth_multiplier
+        self.depth_multiplier = self.units
 
     def build(self, input_shape: Shape) -> None:
         """Creates W, b, T `[U, U]` and the mask logits."""
@@ -162,5 +177,4 @@ class TWDepthwiseConv2D(TWConv):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Creates the layer from `get_config`; version 0.1.0 wrote `kernel_` for `depthwise_`."""
-        names = {f"kernel_{kind}": f"depthwise_{kind}" for kind in ("initializer", "regularizer")}
-        return cls(**{names.get(name, name): value for name, value in config.items()})
+        return cls(**{_RENAMED.get(name, name): value for name, value in config.items()})

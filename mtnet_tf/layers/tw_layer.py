@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.fast_weights import FastWeightScope, active
+from mtnet_tf.layers.integers import checked_integer
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.masks import attach
 
@@ -43,40 +44,67 @@ class TWLayer(keras.layers.Layer, abc.ABC):
     `_kernel_shape`, `_rows` and `_linear`.
     """
 
+    _units_argument = "units"  # what the constructor of the final class calls `units`
+
     def __init__(
         self,
         units: int,
         *,
-        activation: Spec,
-        use_bias: bool,
-        kernel_initializer: Spec,
-        bias_initializer: Spec,
-        kernel_regularizer: Spec,
-        bias_regularizer: Spec,
-        activity_regularizer: Spec,
-        kernel_constraint: Spec,
-        bias_constraint: Spec,
-        transform: bool,
-        mask: MaskKind,
-        temperature: float,
-        hard_mask: bool,
-        transform_initializer: Spec,
-        mask_initializer: Spec,
-        transform_regularizer: Spec,
-        transform_constraint: Spec,
+        activation: Spec = None,
+        use_bias: bool = True,
+        kernel_initializer: Spec = "glorot_uniform",
+        bias_initializer: Spec = "zeros",
+        kernel_regularizer: Spec = None,
+        bias_regularizer: Spec = None,
+        activity_regularizer: Spec = None,
+        kernel_constraint: Spec = None,
+        bias_constraint: Spec = None,
+        transform: bool = True,
+        mask: MaskKind = "unit",
+        temperature: float = 1.0,
+        hard_mask: bool = True,
+        transform_initializer: Spec = "identity",
+        mask_initializer: Spec = "zeros",
+        transform_regularizer: Spec = None,
+        transform_constraint: Spec = None,
         **kwargs: Any,
     ) -> None:
-        """Validates and stores the arguments; see the subclasses."""
+        """Validates and stores the arguments.
+
+        Args:
+            units: U, number of output units.
+            activation: function after T, or its name.
+            use_bias: whether there is a bias b, [U].
+            kernel_initializer: initial values of W.
+            bias_initializer: initial values of b.
+            kernel_regularizer: regularizer of W.
+            bias_regularizer: regularizer of b.
+            activity_regularizer: regularizer of the outputs.
+            kernel_constraint: constraint on W after each optimizer step.
+            bias_constraint: constraint on b after each optimizer step.
+            transform: whether there is a transformation T, [U, U].
+            mask: "unit" for one mask entry per unit; "weight" for one per weight and bias; None for
+                no mask.
+            temperature: positive, c in eq. 11.
+            hard_mask: True for 0/1 masks; False for the soft samples of eq. 11.
+            transform_initializer: initial values of T.
+            mask_initializer: initial values of the mask logits zeta.
+            transform_regularizer: regularizer of T.
+            transform_constraint: constraint on T after each optimizer step.
+            **kwargs: Keras' `name`, `dtype`, `trainable`.
+
+        Raises:
+            ValueError: if `units` is not a positive integer, `temperature` is not positive, or
+                `mask` is unknown.
+        """
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if not isinstance(units, int) or units <= 0:
-            raise ValueError(f"The number of units must be a positive integer. Received: {units}.")
         if mask not in MASK_KINDS:
             raise ValueError(f"`mask` must be 'unit', 'weight' or None. Received: mask={mask!r}.")
         if not temperature > 0:
             raise ValueError(
                 f"`temperature` must be positive. Received: temperature={temperature}."
             )
-        self.units = units
+        self.units = checked_integer(self._units_argument, units, 1)
         self.activation: Any = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

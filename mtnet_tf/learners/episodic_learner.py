@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf._keras import batch_counter, loss_tracker
+from mtnet_tf.layers import checked_integer
 from mtnet_tf.meta import MetaLoss, TaskLoss, flatten_tasks, value_and_gradients
 from mtnet_tf.tasks import Episode, EpisodeStreams, Role
 
@@ -49,10 +50,19 @@ class EpisodicLearner(keras.Model, abc.ABC):
     compiles_with_xla = True
 
     def __init__(self, model: keras.Model, seed: int = 0, **kwargs: Any) -> None:
-        """Stores the model and the run seed."""
+        """Stores the model and the run seed.
+
+        Args:
+            model: built Keras model.
+            seed: run seed of tasks, masks and noise.
+            **kwargs: Keras' `name`.
+
+        Raises:
+            ValueError: if `seed` is not an integer.
+        """
         super().__init__(**kwargs)
         self.model = model
-        self.seed = seed
+        self.seed = checked_integer("seed", seed)
         self.num_inner_steps = 1
         self._streams = EpisodeStreams()
         self.built = True
@@ -98,11 +108,16 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     @property
     def step_size(self) -> Any:
-        """The inner step size, for methods that have a single one that may be changed."""
+        """The inner step size, for methods that have a single one that may be changed.
+
+        Raises:
+            ValueError: if the method has none, as here, when it is read or set.
+        """
         raise ValueError(f"`{type(self).__name__}` has no `step_size`.")
 
     @step_size.setter
     def step_size(self, step_size: Any) -> None:
+        """Sets the inner step size; raises ValueError if the method has none."""
         raise ValueError(
             f"`{type(self).__name__}` has no `step_size` that can be changed. "
             f"Received: step_size={step_size}."
@@ -130,7 +145,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         jit_compile: bool = True,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
-        **kwargs: Any,
+        auto_scale_loss: bool = True,
     ) -> None:
         """Configures meta-training.
 
@@ -142,7 +157,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
                 several times faster.
             run_eagerly: compiles nothing, to step through the code.
             steps_per_execution: meta-steps in one compiled program.
-            **kwargs: further arguments of `keras.Model.compile`.
+            auto_scale_loss: scales the loss to avoid underflow if the model computes in float16.
 
         Raises:
             ValueError: without a loss.
@@ -160,7 +175,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
             jit_compile=jit_compile and not run_eagerly,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
-            **kwargs,
+            auto_scale_loss=auto_scale_loss,
         )
         # A learner saved before its first step can then be loaded like any other.
         if not self.optimizer.built:
@@ -168,7 +183,10 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compiles a loaded learner, with variables for the optimizer's state."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        options = keras.saving.deserialize_keras_object(config)
+        for unused in ("loss_weights", "weighted_metrics"):  # Keras stores them, too
+            options.pop(unused, None)
+        self.compile(**options)
 
     def meta_gradients(self, episode: Episode, seed: tf.Tensor) -> tuple[MetaLoss, list[tf.Tensor]]:
         """The meta-loss of an episode batch, and the gradient of every meta-parameter.
@@ -248,9 +266,12 @@ class EpisodicLearner(keras.Model, abc.ABC):
         steps_per_epoch: int | None = None,
         validation_data: Any = None,
         validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+        initial_epoch: int = 0,
+        shuffle: bool = False,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: str | int = "auto",
-        **kwargs: Any,
     ) -> keras.callbacks.History:
         """Meta-trains with `keras.Model.fit`.
 
@@ -259,13 +280,18 @@ class EpisodicLearner(keras.Model, abc.ABC):
                 batches of them in a `tf.data.Dataset` or a generator, or arrays of all tasks.
             batch_size: tasks per meta-step, for a `TaskDistribution` (with `steps_per_epoch`) and
                 for arrays.
-            epochs: number of epochs.
+            epochs: number of the epoch after which training ends, counted from 0.
             steps_per_epoch: meta-steps per epoch.
             validation_data: like `x`; a `TaskDistribution` needs `validation_steps`.
-            validation_steps: batches of `batch_size` episodes, the same ones at every validation.
+            validation_steps: batches of episodes, the same ones at every validation.
+            validation_batch_size: tasks per batch of validation; None for `batch_size`.
+            validation_freq: epochs from one validation to the next; or the numbers of the epochs
+                after which to validate.
+            initial_epoch: number of the first epoch, to resume training.
+            shuffle: shuffles the batches of a `keras.utils.PyDataset`. Other data, whose order is
+                always kept, are not affected.
             callbacks: Keras callbacks.
-            verbose: as in Keras.
-            **kwargs: further arguments of `keras.Model.fit`.
+            verbose: "auto", 0, 1 or 2, as in Keras.
 
         Returns:
             `keras.callbacks.History`.
@@ -275,16 +301,20 @@ class EpisodicLearner(keras.Model, abc.ABC):
         """
         data = self._stream(x, "train", batch_size, steps_per_epoch)
         if validation_data is not None:
-            validation_data = self._stream(validation_data, "test", batch_size, validation_steps)
+            validation_data = self._stream(
+                validation_data, "test", validation_batch_size or batch_size, validation_steps
+            )
         return super().fit(
             data,
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
             validation_data=validation_data,
             validation_steps=validation_steps,
+            validation_freq=validation_freq,
+            initial_epoch=initial_epoch,
+            shuffle=shuffle,
             callbacks=callbacks,
             verbose=verbose,
-            **{"shuffle": False, **kwargs},  # the stream decides the order
         )
 
     def evaluate(
@@ -293,6 +323,9 @@ class EpisodicLearner(keras.Model, abc.ABC):
         *,
         batch_size: int | None = None,
         steps: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: str | int = "auto",
+        return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Loss and metrics after adaptation, with `keras.Model.evaluate`.
@@ -301,12 +334,25 @@ class EpisodicLearner(keras.Model, abc.ABC):
             x: as for `fit`.
             batch_size: as for `fit`.
             steps: batches of episodes, for a `TaskDistribution`.
-            **kwargs: further arguments of `keras.Model.evaluate`.
+            callbacks: Keras callbacks.
+            verbose: "auto", 0, 1 or 2, as in Keras.
+            return_dict: returns a dict from names to values instead of a list.
+            **kwargs: what Keras' `fit` passes when it validates; give nothing here.
 
         Returns:
-            Scalars as Keras returns them.
+            The loss if there are no metrics; a list of the loss and the metrics; or a dict.
+
+        Raises:
+            ValueError: if a `TaskDistribution` is given without a batch size or steps.
         """
-        return super().evaluate(self._stream(x, "test", batch_size, steps), steps=steps, **kwargs)
+        return super().evaluate(
+            self._stream(x, "test", batch_size, steps),
+            steps=steps,
+            callbacks=callbacks,
+            verbose=verbose,
+            return_dict=return_dict,
+            **kwargs,
+        )
 
     def _stream(self, x: Any, role: Role, batch_size: int | None, steps: int | None) -> Any:
         stream, changed = self._streams.open(

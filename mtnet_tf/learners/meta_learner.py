@@ -12,7 +12,13 @@ import tensorflow as tf
 from mtnet_tf import seeds
 from mtnet_tf.adaptation import adapted_model, export
 from mtnet_tf.diagnostics import active_fraction, check_stock_layers
-from mtnet_tf.layers import SetStatistics, TaskWeight, find_layer, find_task_weights
+from mtnet_tf.layers import (
+    SetStatistics,
+    TaskWeight,
+    checked_integer,
+    find_layer,
+    find_task_weights,
+)
 from mtnet_tf.learners.episodic_learner import EpisodicLearner, Predictor
 from mtnet_tf.meta import (
     GradientDescent,
@@ -57,7 +63,7 @@ class MetaLearner(EpisodicLearner):
     def __init__(
         self,
         model: keras.Model,
-        step_size: StepSize | Mapping[str, float] | None = None,
+        step_size: StepSize | Sequence[StepSize] | Mapping[str, StepSize] | None = None,
         num_inner_steps: int = 1,
         *,
         first_order: bool = False,
@@ -72,9 +78,9 @@ class MetaLearner(EpisodicLearner):
         Args:
             model: built Keras model with TW layers, [n, ...] -> [n, ...].
             step_size: alpha of gradient descent, see `GradientDescent`: a positive number, a
-                variable, or a Keras schedule over the inner steps; or a dict from the name of each
-                layer that adapts to a positive number. Its unit follows from the loss given to
-                `compile`.
+                variable, or a Keras schedule over the inner steps; a list with one of these for
+                each task weight; or a dict from the name of each layer that adapts to one of these.
+                Its unit follows from the loss given to `compile`.
             num_inner_steps: gradient steps within a task, at least 0.
             first_order: omits second derivatives (the authors' `stop_grad`).
             redraw_masks: draws new masks at each inner step instead of once per task.
@@ -90,13 +96,7 @@ class MetaLearner(EpisodicLearner):
             ValueError: if the model has nothing to adapt or contains layers whose second
                 derivative is wrong, or if a number is out of range.
         """
-        if isinstance(step_size, float | int | np.number) and not step_size > 0:
-            raise ValueError(f"`step_size` must be positive. Received: step_size={step_size}.")
-        if num_inner_steps < 0:
-            raise ValueError(
-                "`num_inner_steps` must not be negative. "
-                f"Received: num_inner_steps={num_inner_steps}."
-            )
+        num_inner_steps = checked_integer("num_inner_steps", num_inner_steps, 0)
         check_stock_layers(model, first_order)
         super().__init__(model, seed, **kwargs)
         self._support_loss = keras.metrics.Mean(name="support_loss")
@@ -119,15 +119,18 @@ class MetaLearner(EpisodicLearner):
 
     @property
     def step_size(self) -> StepSize | list[StepSize]:
-        """Alpha of gradient descent.
+        """Alpha of gradient descent; a list with one for each task weight if it was given by layer.
+
+        It can be set to anything that the constructor accepts.
 
         Raises:
-            ValueError: if another update rule determines the steps.
+            ValueError: if another update rule determines the steps, or if a value is set that the
+                constructor does not accept.
         """
         return self._gradient_descent().step_size
 
     @step_size.setter
-    def step_size(self, step_size: StepSize | Sequence[StepSize] | Mapping[str, float]) -> None:
+    def step_size(self, step_size: StepSize | Sequence[StepSize] | Mapping[str, StepSize]) -> None:
         rule = self._gradient_descent()
         if isinstance(step_size, Mapping):
             step_size = _size_per_weight(self.model, self.task_weights, step_size)
@@ -175,8 +178,8 @@ class MetaLearner(EpisodicLearner):
             seed: stateless seed, int32 [2]; or an int from which one is derived.
             most_probable: see `MaskSampler`.
         """
-        if isinstance(seed, int):
-            seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)
+        if isinstance(seed, int | np.integer):
+            seed = seeds.stateless_seed(int(seed), seeds.Purpose.EVALUATION_MASKS, 0)
         return MaskSampler(
             self.task_weights,
             num_tasks,
@@ -380,15 +383,13 @@ class MetaLearner(EpisodicLearner):
 
 
 def _size_per_weight(
-    model: keras.Model, task_weights: Sequence[TaskWeight], sizes: Mapping[str, float]
-) -> list[float]:
+    model: keras.Model, task_weights: Sequence[TaskWeight], sizes: Mapping[str, StepSize]
+) -> list[StepSize]:
     """A step size for each task weight, from one for each layer.
 
     Raises:
-        ValueError: if a layer is missing or unknown, or a number is not positive.
+        ValueError: if a layer is missing or unknown.
     """
-    if not all(size > 0 for size in sizes.values()):
-        raise ValueError(f"`step_size` must be positive for every layer. Received: {dict(sizes)}.")
     of_variable = {
         id(weight.variable): size
         for name, size in sizes.items()

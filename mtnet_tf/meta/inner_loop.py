@@ -70,7 +70,7 @@ def adapt(
     weights: Sequence[tf.Tensor],
     *,
     num_inner_steps: int,
-    step_size: StepSize | None = None,
+    step_size: StepSize | Sequence[StepSize] | None = None,
     update_rule: UpdateRule | None = None,
     masks: Masks | None = None,
     first_order: bool | tf.Tensor = False,
@@ -106,7 +106,8 @@ def adapt(
         `InnerTrajectory`.
 
     Raises:
-        ValueError: unless exactly one of `step_size` and `update_rule` is given.
+        ValueError: unless exactly one of `step_size` and `update_rule` is given, or if a step size
+            is not positive and finite.
     """
     rule = choose_rule(step_size, update_rule)
     weights = list(weights)
@@ -134,7 +135,8 @@ def choose_rule(
     """The given rule, or gradient descent with the given step size.
 
     Raises:
-        ValueError: unless exactly one of them is given.
+        ValueError: unless exactly one of them is given, or if a step size is not positive and
+            finite.
     """
     if (step_size is None) == (update_rule is None):
         raise ValueError(

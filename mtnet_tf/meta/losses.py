@@ -68,14 +68,20 @@ class FirstLogits(keras.losses.Loss):
     """A loss of the first `num_ways` logits: the others do not take part in the softmax."""
 
     def __init__(self, loss: TaskLoss, num_ways: int) -> None:
-        """Wraps a loss, a `keras.losses.Loss` or a function."""
+        """Wraps a loss.
+
+        Args:
+            loss: a `keras.losses.Loss`, whose `reduction` is kept; or a function (labels,
+                predictions) -> values per example, which are averaged.
+            num_ways: N, number of logits that are used.
+        """
         is_object = isinstance(loss, keras.losses.Loss)
         super().__init__(reduction=loss.reduction if is_object else "sum_over_batch_size")
         self._examples = loss.call if is_object else loss
         self._num_ways = num_ways
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """Values per example of the wrapped loss."""
+        """Values [n] of the wrapped loss for labels [n, ...] and logits [n, at least N]."""
         first = y_pred[..., : self._num_ways]  # pyright: ignore[reportArgumentType]
         return self._examples(y_true, first)
 

@@ -26,7 +26,7 @@ class InnerOptions(TypedDict, total=False):
     """Options of the inner loop that are passed on to `adapt`, and explained there."""
 
     num_inner_steps: Required[int]
-    step_size: StepSize | None
+    step_size: StepSize | Sequence[StepSize] | None
     update_rule: UpdateRule | None
     masks: Masks | None
     first_order: bool | tf.Tensor

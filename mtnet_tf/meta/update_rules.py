@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,14 +87,17 @@ class GradientDescent(UpdateRule):
         """Creates the rule.
 
         Args:
-            step_size: alpha, at least 0, in units of weight^2 per unit of the support loss: a
+            step_size: alpha, in units of weight^2 per unit of the support loss: a positive, finite
                 number, which is a constant of compiled programs; a `tf.Variable` or Keras variable,
                 read at each step; a Keras learning rate schedule, called with the number of the
-                inner step; or a list of these, one for each task weight.
+                inner step; or a list of these, one for each task weight. The values of variables
+                and schedules are not checked. A dict with one for each layer is an argument of
+                `MetaLearner`, which knows the layers.
             **kwargs: Keras' `name`, `dtype`.
 
         Raises:
-            ValueError: if a step size is a negative number, or not finite.
+            ValueError: if a step size is none of these, or a number that is not positive and
+                finite.
         """
         super().__init__(**kwargs)
         self.step_size = step_size
@@ -113,6 +117,12 @@ class GradientDescent(UpdateRule):
 
     @step_size.setter
     def step_size(self, step_size: StepSize | Sequence[StepSize]) -> None:
+        if isinstance(step_size, Mapping):
+            raise ValueError(
+                "`step_size` must not be a dict here, because a rule does not know the layers. "
+                f"Received: step_size={dict(step_size)}. Give the dict to "
+                "`MetaLearner(model, step_size=...)`."
+            )
         is_shared = not isinstance(step_size, list | tuple)
         given = [step_size] if is_shared else step_size
         self._sizes = _StepSizes(tuple(_checked(size) for size in given), is_shared)
@@ -124,7 +134,14 @@ class GradientDescent(UpdateRule):
         return [value for value in values if isinstance(value, tf.Variable)]
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
-        """Checks that there is one step size, or one for each task weight."""
+        """Checks that there is one step size, or one for each task weight.
+
+        Args:
+            input_shape: shapes of the task weights.
+
+        Raises:
+            ValueError: if a list of step sizes has another length.
+        """
         given = len(self._sizes.values)
         if not self._sizes.is_shared and given != len(input_shape):
             raise ValueError(
@@ -170,10 +187,11 @@ def _checked(size: Any) -> StepSize:
     """A step size as it is used: numbers become Python floats."""
     if _is_variable(size) or isinstance(size, Schedule):
         return size
-    is_number = isinstance(size, int | float | np.number) and not isinstance(size, bool)
-    if not is_number or not 0 <= float(size) < np.inf:
+    is_number = isinstance(size, numbers.Real) and not isinstance(size, bool)
+    if not is_number or not 0 < float(size) < np.inf:
         raise ValueError(
-            f"`step_size` must be a finite number and not negative. Received: step_size={size}."
+            "`step_size` must be a positive and finite number, a variable or a Keras schedule. "
+            f"Received: step_size={size!r}."
         )
     return float(size)
 

@@ -1,5 +1,7 @@
 """Gradient-based baselines compared with MAML: one of the two is a special case of the other."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -192,6 +194,13 @@ def test_reptile_of_one_step_is_joint_training(regression_episode):
     joint = gradients(learner(num_inner_steps=0), Episode(*seen, *seen))[1]
     found = gradients(learner(Reptile, num_inner_steps=1, first_order=True), episode)[1]
     assert_same(found, [ALPHA * g for g in joint])
+
+
+def test_reptile_shows_the_arguments_of_a_meta_learner():
+    ours, parent = (inspect.signature(cls).parameters for cls in (Reptile, MetaLearner))
+    assert [(p.name, p.kind, p.default) for p in ours.values()] == [
+        (p.name, p.kind, p.default) for p in parent.values()
+    ]
 
 
 def test_reptile_needs_one_step_size():

@@ -17,18 +17,44 @@ STOCK = {
     layers.TWDepthwiseConv2D: keras.layers.DepthwiseConv2D,
     layers.ExactLayerNormalization: keras.layers.LayerNormalization,
     layers.ExactGroupNormalization: keras.layers.GroupNormalization,
+    layers.TaskBatchNormalization: keras.layers.BatchNormalization,
+    layers.BlockMaxPooling2D: keras.layers.MaxPooling2D,
 }
+# Two abstract classes, and the masks.
+WITHOUT_COUNTERPART = {layers.TWLayer, layers.ExactNormalization, layers.MaskLogits}
 # Arguments of Keras' Dense for fine-tuning and quantisation, which have no meaning here.
 LEFT_OUT = {"lora_rank", "lora_alpha", "quantization_config"}
-# The authors' code normalises over all axes, with this epsilon.
+# Batch renormalisation, in Keras 3.15 and later, is defined by moving averages.
+LEFT_OUT |= {"renorm", "renorm_clipping", "renorm_momentum"}
+# The authors' code normalises over all axes, with this epsilon, and its batch normalisation has no
+# scale.
 OTHER_DEFAULTS = {(layers.ExactLayerNormalization, "axis"): None}
 OTHER_DEFAULTS[layers.ExactLayerNormalization, "epsilon"] = 1e-12
+OTHER_DEFAULTS[layers.TaskBatchNormalization, "scale"] = False
+# Arguments that accept only Keras' default, or what means the same.
+UNSUPPORTED = [
+    (layers.TWConv2D, {"filters": 4, "kernel_size": 3, "data_format": "channels_first"}),
+    (layers.TWConv2D, {"filters": 4, "kernel_size": 3, "groups": 2}),
+    (layers.TaskBatchNormalization, {"momentum": 0.9}),
+    (layers.TaskBatchNormalization, {"synchronized": True}),
+    (layers.BlockMaxPooling2D, {"pool_size": (2, 3)}),
+    (layers.BlockMaxPooling2D, {"strides": 1}),
+    (layers.BlockMaxPooling2D, {"strides": (2, 1)}),
+    (layers.BlockMaxPooling2D, {"padding": "same"}),
+    (layers.BlockMaxPooling2D, {"data_format": "channels_first"}),
+]
 
 
 def parameters(cls):
     """The explicit parameters of a constructor, without `self` and `**kwargs`."""
     found = inspect.signature(cls.__init__).parameters.values()
     return [p for p in found if p.name != "self" and p.kind != p.VAR_KEYWORD]
+
+
+def test_every_public_layer_is_compared_with_its_counterpart():
+    public = [getattr(layers, name) for name in layers.__all__]
+    public = {x for x in public if isinstance(x, type) and issubclass(x, keras.layers.Layer)}
+    assert public == {*STOCK, *WITHOUT_COUNTERPART}
 
 
 @pytest.mark.parametrize("ours", STOCK)
@@ -55,6 +81,8 @@ def test_layers_are_created_like_keras_layers():
     assert (dense.units, dense.activation) == (40, keras.activations.relu)
     assert (convolution.units, convolution.kernel_size) == (64, (3, 3))
     assert (convolution.strides, convolution.padding) == ((2, 2), "same")
+    pooling = layers.BlockMaxPooling2D((2, 2), 2, "valid", "channels_last", "pooling")
+    assert (pooling.pool_size, pooling.name) == (2, "pooling")
 
 
 @pytest.mark.parametrize(("cls", "arguments", "shape"), TABLE)
@@ -97,13 +125,22 @@ def test_constraints_hold_after_training_and_saving(name, rng, tmp_path):
     assert isinstance(getattr(loaded, f"{name}_constraint"), keras.constraints.NonNeg)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"data_format": "channels_first"}, "`data_format` must be 'channels_last'"),
-        ({"groups": 2}, "`groups` must be 1"),
-    ],
-)
-def test_what_cells_cannot_do_is_one_clear_error(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        layers.TWConv2D(4, 3, **arguments)
+@pytest.mark.parametrize(("cls", "arguments"), UNSUPPORTED)
+def test_what_layers_cannot_do_is_one_clear_error(cls, arguments):
+    name = list(arguments)[-1]
+    with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}="):
+        cls(**arguments)
+
+
+def test_batch_renormalisation_is_an_error_of_keras():
+    with pytest.raises(ValueError, match="renorm"):
+        layers.TaskBatchNormalization(renorm=True)
+
+
+def test_moving_statistics_start_with_their_initializers():
+    initial = {"moving_mean_initializer": "ones", "moving_variance_initializer": "zeros"}
+    layer = layers.TaskBatchNormalization(moving_statistics=True, **initial)
+    layer = layers.TaskBatchNormalization.from_config(layer.get_config())
+    layer.build((None, 3))
+    np.testing.assert_array_equal(layer.moving_mean, np.ones(3))
+    np.testing.assert_array_equal(layer.moving_variance, np.zeros(3))

@@ -1,6 +1,8 @@
 """Conformance of every public layer with Keras' habits, from one table."""
 
 import inspect
+import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import tensorflow as tf
 
 from mtnet_tf import layers
 from mtnet_tf.layers.fast_weights import FastWeightScope
+from mtnet_tf.layers.tw_conv import TWConv
 from support.layer_table import TABLE
 
 ABSTRACT = {"TWLayer", "ExactNormalization"}
@@ -182,13 +185,13 @@ def test_cells_train_like_ordinary_layers(kind, rng):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: layers.TWDense(0), "number of units must be a positive integer. Received: 0"),
+        (lambda: layers.TWDense(0), "`units` must be a positive integer. Received: units=0"),
         (lambda: layers.TWDense(3, mask="row"), "`mask` must be .* Received: mask='row'"),
         (lambda: layers.TWDense(3, temperature=0), "`temperature` must be positive"),
         (lambda: layers.TWConv2D(3, 0), "`kernel_size` must be a positive integer or a pair"),
         (lambda: layers.TWConv2D(3, 3, padding="full"), "`padding` must be 'valid' or 'same'"),
         (lambda: layers.TWConv2D(3, 3, strides=2, dilation_rate=2), "cannot both be above 1"),
-        (lambda: layers.ExactGroupNormalization(0), "`groups` must be positive, or -1"),
+        (lambda: layers.ExactGroupNormalization(0), "`groups` must be a positive integer, or -1"),
         (lambda: layers.ExactGroupNormalization(2)(np.ones((2, 3))), "must be a multiple"),
         (lambda: layers.TWDense(3).build((None, None)), "last axis .* must be known"),
         (lambda: layers.TWConv2D(3, 3).build((None, 8, 8, None)), "channel axis .* must be known"),
@@ -289,3 +292,129 @@ def test_block_max_pooling_equals_keras(rng):
     x = rng.normal(size=(2, 7, 6, 3)).astype("float32")
     ours, stock = layers.BlockMaxPooling2D(2), keras.layers.MaxPooling2D(2)
     np.testing.assert_array_equal(ours(x), stock(x))
+
+
+INTEGERS = [
+    (layers.TWDense, {"units": 3}),
+    (layers.TWConv1D, {"filters": 3, "kernel_size": 2, "strides": 1, "dilation_rate": 2}),
+    (layers.TWConv2D, {"filters": 3, "kernel_size": 2, "strides": 2, "groups": 1}),
+    (layers.TWDepthwiseConv2D, {"kernel_size": 2, "depth_multiplier": 2}),
+    (layers.ExactGroupNormalization, {"groups": 2, "axis": 1}),
+    (layers.ExactLayerNormalization, {"axis": 1}),
+    (layers.TaskBatchNormalization, {"axis": 1}),
+    (layers.BlockMaxPooling2D, {"pool_size": 2, "strides": 2}),
+]
+
+
+@pytest.mark.parametrize(("cls", "arguments"), INTEGERS)
+def test_numpy_integers_are_stored_as_integers(cls, arguments):
+    given = {name: np.int64(value) for name, value in arguments.items()}
+    config = cls(name="layer", **given).get_config()
+    assert config == cls(name="layer", **arguments).get_config()
+    json.dumps([config[name] for name in arguments])  # NumPy integers cannot be encoded
+
+
+@pytest.mark.parametrize(("cls", "arguments"), INTEGERS)
+def test_what_is_no_integer_is_rejected_under_the_name_of_the_argument(cls, arguments):
+    for name in arguments:
+        for wrong in (True, np.True_, 1.5, "2"):
+            with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}="):
+                cls(**{**arguments, name: wrong})
+
+
+def test_pairs_of_numpy_integers_are_accepted():
+    layer = layers.TWConv2D(np.int32(3), (np.int64(3), np.int64(2)), strides=[np.int64(1), 2])
+    assert (layer.units, layer.kernel_size, layer.strides) == (3, (3, 2), (1, 2))
+    assert layers.BlockMaxPooling2D((np.int64(2), 2)).pool_size == 2
+    assert layers.ExactLayerNormalization([np.int64(2), 1]).axis == [1, 2]
+
+
+class Diagonal(layers.TWLayer):
+    """`activation((x * w + b) T)`: a user's layer, as CONTRIBUTING.md describes it."""
+
+    def _kernel_shape(self, input_shape):
+        return (self.units,)
+
+    def _linear(self, inputs):
+        return inputs * tf.convert_to_tensor(self.kernel)
+
+    def _rows(self, inputs):
+        return inputs
+
+    def _cell(self, rows, kernel, bias, transform):
+        return super()._cell(rows * kernel, None, bias, transform)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+class Plain(layers.TWLayer):
+    """A layer with its own constructor, which gives the units only."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **kwargs)
+
+    def _kernel_shape(self, input_shape):
+        return (input_shape[-1], self.units)
+
+    def _linear(self, inputs):
+        return inputs @ tf.convert_to_tensor(self.kernel)
+
+    def _rows(self, inputs):
+        return inputs
+
+
+class Convolution(TWConv):
+    """A convolution with its own constructor."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(filters, 3, **kwargs)
+
+
+@pytest.mark.parametrize("make", [lambda: Diagonal(4), lambda: Plain(3)])
+def test_layer_of_a_user_has_the_defaults_and_adapts(make, rng):
+    layer = make()
+    layer.build((None, 4))
+    layer.kernel.assign(rng.normal(size=layer.kernel.shape))
+    x = rng.normal(size=(6, 4)).astype("float32")
+    expected = layer(x)
+    np.testing.assert_array_equal(layer.transform, np.eye(layer.units))
+    kernel = layer.kernel.value
+    kernels = tf.stack([kernel, 2 * kernel])  # [B, *shape]
+    with layers.FastWeightScope([(layer.kernel, kernels)], num_tasks=2):
+        found = layer(x)
+    np.testing.assert_allclose(found[:3], expected[:3], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[3:], 2 * expected[3:], rtol=1e-5, atol=1e-6)
+
+
+def test_defaults_of_the_abstract_cells_are_those_of_the_public_ones():
+    def defaults(cls):
+        found = inspect.signature(cls).parameters.values()
+        return {p.name: p.default for p in found if p.default is not p.empty}
+
+    assert defaults(layers.TWLayer) == defaults(layers.TWDense)
+    own = {**defaults(layers.TWLayer), **defaults(TWConv)}
+    assert own == {**defaults(layers.TWConv2D), "strides": 1, "dilation_rate": 1}
+    assert Convolution(4, padding="same")(np.ones((2, 5, 5, 1))).shape == (2, 5, 5, 4)
+
+
+def test_depthwise_keywords_of_version_0_1_0_are_accepted_with_a_warning():
+    with pytest.warns(DeprecationWarning) as warned:
+        layer = layers.TWDepthwiseConv2D(
+            3, kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(0.5)
+        )
+    assert [str(w.message) for w in warned] == [
+        "`kernel_initializer` is now `depthwise_initializer`.",
+        "`kernel_regularizer` is now `depthwise_regularizer`.",
+    ]
+    assert {Path(w.filename).name for w in warned} == {Path(__file__).name}
+    assert isinstance(layer.kernel_initializer, keras.initializers.Ones)
+    assert isinstance(layer.kernel_regularizer, keras.regularizers.L2)
+    config = layer.get_config()
+    assert "kernel_initializer" not in config
+    for kind in ("initializer", "regularizer"):  # as version 0.1.0 saved it, without a warning
+        config[f"kernel_{kind}"] = config.pop(f"depthwise_{kind}")
+    del config["depthwise_constraint"]
+    loaded = layers.TWDepthwiseConv2D.from_config(config)
+    assert isinstance(loaded.kernel_initializer, keras.initializers.Ones)
+    assert isinstance(loaded.kernel_regularizer, keras.regularizers.L2)

@@ -1,9 +1,12 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mtnet_tf import (
+    EpisodicLearner,
     FewShotCrossentropy,
     ImageClasses,
     MetaLearner,
@@ -215,7 +218,7 @@ def test_call_gives_the_initial_predictions():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: MetaLearner(networks.regression_network(), 0), "`step_size` must be positive"),
+        (lambda: MetaLearner(networks.regression_network(), 0), "`step_size` must be a positive"),
         (lambda: MetaLearner(networks.regression_network(), 1, -1), "must not be negative"),
         (lambda: MetaLearner(networks.regression_network(), 1).compile(), "`loss` must be"),
         (lambda: new_learner().fit(TASKS, steps_per_epoch=3), "A TaskDistribution is endless"),
@@ -225,6 +228,79 @@ def test_call_gives_the_initial_predictions():
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_numpy_integers_are_integers():
+    found = new_learner(seed=np.int64(3), num_inner_steps=np.int32(2))
+    plain = new_learner(seed=3, num_inner_steps=2)
+    assert [type(n) for n in (found.seed, found.num_inner_steps)] == [int, int]
+    options = [{"num_inner_steps": n(2), "masks": n(5)} for n in (np.int64, int)]
+    x = np.linspace(-1, 1, 5, dtype="float32")[:, None]
+    first, second = (
+        learner.adapt(x, x, **chosen)(x)
+        for learner, chosen in zip((found, plain), options, strict=True)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("wrong", [True, 1.0, "1"])
+def test_bools_and_floats_are_not_integers(wrong):
+    model, learner = networks.regression_network(), new_learner()
+    x = np.ones((3, 1), "float32")
+    for name in ("num_inner_steps", "seed"):
+        with pytest.raises(ValueError, match=f"`{name}` must be an integer.* Received: {name}="):
+            MetaLearner(model, 0.1, **{name: wrong})
+    with pytest.raises(ValueError, match="`num_inner_steps` must be an integer"):
+        learner.adapt(x, x, num_inner_steps=wrong)
+    with pytest.raises(ValueError, match="`masks` must be 'most_probable' or an int seed"):
+        learner.adapt(x, x, masks=wrong)
+
+
+# Options of Keras without a meaning for episodes. A learner's own defaults: optimizer and XLA.
+LEFT_OUT = {
+    "compile": {"loss_weights", "weighted_metrics"},
+    "fit": {"y", "validation_split", "class_weight", "sample_weight"},
+    "evaluate": {"y", "sample_weight"},
+}
+OTHER_DEFAULTS = {"optimizer": "adam", "jit_compile": True, "shuffle": False}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_options_of_keras_are_explicit_and_have_its_defaults(name):
+    ours, stock = (
+        {p.name: p.default for p in inspect.signature(getattr(cls, name)).parameters.values()}
+        for cls in (EpisodicLearner, keras.Model)
+    )
+    assert {*stock} - {*ours} == LEFT_OUT[name]
+    expected = {key: OTHER_DEFAULTS.get(key, value) for key, value in stock.items()}
+    assert ours == {key: expected[key] for key in ours}
+
+
+def test_fit_and_evaluate_take_the_options_of_keras(capsys):
+    learner = new_learner()
+    learner.compile("sgd", "mean_squared_error", ["mae"], jit_compile=False, auto_scale_loss=False)
+    sizes = []
+
+    class Recorded(Sinusoids):
+        def sample(self, seed, num_tasks):
+            sizes.append(num_tasks)
+            return super().sample(seed, num_tasks)
+
+    history = fit(
+        learner, 1, epochs=4, initial_epoch=1, validation_data=Recorded(), validation_steps=1,
+        validation_batch_size=5, validation_freq=[3],
+    )  # fmt: skip
+    assert history.epoch == [1, 2, 3]
+    assert len(history.history["val_loss"]) == 1
+    assert set(sizes) == {5}
+    ended = keras.callbacks.LambdaCallback(on_test_end=lambda logs: sizes.append("end"))
+    options = {"batch_size": 2, "steps": 1, "verbose": 0}
+    scores = learner.evaluate(TASKS, callbacks=[ended], return_dict=True, **options)
+    assert {"loss", "mae"} <= {*scores}
+    assert sizes[-1] == "end"
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="not recognized"):
+        learner.evaluate(TASKS, unknown=1, **options)
 
 
 def test_stock_normalisation_is_rejected():

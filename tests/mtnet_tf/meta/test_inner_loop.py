@@ -65,8 +65,13 @@ def test_masks_are_requested_at_every_step(problem):
     assert asked == [0, 1, 2]
 
 
-@pytest.mark.parametrize("options", [{"num_inner_steps": 0, "step_size": 0.1},
-                                     {"num_inner_steps": 2, "step_size": 0.0}])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_inner_steps": 0, "step_size": 0.1},
+        {"num_inner_steps": 2, "step_size": tf.Variable(0.0)},
+    ],
+)
 def test_no_steps_and_no_step_size_change_nothing(problem, options):
     matrix, start = problem
     result = adapt(quadratic(matrix), [start], **options)

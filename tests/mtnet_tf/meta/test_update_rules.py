@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtnet_tf import GradientDescent, MetaLearner, Sinusoids, UpdateRule, adapt, networks
+from mtnet_tf import (
+    GradientDescent,
+    MetaLearner,
+    Sinusoids,
+    TWLayer,
+    UpdateRule,
+    adapt,
+    networks,
+)
 from mtnet_tf.adaptation.saved_model import read_metadata
 
 SCHEDULE = {"initial_learning_rate": 0.4, "decay_steps": 1, "decay_rate": 0.5}  # 0.4, 0.2, 0.1
@@ -66,10 +74,32 @@ def test_number_is_a_constant_of_the_compiled_program():
     np.testing.assert_allclose(compiled(tf.zeros([3, 1])).fast_weights[0], [[-0.3]] * 3)
 
 
-@pytest.mark.parametrize("step_size", [-0.1, float("nan"), float("inf"), "large", True, None])
-def test_step_size_that_is_no_number_is_rejected(step_size):
-    with pytest.raises(ValueError, match="`step_size` must be a finite number"):
+WRONG = [0, 0.0, -0.1, float("nan"), float("inf"), np.float32(0), "large", True]
+
+
+@pytest.mark.parametrize("step_size", [*WRONG, None])
+def test_step_size_that_is_not_positive_and_finite_is_rejected(step_size):
+    with pytest.raises(ValueError, match="`step_size` must be a positive and finite number"):
         GradientDescent(step_size)
+
+
+@pytest.mark.parametrize("step_size", WRONG)
+def test_rule_and_learner_reject_the_same_step_sizes(step_size):
+    found = learner()
+    for wrong in (step_size, [0.1, step_size, 0.1, 0.1], sizes_of(found.model, step_size)):
+        with pytest.raises(ValueError, match="`step_size` must be a positive and finite number"):
+            MetaLearner(found.model, wrong)
+        with pytest.raises(ValueError, match="`step_size` must be a positive and finite number"):
+            found.step_size = wrong
+    assert found.step_size == 0.01
+
+
+def test_rule_does_not_know_layers():
+    message = "`step_size` must not be a dict here.*Give the dict to `MetaLearner"
+    with pytest.raises(ValueError, match=message):
+        GradientDescent({"dense": 0.1})
+    with pytest.raises(ValueError, match=message):
+        moves(step_size={"dense": 0.1})
 
 
 @pytest.mark.parametrize("options", [{}, {"step_size": 0.1, "update_rule": GradientDescent(0.1)}])
@@ -120,9 +150,12 @@ def test_variable_is_read_at_each_call_and_is_not_trained():
     np.testing.assert_allclose(moves(update_rule=rule), 2 * np.array(before))
 
 
-def learner(step_size=0.01, **options):
-    model = networks.regression_network(dim_hidden=(3,), seed=1)
-    found = MetaLearner(model, step_size, seed=1, **options)
+def network():
+    return networks.regression_network(dim_hidden=(3,), seed=1)
+
+
+def learner(step_size=0.01, model=None, **options):
+    found = MetaLearner(model or network(), step_size, seed=1, **options)
     found.compile("sgd", "mean_squared_error", jit_compile=False)
     return found
 
@@ -130,6 +163,12 @@ def learner(step_size=0.01, **options):
 def loss_of(found):
     history = found.fit(Sinusoids(), batch_size=2, steps_per_epoch=1, verbose=0).history
     return history["loss"][0]
+
+
+def sizes_of(model, size):
+    """A step size for each layer of a model; that of the last layer is `size`."""
+    names = [cell.name for cell in model.layers if isinstance(cell, TWLayer)]
+    return {**dict.fromkeys(names, 0.01), names[-1]: size}
 
 
 class Halved(UpdateRule):
@@ -164,8 +203,28 @@ def test_one_step_size_per_layer_is_that_of_its_weights():
     assert found.step_size == [0.2, 0.2, 0.4, 0.4]
     with pytest.raises(ValueError, match="must contain the name of every layer that adapts"):
         MetaLearner(model, {names[0]: 0.1})
-    with pytest.raises(ValueError, match="must be positive for every layer"):
-        MetaLearner(model, {**sizes, names[0]: -0.1})
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        0.01,
+        tf.Variable(0.01),
+        keras.Variable(0.01),
+        keras.optimizers.schedules.PolynomialDecay(0.01, 9, end_learning_rate=0.01),
+    ],
+    ids=["float", "variable", "keras", "schedule"],
+)
+def test_layers_accept_every_kind_of_step_size(size, tmp_path):
+    model = network()
+    found, changed, plain = learner(sizes_of(model, size), model), learner(0.3), learner()
+    changed.step_size = sizes_of(changed.model, size)
+    expected = loss_of(plain)
+    assert loss_of(found) == pytest.approx(expected, rel=1e-6)
+    assert loss_of(changed) == pytest.approx(expected, rel=1e-6)
+    found.save(tmp_path / "learner.keras")
+    again = keras.saving.load_model(tmp_path / "learner.keras")
+    assert loss_of(again) == pytest.approx(loss_of(found), rel=1e-6)
 
 
 def test_step_size_of_a_learner_can_be_changed_after_training():
