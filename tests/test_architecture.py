@@ -6,6 +6,7 @@ inside a package. Lower never imports higher, and nothing lies outside the struc
 
 import ast
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,12 @@ def test_no_unit_lies_outside_the_structure(package):
     assert len(known) <= LARGEST[package][0]
 
 
+def test_no_module_lies_outside_the_packages():
+    tops = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*.py")}
+    tops |= {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/__init__.py")}
+    assert tops <= {*LAYERS, "mtnet_tf_cli.py", "main.py", "setup.py", "tests", "benchmarks"}
+
+
 @pytest.mark.parametrize("package", LAYERS)
 def test_units_import_only_from_layers_below(package):
     layer = {unit: i for i, units in enumerate(LAYERS[package]) for unit in units}
@@ -133,13 +140,27 @@ def test_units_import_only_from_layers_below(package):
     assert len(graph) <= most_edges
 
 
+def public_names(module):
+    """`__all__` of a subpackage, or None if the module is a file."""
+    init = ROOT / module.replace(".", "/") / "__init__.py"
+    if not init.is_file():
+        return None
+    for node in ast.parse(init.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
 @pytest.mark.parametrize("package", LAYERS)
 def test_other_units_are_imported_through_their_public_names(package):
     for path in files_of(package):
-        for module, _ in imports(path):
+        for module, name in imports(path):
             parts = module.split(".")
-            is_deep = len(parts) > 2 and parts[0] in LAYERS
-            assert not is_deep or name_of(path).startswith(".".join(parts[:2])), (path, module)
+            if parts[0] not in LAYERS or name_of(path).startswith(".".join(parts[:2])):
+                continue
+            assert len(parts) <= 2, (path, module)
+            public = public_names(module) if len(parts) == 2 else None
+            assert public is None or name in public, (path, module, name)
 
 
 def test_files_of_a_package_import_each_other_without_a_cycle():
@@ -164,11 +185,27 @@ def test_files_of_a_package_import_each_other_without_a_cycle():
         visit(module, [])
 
 
-def test_each_subpackage_says_what_it_contains_and_may_import():
-    for package in LAYERS:
-        for init in (ROOT / package).glob("*/__init__.py"):
-            text = ast.get_docstring(ast.parse(init.read_text()))
-            assert text and "May import" in text, init
+def imported_units(package, unit):
+    """What a subpackage imports: units of its package, and `other_package.unit`."""
+    found = {b for a, b in edges(package) if a == unit}
+    for path in (ROOT / package / unit).rglob("*.py"):
+        for module, name in imports(path):
+            top = module.split(".")[0]
+            if top in LAYERS and top != package:
+                found.add(f"{top}.{unit_of(top, module, name)}".removesuffix(".__init__"))
+    return found
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_each_subpackage_says_what_it_contains_and_imports(package):
+    for init in (ROOT / package).glob("*/__init__.py"):
+        text = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
+        contents, _, allowed = text.partition("May import")
+        assert contents.strip(), init
+        named = set(re.findall("`([^`]+)`", allowed))
+        imported = imported_units(package, init.parent.name)
+        assert {unit for unit in imported if not {unit, unit.split(".")[0]} & named} == set(), init
+        assert {n for n in named if not any(f"{i}.".startswith(f"{n}.") for i in imported)} == set()
 
 
 def test_no_file_name_occurs_in_two_packages():
@@ -197,13 +234,17 @@ def strings(tree):
 
 
 def names_flags(tree):
-    """Whether a string of the code names a flag: two dashes and a letter."""
-    return any(
-        text[i : i + 2] == "--" and text[i + 2 : i + 3].isalpha()
-        for text in strings(tree)
-        for i in range(len(text))
-        if text[i - 1 : i] != "-"
-    )
+    """Whether a string of the code names a flag: two dashes and a letter, or two dashes to add to.
+
+    The second form is `f"--{name}"` or `"--" + name`.
+    """
+    for text in strings(tree):
+        for i in range(len(text)):
+            starts = text[i : i + 2] == "--" and text[i - 1 : i] != "-"
+            rest = text[i + 2 :]
+            if starts and (not rest or rest[0].isalpha() or rest[:2] == "%s" or rest[0] == "{"):
+                return True
+    return False
 
 
 def test_only_the_command_lines_name_flags():
@@ -218,6 +259,10 @@ def test_only_the_command_lines_name_flags():
     [
         ('raise ValueError("--seed must be positive")', True),
         ('f"add {x} with --run={y}"', True),
+        ('f"--{name} must be positive"', True),
+        ('"--" + name', True),
+        ('"--%s must be positive" % name', True),
+        ('"--{} must be positive".format(name)', True),
         ('"| --- | ---- |"', False),
         ('def f():\n    "Like --seed."', False),
     ],

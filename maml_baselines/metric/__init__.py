@@ -3,4 +3,6 @@
 May import: `mtnet_tf`.
 """
 
-__all__ = []
+from maml_baselines.metric import builders
+
+__all__ = ["builders"]

@@ -1,6 +1,6 @@
 """The paper's tables as commands: rows, files and published numbers.
 
-May import: `methods`, `resolving`, `mtnet_tf`.
+May import: `methods`, `resolving`, `mtnet_tf`, `data_prep.io`.
 """
 
 from maml_baselines.tables.records import Estimate, Row

@@ -9,7 +9,7 @@ import tabulate
 
 from data_prep.io import write_text
 from maml_baselines.tables.records import COLUMNS, Row, format_row, parse_row
-from mtnet_tf.experiments import Settings, plot_scores, reports
+from mtnet_tf.experiments import Settings, plot_scores, title
 
 
 def read_rows(path: Path | str) -> list[Row]:
@@ -98,10 +98,10 @@ def _note(settings: Settings) -> str:
 
 
 def _title(rows: Sequence[Row], settings: Settings) -> str:
-    title = reports.title(settings.replace(method="all systems"))
-    title += "" if settings.use_test_split else ", validation split"
+    heading = title(settings.replace(method="all systems"))
+    heading += "" if settings.use_test_split else ", validation split"
     lengths = [row.iterations for row in rows if row.iterations is not None]
     if not lengths:
-        return title
+        return heading
     ends = dict.fromkeys((min(lengths), max(lengths)))
-    return f"{title}, {' to '.join(f'{n:,}' for n in ends)} meta-iterations"
+    return f"{heading}, {' to '.join(f'{n:,}' for n in ends)} meta-iterations"

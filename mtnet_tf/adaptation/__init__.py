@@ -1,6 +1,6 @@
 """Applies a trained learner to a new task: `Adapter`, the adapted Keras model, the SavedModel.
 
-May import: `conversion`, `meta`, `layers`, `seeds`, `_keras`, `_files`, `_version`.
+May import: `conversion`, `meta`, `layers`, `_version`, `data_prep.io`.
 """
 
 from mtnet_tf.adaptation.adapted_model import adapted_model

@@ -3,7 +3,7 @@
 Contains `audit` (the derivative check) with its numerical derivatives, the check for stock layers
 with wrong second derivatives, and measures of the learned masks.
 
-May import: `conversion`, `meta`, `tasks`, `layers`, `seeds`, `_keras`.
+May import: `conversion`, `meta`, `tasks`, `layers`, `_keras`.
 """
 
 from mtnet_tf.diagnostics.analysis import active_fraction

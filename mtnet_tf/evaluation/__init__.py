@@ -1,6 +1,6 @@
 """Scores over distinct episodes, their confidence intervals, and calibration.
 
-May import: `meta`, `tasks`, `seeds`, and `data_prep.io`.
+May import: `meta`, `tasks`, `seeds`, `data_prep.io`.
 """
 
 from mtnet_tf.evaluation.calibration import Calibration, calibration, confusion

@@ -1,6 +1,6 @@
 """Command-line experiments: settings, data, training, run folders, reports and plots.
 
-May import everything else in `mtnet_tf` except `pictures`, and `data_prep`.
+May import: `learners`, `evaluation`, `networks`, `meta`, `tasks`, `_version`, `data_prep`.
 """
 
 from mtnet_tf.experiments.build import (
@@ -25,7 +25,7 @@ from mtnet_tf.experiments.flags import (
 )
 from mtnet_tf.experiments.plots import plot_scores
 from mtnet_tf.experiments.recipes import DATA_SOURCES
-from mtnet_tf.experiments.reports import run_name, settings_table, task_name
+from mtnet_tf.experiments.reports import run_name, settings_table, task_name, title
 from mtnet_tf.experiments.run import evaluate_run, train_run
 from mtnet_tf.experiments.run_folder import Run
 from mtnet_tf.experiments.settings import (
@@ -71,5 +71,6 @@ __all__ = [
     "settings_table",
     "support_loss_unit",
     "task_name",
+    "title",
     "train_run",
 ]

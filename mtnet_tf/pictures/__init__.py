@@ -1,6 +1,6 @@
 """Few-shot classification of a user's own images: `FewShotClassifier` and prediction on files.
 
-May import everything else in `mtnet_tf`, and `data_prep`.
+May import: `experiments`, `learners`, `adaptation`, `data_prep`.
 """
 
 from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
