@@ -16,8 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Otherwise TensorFlow's C++ code logs messages about missing devices in every process. It reads
-# the variable when it is imported, and nothing above imports it.
+# Hides most of the messages of TensorFlow's C++ code, which reads the variable when it is imported.
+# TensorFlow 2.21 still logs a few lines before it reads it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf

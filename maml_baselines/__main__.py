@@ -4,11 +4,12 @@ import argparse
 import os
 import shlex
 import sys
+from argparse import SUPPRESS
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Otherwise TensorFlow's C++ code logs messages about missing devices in every process.
+# Hides most of the messages of TensorFlow's C++ code, which reads it when it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from maml_baselines.methods import METHODS
@@ -70,6 +71,8 @@ def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
     default, text = default_of(name), help_of(name).replace("%", "%%")
     if isinstance(default, bool):
         parser.add_argument(f"--{name}", type=_boolean, nargs="?", const=True, help=text)
+        negative = f"--no{name}"  # as on the command line of `main.py`
+        parser.add_argument(negative, dest=name, action="store_false", default=None, help=SUPPRESS)
     else:
         parser.add_argument(f"--{name}", type=str if default is None else type(default), help=text)
 

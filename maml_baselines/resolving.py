@@ -5,7 +5,7 @@ from typing import Any
 
 from maml_baselines.methods import METHODS, Method
 from mtnet_tf import EpisodicLearner
-from mtnet_tf.experiments import DEFAULTS, IMAGES, Settings
+from mtnet_tf.experiments import DEFAULTS, IMAGES, Settings, check_names
 from mtnet_tf.experiments import build_learner as build_mtnet
 from mtnet_tf.experiments import resolve as resolve_settings
 from mtnet_tf.tasks import TaskDistribution
@@ -26,9 +26,10 @@ def resolve(given: Mapping[str, Any]) -> Settings:
         run give the same run.
 
     Raises:
-        ValueError: for an unknown method, for settings that contradict it, or for a value that is
-            not allowed.
+        ValueError: for an unknown field or method, for settings that contradict the method, or for
+            a value that is not allowed.
     """
+    check_names(given)
     name = given.get("method")
     if name is None:
         return _check_ways(resolve_settings(given))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ SAYS = {
     "layers_in_a_keras_model": "sequential/tw_dense/transform: (40, 40)",
     "sinusoid_adaptation": "After 10 inner steps: mean squared error",
     "convert_and_meta_train": "Accuracy on new classes after one step:",
-    "add_a_method": "sign descent: error",
+    "add_a_method": "sign: error",
     "serve_saved_model": "Task 1: mean squared error",
 }
 

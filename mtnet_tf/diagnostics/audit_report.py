@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tabulate import tabulate
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -53,9 +55,5 @@ class Audit:
         """The table, in Markdown."""
         head = ("layer", "class", "verdict", "1st error", "2nd error", "through", "fix")
         findings = [*self.layers, self.meta_gradient]
-        rows = [head, ("---",) * len(head), *(finding.cells() for finding in findings)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows
-        ]
-        return "\n".join(f"| {line} |" for line in lines)
+        cells = [finding.cells() for finding in findings]
+        return tabulate(cells, head, tablefmt="pipe", disable_numparse=True)

@@ -24,14 +24,14 @@ from mtnet_tf.experiments.flags import (
     read_settings,
 )
 from mtnet_tf.experiments.plots import plot_scores
-from mtnet_tf.experiments.recipes import DATA_SOURCES
+from mtnet_tf.experiments.recipes import DATA_SOURCES, IMAGES
 from mtnet_tf.experiments.reports import run_name, settings_table, task_name, title
 from mtnet_tf.experiments.run import evaluate_run, train_run
 from mtnet_tf.experiments.run_folder import Run
 from mtnet_tf.experiments.settings import (
     DEFAULTS,
-    IMAGES,
     Settings,
+    check_names,
     check_same_run,
     resolve,
 )
@@ -51,6 +51,7 @@ __all__ = [
     "as_flags",
     "build_learner",
     "build_network",
+    "check_names",
     "check_same_run",
     "compare",
     "compile_learner",

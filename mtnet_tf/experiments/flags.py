@@ -43,7 +43,7 @@ class Action:
 AUTHORS = {
     "datasource": Flag(
         "data_source",
-        "the tasks: sinusoid, polynomial, omniglot, miniimagenet, or folder for your own images",
+        f"the tasks: {', '.join(DATA_SOURCES)} (your own images)",
     ),
     "num_classes": Flag("num_ways", "number of classes in a task (N-way)"),
     "num_train_classes": Flag(

@@ -29,7 +29,8 @@ _MINIIMAGENET = {
     "max_pooling": True,
 }
 
-DATA_SOURCES = ("sinusoid", "polynomial", "omniglot", "miniimagenet", "folder")
+IMAGES = ("omniglot", "miniimagenet", "folder")
+DATA_SOURCES = ("sinusoid", "polynomial", *IMAGES)
 
 
 def recipe(data_source: str, num_ways: int = 5) -> dict[str, Any]:
@@ -47,7 +48,8 @@ def recipe(data_source: str, num_ways: int = 5) -> dict[str, Any]:
     """
     if data_source not in DATA_SOURCES:
         raise ValueError(
-            f"`data_source` must be one of {', '.join(DATA_SOURCES)}. Received: {data_source!r}."
+            f"`data_source` must be one of {', '.join(DATA_SOURCES)}. Received: "
+            f"data_source={data_source!r}."
         )
     omniglot = {**_OMNIGLOT, "meta_batch_size": 32, "step_size": 0.4}
     if num_ways > 5:

@@ -4,13 +4,13 @@ The command line's flags and their names are in `flags.py`.
 """
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping
 from typing import Any, Self
 
-from mtnet_tf.experiments.recipes import recipe
+from mtnet_tf.experiments.recipes import IMAGES, recipe
 
-IMAGES = ("omniglot", "miniimagenet", "folder")
 # Values of `baseline`, all of which train without inner steps.
 JOINT = ("oracle", "pretrained")
 _CHOICES: dict[str, tuple[str | None, ...]] = {
@@ -191,6 +191,17 @@ def _check_type(name: str, value: Any, default: Any) -> None:
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
 
 
+def check_names(given: Mapping[str, Any]) -> None:
+    """Raises ValueError unless every name is that of a field of `Settings`."""
+    for name in given.keys() - DEFAULTS.keys():
+        similar = difflib.get_close_matches(name, DEFAULTS, 1)
+        hint = f"did you mean `{similar[0]}`?" if similar else "see `Settings`."
+        raise ValueError(
+            f"`{name}` must be a field of `Settings`, which has other names than the flags of the "
+            f"command line. Received: {name}={given[name]!r}; {hint}"
+        )
+
+
 def resolve(given: Mapping[str, Any]) -> Settings:
     """The value of every setting: what is given, else the recipe's, else the default.
 
@@ -201,8 +212,9 @@ def resolve(given: Mapping[str, Any]) -> Settings:
         `Settings`.
 
     Raises:
-        ValueError: for a value that is not allowed, in one sentence.
+        ValueError: for an unknown name or a value that is not allowed, in one sentence.
     """
+    check_names(given)
     settings = Settings(**given)
     if settings.recipe == "none":
         return settings

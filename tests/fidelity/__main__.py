@@ -3,7 +3,7 @@
 import os
 import sys
 
-# Must be set before TensorFlow is imported: hides its startup messages.
+# Hides most of the messages of TensorFlow's C++ code, which reads it when it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from .compare import main  # noqa: E402

@@ -61,6 +61,20 @@ def test_contradictions_are_errors(given, message):
         resolve(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"datasource": "omniglot"}, "did you mean `data_source`?"),
+        ({"method": "metasgd", "num_way": 5}, "did you mean `num_ways`?"),
+        ({"xyz": 1}, "see `Settings`"),
+    ],
+)
+def test_a_name_that_is_no_field_is_rejected(given, hint):
+    with pytest.raises(ValueError, match="must be a field of `Settings`.*Received: ") as error:
+        resolve(given)
+    assert hint in str(error.value)
+
+
 def test_given_values_replace_the_recipe():
     assert resolve({"method": "maml"}).step_size == 0.01
     assert resolve({"method": "maml", "step_size": 0.3}).step_size == 0.3

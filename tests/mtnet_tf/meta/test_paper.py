@@ -136,6 +136,6 @@ def test_initial_values_are_those_of_the_authors():
     assert not np.any(dense.layers[0].kernel_mask.logits)
 
 
-def test_unknown_norm_is_refused():
+def test_unknown_norm_is_rejected():
     with pytest.raises(ValueError, match="`norm` must be one of .* Received: norm='instance'"):
         networks.regression_network(norm="instance")
