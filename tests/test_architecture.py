@@ -51,6 +51,9 @@ MAY_IMPORT = {
     "mtnet_tf_cli": {"data_prep", "mtnet_tf", "maml_baselines"},
     "main": {"mtnet_tf_cli"},
 }
+# What may lie at the top of the repository next to the packages, with Python files in it.
+TOP_FILES = {"main.py", "mtnet_tf_cli.py", "setup.py"}
+TOP_FOLDERS = {*LAYERS, "tests", "benchmarks", "examples"}
 # Largest number of units, layers and edges between units.
 LARGEST = {"data_prep": (11, 8, 40), "mtnet_tf": (16, 8, 50), "maml_baselines": (8, 8, 20)}
 # Files in which flags may be named.
@@ -123,10 +126,23 @@ def test_no_unit_lies_outside_the_structure(package):
     assert len(known) <= LARGEST[package][0]
 
 
+def outside_the_packages(root):
+    """Python files and folders with Python files at the top of a repository that are not known."""
+    hidden_or_built = {"build", "dist", "data", "runs", "logs"}  # as in .gitignore
+    files = {path.name for path in root.glob("*.py")}
+    folders = {path.parent.name for path in root.glob("*/*.py")} - hidden_or_built
+    return files - TOP_FILES | {f for f in folders - TOP_FOLDERS if not f.startswith(".")}
+
+
 def test_no_module_lies_outside_the_packages():
-    tops = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*.py")}
-    tops |= {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/__init__.py")}
-    assert tops <= {*LAYERS, "mtnet_tf_cli.py", "main.py", "setup.py", "tests", "benchmarks"}
+    assert not outside_the_packages(ROOT)
+
+
+def test_a_module_outside_the_packages_is_noticed(tmp_path):
+    for name in ("main.py", "helpers.py", "tests/conftest.py", "more/__init__.py", "tools/run.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert outside_the_packages(tmp_path) == {"helpers.py", "more", "tools"}
 
 
 @pytest.mark.parametrize("package", LAYERS)
@@ -141,7 +157,7 @@ def test_units_import_only_from_layers_below(package):
 
 
 def public_names(module):
-    """`__all__` of a subpackage, or None if the module is a file."""
+    """`__all__` of a package or subpackage, or None if the module is a file."""
     init = ROOT / module.replace(".", "/") / "__init__.py"
     if not init.is_file():
         return None
@@ -151,16 +167,52 @@ def public_names(module):
     return set()
 
 
-@pytest.mark.parametrize("package", LAYERS)
+def may_be_imported(here, module, name):
+    """Whether a module may import a name from a module of this project.
+
+    Inside a unit everything may be imported. Elsewhere a subpackage gives the names in its
+    `__all__`, and a package also its units; private files are for their own package.
+    """
+    package, *rest = module.split(".")
+    if rest and here.split(".")[:2] == [package, rest[0]]:
+        return True
+    if len(rest) > 1:
+        return False
+    unit = rest[0] if rest else name
+    if here.split(".")[0] != package and unit and re.match("_[^_]", unit):
+        return False
+    public = public_names(module)
+    if not rest:
+        return name in public | set().union(*LAYERS[package]) - {"__init__", "__main__"}
+    return name in public if public is not None else name is not None
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
 def test_other_units_are_imported_through_their_public_names(package):
     for path in files_of(package):
         for module, name in imports(path):
-            parts = module.split(".")
-            if parts[0] not in LAYERS or name_of(path).startswith(".".join(parts[:2])):
-                continue
-            assert len(parts) <= 2, (path, module)
-            public = public_names(module) if len(parts) == 2 else None
-            assert public is None or name in public, (path, module, name)
+            if module.split(".")[0] in LAYERS:
+                assert may_be_imported(name_of(path), module, name), (path, module, name)
+
+
+@pytest.mark.parametrize(
+    ("here", "module", "name", "allowed"),
+    [
+        ("mtnet_tf.meta.losses", "mtnet_tf.meta.inner_loop", "adapt", True),
+        ("mtnet_tf.meta.losses", "mtnet_tf.layers", "TWLayer", True),
+        ("mtnet_tf.meta.losses", "mtnet_tf.layers.tw_layer", "TWLayer", False),
+        ("mtnet_tf.meta.losses", "mtnet_tf.layers", "tw_layer", False),
+        ("mtnet_tf.meta.losses", "mtnet_tf.layers", None, False),
+        ("mtnet_tf.meta.losses", "mtnet_tf", "seeds", True),
+        ("mtnet_tf.meta.losses", "mtnet_tf._keras", "flatten_layers", True),
+        ("maml_baselines.tables.files", "mtnet_tf.experiments", "reports", False),
+        ("maml_baselines.tables.files", "mtnet_tf._keras", "flatten_layers", False),
+        ("maml_baselines.tables.files", "mtnet_tf", "_keras", False),
+        ("maml_baselines.tables.files", "mtnet_tf", "flatten_layers", False),
+    ],
+)
+def test_an_import_of_what_is_not_public_is_noticed(here, module, name, allowed):
+    assert may_be_imported(here, module, name) == allowed
 
 
 def test_files_of_a_package_import_each_other_without_a_cycle():
@@ -200,12 +252,13 @@ def imported_units(package, unit):
 def test_each_subpackage_says_what_it_contains_and_imports(package):
     for init in (ROOT / package).glob("*/__init__.py"):
         text = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
-        contents, _, allowed = text.partition("May import")
-        assert contents.strip(), init
+        contents, found, allowed = text.partition("May import: ")
+        assert contents.strip() and found, init
         named = set(re.findall("`([^`]+)`", allowed))
         imported = imported_units(package, init.parent.name)
-        assert {unit for unit in imported if not {unit, unit.split(".")[0]} & named} == set(), init
-        assert {n for n in named if not any(f"{i}.".startswith(f"{n}.") for i in imported)} == set()
+        unnamed = {unit for unit in imported if not {unit, unit.split(".")[0]} & named}
+        unused = {n for n in named if not any(f"{i}.".startswith(f"{n}.") for i in imported)}
+        assert not unnamed and not unused, (init, unnamed, unused)
 
 
 def test_no_file_name_occurs_in_two_packages():
@@ -242,7 +295,7 @@ def names_flags(tree):
         for i in range(len(text)):
             starts = text[i : i + 2] == "--" and text[i - 1 : i] != "-"
             rest = text[i + 2 :]
-            if starts and (not rest or rest[0].isalpha() or rest[:2] == "%s" or rest[0] == "{"):
+            if starts and (not rest or rest[0].isalpha() or rest[0] in "%{"):
                 return True
     return False
 
@@ -262,6 +315,7 @@ def test_only_the_command_lines_name_flags():
         ('f"--{name} must be positive"', True),
         ('"--" + name', True),
         ('"--%s must be positive" % name', True),
+        ('"--%(name)s must be positive" % names', True),
         ('"--{} must be positive".format(name)', True),
         ('"| --- | ---- |"', False),
         ('def f():\n    "Like --seed."', False),

@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import re
 from pathlib import Path
 
 import keras
@@ -22,9 +23,15 @@ def sources():
     yield from (ROOT / "main.py", ROOT / "mtnet_tf_cli.py")
 
 
-# Private modules, also when a part of the path is imported by itself.
-PRIVATE_MODULES = ("keras.src", "keras._", "tensorflow.python", "tf.python", "tensorflow._")
-TAKE_NAMES = {"getattr", "setattr", "hasattr", "delattr"}
+# Private modules, written out or behind a short name of the package.
+PRIVATE_MODULE = re.compile(
+    r"(keras|tensorflow|tensorflow\.keras|tf_keras|tensorflow_probability)"
+    r"\.(src|python|core|compiler|_(?!_)\w+)(\.|$)"
+)
+SHORT_NAMES = {"tf": "tensorflow", "tfp": "tensorflow_probability"}
+# Functions and methods, such as `monkeypatch.setattr`, that take a name or a module as a string.
+TAKE_NAMES = {"getattr", "setattr", "hasattr", "delattr", "attrgetter", "methodcaller"}
+TAKE_NAMES |= {"import_module", "__import__", "patch"}
 
 
 def names_defined_in(trees):
@@ -33,32 +40,49 @@ def names_defined_in(trees):
     for node in itertools.chain.from_iterable(map(ast.walk, trees)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             own.add(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            parts = itertools.chain.from_iterable(map(ast.walk, targets))
-            own |= {p.attr for p in parts if isinstance(p, ast.Attribute) and is_self(p.value)}
-            own |= {t.id for t in targets if isinstance(t, ast.Name)}
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own |= {node.attr} if is_self(node.value) else set()
+        if isinstance(node, ast.Module | ast.ClassDef):  # not the local variables of functions
+            kinds = ast.Assign | ast.AnnAssign
+            targets = [t for s in node.body if isinstance(s, kinds) for t in ast.walk(s)]
+            own |= {t.id for t in targets if is_stored_name(t)}
     return own
 
 
 def foreign_private_names(tree, own=frozenset()):
     """Private names in a file that are not among `own`, and imports of private modules."""
+    short = SHORT_NAMES | {
+        alias.asname: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.asname
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             used = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            used = [f"{node.module}.{alias.name}" for alias in node.names]
+            used = [alias.name for alias in node.names]
+            used += [f"{node.module}.{name}" for name in used]
         elif isinstance(node, ast.Attribute):
-            used = [node.attr, *(p for p in PRIVATE_MODULES if ast.unparse(node).startswith(p))]
-        elif getattr(getattr(node, "func", None), "id", "") in TAKE_NAMES:
+            first, _, rest = ast.unparse(node).partition(".")
+            used = [node.attr, f"{short.get(first, first)}.{rest}"]
+        elif isinstance(node, ast.Call) and name_of_function(node.func) in TAKE_NAMES:
             used = [a.value for a in node.args if isinstance(a, ast.Constant)]
         else:
             continue
         for name in map(str, used):
-            is_private = name.startswith("_") and not name.startswith("__")
-            is_private = is_private and name not in own | DOCUMENTED
-            if is_private or name.startswith(PRIVATE_MODULES):
+            is_private = re.fullmatch(r"_(?!_)\w*", name) and name not in own | DOCUMENTED
+            if is_private or PRIVATE_MODULE.match(name):
                 yield name
+
+
+def name_of_function(function):
+    return getattr(function, "id", None) or getattr(function, "attr", None)
+
+
+def is_stored_name(node):
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 def is_self(node):
@@ -67,7 +91,7 @@ def is_self(node):
 
 def test_only_one_file_uses_private_names():
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sources()}
-    own = names_defined_in(trees.values())
+    own = names_defined_in(trees.values()) | {path.stem for path in trees}
     for path, tree in trees.items():
         if path.name != "_keras.py":
             assert not list(foreign_private_names(tree, own)), path
@@ -85,14 +109,39 @@ def test_only_one_file_uses_private_names():
         "import tensorflow.python.ops",
         "from tensorflow import python",
         "tf.python.x",
+        "from keras.models import _private",
+        "import keras as k\nk.src.models",
+        "import tensorflow.python.ops as ops\nops.x",
+        "importlib.import_module('keras.src.models')",
         "getattr(model, '_loss_tracker')",
+        "setattr(model, '_loss_tracker', None)",
+        "hasattr(model, '_loss_tracker')",
+        "monkeypatch.setattr(model, '_loss_tracker', None)",
+        "operator.attrgetter('_loss_tracker')(model)",
         "class Model(keras.Model):\n    def f(self):\n        return self._loss_tracker",
         "super()._loss_tracker",
         "model._train_counter = 3",
     ],
 )
 def test_a_private_name_is_noticed(code):
-    assert list(foreign_private_names(ast.parse(code)))
+    tree = ast.parse(code)
+    assert list(foreign_private_names(tree, names_defined_in([tree])))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Model(keras.Model):\n    def f(self):\n        self._mine = 3\n        self._mine",
+        "class Model:\n    _mine: int = 3\nModel()._mine",
+        "class Model:\n    def _mine(self): ...\nsuper()._mine()",
+        "_MINE = 3\nfrom mtnet_tf.place import _MINE",
+        "point._replace(x=3)",
+        "tf.__version__, keras.__version__",
+    ],
+)
+def test_a_name_of_this_project_is_not_foreign(code):
+    tree = ast.parse(code)
+    assert not list(foreign_private_names(tree, names_defined_in([tree])))
 
 
 @pytest.fixture
