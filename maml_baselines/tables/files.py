@@ -1,38 +1,52 @@
-"""The files of a table: CSV, Markdown and a plot."""
+"""The files of a table: the rows as JSON, and what shows them: CSV, Markdown and a plot."""
 
 import csv
+import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import tabulate
 
-from data_prep.io import write_text
-from maml_baselines.tables.records import COLUMNS, Row, format_row, parse_row
+from data_prep.io import read_json, write_json, write_text
+from maml_baselines.tables.old_tables import read_old_table
+from maml_baselines.tables.records import COLUMNS, Row, format_row, row_from
 from mtnet_tf.experiments import Settings, plot_scores, title
 
 
-def read_rows(path: Path | str) -> list[Row]:
+def read_rows(path: Path | str, runs_dir: Path | str) -> list[Row]:
     """Reads the rows that an earlier command wrote.
 
     Args:
-        path: of the table, without ".csv".
+        path: of the table, without ".json".
+        runs_dir: folder of the run folders, for a table of an older version.
 
     Returns:
         The rows; none if there is no such file.
 
     Raises:
-        ValueError: if the file is not a table that `write_files` wrote.
+        ValueError: if the file is damaged, or is not a table of this program.
     """
-    file = Path(f"{path}.csv")
-    if not file.exists():
-        return []
-    with file.open(newline="", encoding="utf-8") as lines:
-        header, *rows = list(csv.reader(lines)) or [[]]
+    file, old_file = Path(f"{path}.json"), Path(f"{path}.csv")
+    if file.exists():
+        values = read_json(file)
+        return _checked(file, lambda: _rows_from(values))
+    if old_file.exists():
+        return _checked(old_file, lambda: read_old_table(old_file, runs_dir))
+    return []
+
+
+def _rows_from(values: Any) -> list[Row]:
+    if not isinstance(values, list):
+        raise ValueError("something else than a list of rows")
+    return [row_from(value) for value in values]
+
+
+def _checked(file: Path, read: Callable[[], list[Row]]) -> list[Row]:
+    """The rows that `read` returns; its ValueError gets the name of the file."""
     try:
-        if tuple(header) != COLUMNS:
-            raise ValueError(f"columns {header}")
-        return [parse_row(cells) for cells in rows]
+        return read()
     except ValueError as error:
         raise ValueError(
             f"{file} must be a table of this program, so that rows can be added. "
@@ -41,14 +55,15 @@ def read_rows(path: Path | str) -> list[Row]:
 
 
 def write_files(rows: Sequence[Row], path: Path | str, settings: Settings) -> None:
-    """Writes the rows of a table to its three files.
+    """Writes the rows of a table to its JSON file, and shows them in the other files.
 
     Args:
         rows: of the table.
-        path: of the table, without ".csv", ".md" and ".png".
+        path: of the table, without ".json", ".csv", ".md" and ".png".
         settings: of any row, for what all rows have in common.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_json(f"{path}.json", [dataclasses.asdict(row) for row in rows])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *map(format_row, rows)])
     write_text(f"{path}.csv", text.getvalue())

@@ -1,11 +1,10 @@
-"""The records of a table, and their text in its files.
+"""The records of a table: their values in JSON, and their text in CSV and Markdown.
 
-Only this file converts between numbers and text: `format_row` and `parse_row` are inverses.
+A row is stored with `dataclasses.asdict`, and `row_from` is the inverse. Its text is only shown.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar, get_type_hints
 
 COLUMNS = (
     "method",
@@ -23,14 +22,15 @@ COLUMNS = (
     "parameters",
     "run",
 )
-_FAILED = "failed: "
-_OTHER_EPISODES = "other episodes"
+FAILED = "failed: "
+OTHER_EPISODES = "other episodes"
+_ESTIMATES = ("published", "own", "measured", "inductive", "difference")
 _T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval, written with a fixed number of decimals.
+    """A mean with its 95 % interval, shown with a fixed number of decimals.
 
     Example:
     >>> Estimate.parse("99.5 ± 0.3")
@@ -93,6 +93,7 @@ class Row:
         seconds: median time of a meta-step in seconds.
         parameters: number of meta-parameters.
         run: name of the run folder.
+        evaluation: name of the file in it with the scores of every episode.
     """
 
     method: str
@@ -111,11 +112,12 @@ class Row:
     seconds: float | None = None
     parameters: int | None = None
     run: str | None = None
+    evaluation: str | None = None
 
 
 def format_score(row: Row) -> str:
     """The text of the column "measured": a score, or the reason why there is none."""
-    return _text(row.measured) if row.failure is None else f"{_FAILED}{row.failure}"
+    return _text(row.measured) if row.failure is None else f"{FAILED}{row.failure}"
 
 
 def format_seconds(row: Row) -> str:
@@ -132,7 +134,7 @@ def format_row(row: Row) -> list[str]:
         _text(row.own),
         format_score(row),
         _text(row.inductive),
-        _OTHER_EPISODES if row.has_other_episodes else difference,
+        OTHER_EPISODES if row.has_other_episodes else difference,
         _text(row.split),
         _text(row.episodes),
         _text(row.iterations),
@@ -150,37 +152,35 @@ def _text(value: Estimate | int | str | None) -> str:
     return value.format() if isinstance(value, Estimate) else str(value)
 
 
-def parse_row(cells: Sequence[str]) -> Row:
-    """The row that `format_row` wrote.
+def row_from(values: Any) -> Row:
+    """The row that `dataclasses.asdict` made these values of.
 
     Args:
-        cells: text of each of `COLUMNS`.
+        values: from the name of a field of `Row` to its value, as read from JSON.
 
     Raises:
-        ValueError: for a wrong number of cells, or text that is not a number where one is expected.
+        ValueError: if a field is missing or unknown, or its value has another type.
     """
-    text = dict(zip(COLUMNS, cells, strict=True))
-    failed = text["measured"].startswith(_FAILED)
-    has_other_episodes = text["minus MT-net"] == _OTHER_EPISODES
-    return Row(
-        method=text["method"],
-        published=_parse(Estimate.parse, text["paper's table"]),
-        own=_parse(Estimate.parse, text["its own paper"]),
-        measured=None if failed else _parse(Estimate.parse, text["measured"]),
-        failure=text["measured"].removeprefix(_FAILED) if failed else None,
-        inductive=_parse(Estimate.parse, text["inductive"]),
-        difference=None if has_other_episodes else _parse(Estimate.parse, text["minus MT-net"]),
-        has_other_episodes=has_other_episodes,
-        split=_parse(str, text["split"]),
-        episodes=_parse(int, text["episodes"]),
-        iterations=_parse(int, text["iterations"]),
-        best=_parse(int, text["best"]),
-        steps=_parse(int, text["steps"]),
-        seconds=_parse(float, text["s per meta-step"]),
-        parameters=_parse(int, text["parameters"]),
-        run=_parse(str, text["run"]),
-    )
+    row = _fields_of(Row, values)
+    estimates = {n: _made(Estimate, row[n]) for n in _ESTIMATES if row.get(n) is not None}
+    return _made(Row, {**row, **estimates})
 
 
-def _parse(kind: Callable[[str], _T], cell: str) -> _T | None:
-    return kind(cell) if cell else None
+def _fields_of(kind: type, values: Any) -> dict[str, Any]:
+    """The values, if they are those of fields of a dataclass; else raises ValueError."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    if not isinstance(values, dict) or not known >= set(values):
+        raise ValueError(f"something else than the fields of `{kind.__name__}`")
+    return values
+
+
+def _made(kind: type[_T], values: Any) -> _T:
+    """A dataclass of values, if they have the annotated types; else raises ValueError."""
+    types = get_type_hints(kind)
+    for name, value in _fields_of(kind, values).items():
+        if not isinstance(value, types[name]):
+            raise ValueError(f"`{name}={value!r}` in `{kind.__name__}`")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"a `{kind.__name__}` with missing fields") from error

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from math import isclose
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,12 @@ def row_of(name: str, settings: Settings, run: Run, scores: Scores) -> Row:
     """
     record = scores.result.record
     metrics = run.rows()
-    inductive = scores.result.inductive
     return Row(
         method=name,
         published=published_in(PUBLISHED, name, settings),
         own=published_in(OWN_PAPERS, name, settings),
-        measured=_measured(scores),
-        inductive=None if inductive is None else _mean(inductive, scores.step, record["metric"]),
+        measured=measured_of(scores),
+        inductive=inductive_of(scores),
         split=record["split"],
         episodes=len(scores.result.scores),
         iterations=int(metrics[-1]["iteration"]) if metrics else 0,
@@ -53,6 +53,7 @@ def row_of(name: str, settings: Settings, run: Run, scores: Scores) -> Row:
         seconds=_seconds([line["seconds_per_iteration"] for line in metrics]),
         parameters=record["num_meta_parameters"],
         run=run.path.name,
+        evaluation=scores.result.file.name,
     )
 
 
@@ -62,30 +63,41 @@ def _seconds(seconds: list[float]) -> float | None:
 
 
 def find_scores(row: Row, runs_dir: Path | str) -> Scores | None:
-    """Finds the evaluation that the row of an earlier command shows.
+    """Reads the evaluation that a row rests on.
 
     Args:
-        row: as read from a file.
+        row: of an earlier command.
         runs_dir: folder of the run folders.
 
     Returns:
-        The scores; None if the evaluation no longer exists.
+        The scores; None if the file no longer exists, or was overwritten with other scores.
     """
-    if row.run is None or row.measured is None:
-        return None
+    for scores in read_scores(row, runs_dir):
+        is_named = scores.result.file.name == row.evaluation
+        if is_named and row.measured and isclose(measured_of(scores).mean, row.measured.mean):
+            return scores
+    return None
+
+
+def read_scores(row: Row, runs_dir: Path | str) -> list[Scores]:
+    """Reads the evaluations of a row's run that have enough inner steps, the newest first.
+
+    Args:
+        row: of an earlier command.
+        runs_dir: folder of the run folders.
+    """
+    if row.run is None:
+        return []
     try:
         results = read_results(Path(runs_dir) / row.run, row.split or "test")
     except ValueError:
-        return None
+        return []
     step = row.steps or 1  # a method without inner steps has the same score after any number
-    for result in results:
-        num_steps = read_settings(result.record["settings"]).num_test_inner_steps
-        if num_steps < step:
-            continue
-        scores = Scores(result, step)
-        if _measured(scores).format() == row.measured.format():
-            return scores
-    return None
+    return [
+        Scores(result, step)
+        for result in results
+        if read_settings(result.record["settings"]).num_test_inner_steps >= step
+    ]
 
 
 def compare(rows: Mapping[str, Row], scores: Mapping[str, Scores | None]) -> list[Row]:
@@ -113,13 +125,21 @@ def _with_difference(row: Row, scores: Scores | None, reference: Scores | None) 
     return dataclasses.replace(row, difference=estimate, has_other_episodes=False)
 
 
-def _measured(scores: Scores) -> Estimate:
-    return _mean(scores.result.scores, scores.step, scores.result.record["metric"])
+def measured_of(scores: Scores) -> Estimate:
+    """The mean query score."""
+    return _mean(scores.result.scores, scores)
 
 
-def _mean(scores: Mapping[str, np.ndarray], step: int, metric: str) -> Estimate:
-    """The mean over episodes of their scores [S+1] after a step."""
-    return _estimate(np.stack(list(scores.values()))[:, step], metric)
+def inductive_of(scores: Scores) -> Estimate | None:
+    """The mean inductive score; None if no layer normalises over a set."""
+    inductive = scores.result.inductive
+    return None if inductive is None else _mean(inductive, scores)
+
+
+def _mean(found: Mapping[str, np.ndarray], scores: Scores) -> Estimate:
+    """The mean over episodes of the scores [S+1] found for them, after the step that counts."""
+    after_step = np.stack(list(found.values()))[:, scores.step]
+    return _estimate(after_step, scores.result.record["metric"])
 
 
 def _estimate(scores: np.ndarray, metric: str) -> Estimate:

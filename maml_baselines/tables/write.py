@@ -65,7 +65,7 @@ def write_table(
     Args:
         given: values of some fields of `Settings` for all rows, among them `data_source`.
         methods: names of the methods. MT-net comes first, since the others are compared with it.
-        path: of the table, without ".csv", ".md" and ".png".
+        path: of the table, without ".json", ".csv", ".md" and ".png".
         say: function that prints a line.
         command: the command line.
 
@@ -74,12 +74,12 @@ def write_table(
 
     Raises:
         ValueError: before any training, if the settings of a row are not allowed, or if the file
-            contains something else.
+            is damaged or contains something else.
     """
     names = sorted(dict.fromkeys(methods), key=lambda name: name != REFERENCE)
     planned = {name: settings_of(given, name) for name in names}
     first = planned[names[0]]
-    rows = {row.method: row for row in read_rows(path)}
+    rows = {row.method: row for row in read_rows(path, first.runs_dir)}
     _check_same_tasks(rows.values(), first, path)
     scores = {name: find_scores(row, first.runs_dir) for name, row in rows.items()}
     compared: list[Row] = []

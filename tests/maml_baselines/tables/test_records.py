@@ -1,12 +1,14 @@
-"""The records of a table and their text."""
+"""The records of a table, their JSON file and their text."""
 
 import csv
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from maml_baselines.tables.files import markdown, read_rows, write_files
-from maml_baselines.tables.records import COLUMNS, Estimate, Row, format_row, parse_row
+from maml_baselines.tables.records import COLUMNS, Estimate, Row, format_row
 from maml_baselines.tables.write import settings_of
 
 TABLES = sorted((Path(__file__).parents[3] / "experiments" / "table3").glob("*.csv"))
@@ -25,6 +27,7 @@ FULL = Row(
     seconds=0.34949,
     parameters=112005,
     run="a_run",
+    evaluation="test_episodes.csv",
 )
 CELLS = ["maml", "98.7 ± 0.4", "98", "75.60 ± 1.70", "70.20 ± 1.58", "+3.00 ± 0.12", "test", "600",
          "1500", "0", "3", "0.349", "112005", "a_run"]  # fmt: skip
@@ -60,24 +63,62 @@ def test_a_row_has_one_cell_per_column():
     assert format_row(FULL) == CELLS
 
 
+ROWS = [
+    FULL,
+    Row(method="mtnet", measured=Estimate(1 / 3, 1e-17 / 3), seconds=2 / 3),
+    Row(method="tnet", failure="Training diverged"),
+    Row(method="oracle", measured=Estimate(0.1, 0.02, 3), has_other_episodes=True, split="val"),
+]
+
+
+def write(rows, path):
+    write_files(rows, path, settings_of({"data_source": "sinusoid"}, "mtnet"))
+
+
+def test_rows_are_read_back_with_full_precision(tmp_path):
+    write(ROWS, tmp_path / "table")
+    stored = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    assert stored == [dataclasses.asdict(row) for row in ROWS]
+    (tmp_path / "table.csv").write_text("what is shown is not read")
+    assert read_rows(tmp_path / "table", tmp_path) == ROWS
+
+
+def test_a_table_without_json_is_read_from_its_text(tmp_path):
+    write(ROWS, tmp_path / "table")
+    (tmp_path / "table.json").unlink()
+    full, _, failed, oracle = rows = read_rows(tmp_path / "table", tmp_path)
+    assert [format_row(row) for row in rows] == [format_row(row) for row in ROWS]
+    assert full.measured == Estimate(75.6, 1.7) and full.evaluation is None
+    assert failed.failure == "Training diverged" and failed.measured is None
+    assert oracle.has_other_episodes and oracle.difference is None and oracle.failure is None
+
+
+def test_a_table_that_was_not_written_has_no_rows(tmp_path):
+    assert read_rows(tmp_path / "table", tmp_path) == []
+
+
 @pytest.mark.parametrize(
-    "cells",
+    ("text", "message"),
     [
-        CELLS,
-        ["maml", *[""] * 13],
-        ["maml", "", "", "failed: Training diverged", *[""] * 10],
-        ["oracle", "", "", "0.100 ± 0.020", "", "other episodes", "val", *[""] * 7],
+        ('[{"method": "ma', "table.json is not readable JSON"),
+        ("{}", "Received: something else than a list of rows."),
+        ("[1]", "Received: something else than the fields of `Row`."),
+        ('[{"method": "maml", "mine": 1}]', "Received: something else than the fields of `Row`."),
+        ('[{"run": "a_run"}]', "Received: a `Row` with missing fields."),
+        ('[{"method": "maml", "best": "1"}]', "Received: `best='1'` in `Row`."),
+        ('[{"method": "maml", "own": {"mean": "1"}}]', "Received: `mean='1'` in `Estimate`."),
+        ('[{"method": "maml", "own": 1.5}]', "something else than the fields of `Estimate`."),
     ],
 )
-def test_the_text_of_a_row_survives_reading(cells):
-    assert format_row(parse_row(cells)) == cells
-
-
-def test_what_is_not_a_score_is_read_as_a_fact():
-    failed = parse_row(["maml", "", "", "failed: Training diverged", *[""] * 10])
-    assert failed.failure == "Training diverged" and failed.measured is None
-    oracle = parse_row(["oracle", "", "", "0.1 ± 0.0", "", "other episodes", *[""] * 8])
-    assert oracle.has_other_episodes and oracle.difference is None and oracle.failure is None
+def test_a_damaged_json_file_is_an_error_and_is_kept(text, message, tmp_path):
+    write(ROWS, tmp_path / "table")
+    file = tmp_path / "table.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError) as caught:
+        read_rows(tmp_path / "table", tmp_path)
+    assert str(caught.value).startswith(str(file)) and message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert file.read_text(encoding="utf-8") == text
 
 
 def test_tables_are_found():
@@ -86,7 +127,7 @@ def test_tables_are_found():
 
 @pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
 def test_a_table_of_an_earlier_version_keeps_its_text(file, tmp_path):
-    rows = read_rows(file.with_suffix(""))
+    rows = read_rows(file.with_suffix(""), tmp_path)
     assert len(rows) == 22 and all(row.measured for row in rows)
     source = file.stem.split("_")[1]
     write_files(rows, tmp_path / "table", settings_of({"data_source": source}, "mtnet"))

@@ -1,15 +1,17 @@
 """`python -m maml_baselines`: its rows, how it resumes, and the text of the table."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
 
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
+from maml_baselines.tables.files import read_rows
 from maml_baselines.tables.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
 from maml_baselines.tables.records import Estimate
-from maml_baselines.tables.rows import Scores, row_of
+from maml_baselines.tables.rows import Scores, find_scores, row_of
 from maml_baselines.tables.write import methods_of, settings_of, write_table
 from mtnet_tf.experiments import run as run_experiment
 from mtnet_tf.experiments import run_folder
@@ -164,6 +166,48 @@ def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_pat
     # Without MT-net there is no difference.
     assert main([*other, "--update_lr=1e30"]) == 1
     assert [row["minus MT-net"] for row in rows_of(path)] == ["", "", ""]
+
+
+def test_a_row_rests_on_the_evaluation_that_it_names(tmp_path):
+    given = {**TINY_GIVEN, "data_source": "sinusoid", "runs_dir": str(tmp_path)}
+    (row,) = write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command")
+    scores = find_scores(row, tmp_path)
+    assert scores.result.file.name == row.evaluation
+    assert np.mean([values[2] for values in scores.result.scores.values()]) == row.measured.mean
+    assert find_scores(dataclasses.replace(row, evaluation="other_episodes.csv"), tmp_path) is None
+    # The same name with other scores: the file was overwritten.
+    other = dataclasses.replace(row.measured, mean=row.measured.mean + 1e-6)
+    assert find_scores(dataclasses.replace(row, measured=other), tmp_path) is None
+
+
+def test_a_table_of_an_older_version_is_continued(tmp_path):
+    command = ["table1", *TINY, f"--logdir={tmp_path}", f"--table_file={tmp_path / 'table.csv'}"]
+    assert main([*command, "--methods=mtnet,maml"]) == 0
+    table = tmp_path / "table"
+    exact = [dataclasses.replace(row, seconds=None) for row in read_rows(table, tmp_path)]
+    mtnet, maml = rows_of(tmp_path / "table.csv")
+    (tmp_path / "table.json").unlink()
+    # The kept rows are compared with MT-net, by the evaluations that have their rounded scores.
+    assert main([*command, "--methods=tnet"]) == 0
+    kept = rows_of(tmp_path / "table.csv")
+    assert [kept[0], kept[2]] == [mtnet, maml] and " ± " in kept[1]["minus MT-net"]
+    rows = [dataclasses.replace(row, seconds=None) for row in read_rows(table, tmp_path)]
+    assert [rows[0], rows[2]] == exact
+    # Without the run folders, the rows stay too.
+    (tmp_path / "table.json").unlink()
+    assert main([*command, "--methods=anil", f"--logdir={tmp_path / 'new'}"]) == 0
+    again = {row["method"]: row for row in rows_of(tmp_path / "table.csv")}
+    assert list(again) == ["mtnet", "tnet", "maml", "anil"]
+    for row in kept:
+        assert again[row["method"]]["measured"] == row["measured"]
+
+
+def test_a_damaged_table_gives_one_line(tmp_path, capsys):
+    (tmp_path / "mine.json").write_text("[{")
+    flags = ["--methods=maml", f"--table_file={tmp_path / 'mine'}"]
+    assert main(["table1", *TINY, f"--logdir={tmp_path}", *flags]) == 2
+    error = capsys.readouterr().err
+    assert "mine.json is not readable JSON" in error and len(error.splitlines()) == 1
 
 
 def test_a_table_has_one_seed_one_split_and_one_kind_of_task(tmp_path, capsys):
