@@ -27,7 +27,7 @@ setup(
         "tensorflow-probability>=0.25,<0.26",
         "tf-keras>=2.19,<2.22",
         # TensorFlow Probability imports distutils, which left Python in 3.12.
-        'setuptools; python_version >= "3.12"',
+        'setuptools>=77; python_version >= "3.12"',
         "numpy>=2.0",
         "absl-py>=2.1",
         "pillow>=11",

@@ -89,7 +89,7 @@ def _table_path(table: str, table_file: str | None, given: Mapping[str, Any], me
         usual = settings_of({n: v for n, v in given.items() if n in _UNNAMED}, method)
         return Path(usual.runs_dir) / _file_stem(table, given, usual)
     path = Path(table_file)
-    return path.with_suffix("") if path.suffix in (".csv", ".md", ".png") else path
+    return path.with_suffix("") if path.suffix in (".csv", ".json", ".md", ".png") else path
 
 
 def _file_stem(table: str, given: Mapping[str, Any], usual: Settings) -> str:

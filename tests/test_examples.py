@@ -1,5 +1,7 @@
 """The examples run as a reader runs them, and stay short."""
 
+import ast
+
 import pytest
 
 from support import fresh_process
@@ -27,6 +29,18 @@ def test_every_example_is_short_and_run():
     for name, text in files.items():
         assert len(text.splitlines()) < 60, name
         assert f"`{name}.py`" in (EXAMPLES / "README.md").read_text()
+
+
+def test_a_method_has_as_many_lines_as_the_documentation_says():
+    text = (EXAMPLES / "add_a_method.py").read_text()
+    lines = {
+        number for number, line in enumerate(text.splitlines(), 1) if line.split("#")[0].strip()
+    }
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    assert 25 <= len(lines) <= 30
+    assert "about 30 lines of code" in (fresh_process.ROOT / "CONTRIBUTING.md").read_text()
 
 
 @pytest.mark.example

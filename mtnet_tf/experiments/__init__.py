@@ -18,23 +18,19 @@ from mtnet_tf.experiments.flags import (
     FLAG_OF,
     FLAGS,
     as_flags,
+    check_names,
     default_of,
     fields_of,
     help_of,
     read_settings,
+    resolve,
 )
 from mtnet_tf.experiments.plots import plot_scores
 from mtnet_tf.experiments.recipes import DATA_SOURCES, IMAGES
 from mtnet_tf.experiments.reports import run_name, settings_table, task_name, title
 from mtnet_tf.experiments.run import evaluate_run, train_run
 from mtnet_tf.experiments.run_folder import Run
-from mtnet_tf.experiments.settings import (
-    DEFAULTS,
-    Settings,
-    check_names,
-    check_same_run,
-    resolve,
-)
+from mtnet_tf.experiments.settings import DEFAULTS, Settings, check_same_run
 from mtnet_tf.experiments.terminal import exit_status, say
 
 __all__ = [

@@ -1,10 +1,12 @@
-"""The command line's flags: the one table that maps them to the fields of `Settings`.
+"""The command line's flags, and settings from the names of flags or fields.
 
-Used for parsing, for `--help` and for messages: the library's errors name fields, and `as_flags`
-rewrites them for the command line. The authors' flags keep the authors' names.
+`FLAGS` is the one table that maps flags to the fields of `Settings`. It is used for parsing, for
+`--help` and for messages: the library's errors name fields, and `as_flags` rewrites them for the
+command line. The authors' flags keep the authors' names.
 """
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -229,6 +231,44 @@ def help_of(name: str) -> str:
 def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """Replaces the names of flags by those of fields; other names stay as they are."""
     return {FLAGS[n].field if n in FLAGS else n: value for n, value in values.items()}
+
+
+def check_names(given: Mapping[str, Any]) -> None:
+    """Raises ValueError unless every name is that of a field of `Settings`.
+
+    The message suggests the field for the name of a flag and for a name with a typing error.
+    """
+    unknown = [name for name in given if name not in DEFAULTS]
+    if not unknown:
+        return
+    similar = {
+        name: [FLAGS[name].field] if name in FLAGS else difflib.get_close_matches(name, DEFAULTS, 1)
+        for name in unknown
+    }
+    hints = [f"`{found[0]}` instead of `{name}`" for name, found in similar.items() if found]
+    raise ValueError(
+        f"Every name must be a field of `Settings`{': ' if hints else ''}{', '.join(hints)}. "
+        f"Received: {', '.join(f'{name}={given[name]!r}' for name in unknown)}."
+    )
+
+
+def resolve(given: Mapping[str, Any]) -> Settings:
+    """The value of every setting: what is given, else the recipe's, else the default.
+
+    Args:
+        given: values of some fields of `Settings`.
+
+    Returns:
+        `Settings`.
+
+    Raises:
+        ValueError: for an unknown name or a value that is not allowed, in one sentence.
+    """
+    check_names(given)
+    settings = Settings(**given)
+    if settings.recipe == "none":
+        return settings
+    return Settings(**{**recipe(settings.data_source, settings.num_ways), **given})
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:

@@ -4,12 +4,10 @@ The command line's flags and their names are in `flags.py`.
 """
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Mapping
 from typing import Any, Self
 
-from mtnet_tf.experiments.recipes import IMAGES, recipe
+from mtnet_tf.experiments.recipes import IMAGES
 
 # Values of `baseline`, all of which train without inner steps.
 JOINT = ("oracle", "pretrained")
@@ -189,36 +187,6 @@ def _check_type(name: str, value: Any, default: Any) -> None:
 
 
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
-
-
-def check_names(given: Mapping[str, Any]) -> None:
-    """Raises ValueError unless every name is that of a field of `Settings`."""
-    for name in given.keys() - DEFAULTS.keys():
-        similar = difflib.get_close_matches(name, DEFAULTS, 1)
-        hint = f"did you mean `{similar[0]}`?" if similar else "see `Settings`."
-        raise ValueError(
-            f"`{name}` must be a field of `Settings`, which has other names than the flags of the "
-            f"command line. Received: {name}={given[name]!r}; {hint}"
-        )
-
-
-def resolve(given: Mapping[str, Any]) -> Settings:
-    """The value of every setting: what is given, else the recipe's, else the default.
-
-    Args:
-        given: values of some fields of `Settings`.
-
-    Returns:
-        `Settings`.
-
-    Raises:
-        ValueError: for an unknown name or a value that is not allowed, in one sentence.
-    """
-    check_names(given)
-    settings = Settings(**given)
-    if settings.recipe == "none":
-        return settings
-    return Settings(**{**recipe(settings.data_source, settings.num_ways), **given})
 
 
 def check_same_run(settings: Settings, trained: Settings, *, evaluates: bool = False) -> None:

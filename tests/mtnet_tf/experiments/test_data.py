@@ -5,7 +5,7 @@ from PIL import Image
 from data_prep import ensure_folder, prepare_synthetic_miniimagenet, prepare_synthetic_omniglot
 from mtnet_tf.experiments.build import build_network
 from mtnet_tf.experiments.data import DataSource
-from mtnet_tf.experiments.settings import resolve
+from mtnet_tf.experiments.flags import resolve
 
 
 @pytest.fixture(scope="module")

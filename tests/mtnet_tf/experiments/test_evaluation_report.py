@@ -6,7 +6,7 @@ import pytest
 
 from mtnet_tf.evaluation.evaluate import Evaluation
 from mtnet_tf.experiments import evaluation_report, run_folder
-from mtnet_tf.experiments.settings import resolve
+from mtnet_tf.experiments.flags import resolve
 
 SETTINGS = resolve({"data_source": "omniglot", "num_ways": 2, "num_shots": 1})
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mtnet_tf.experiments.flags import ACTIONS, FLAGS, as_flags, help_of, read_settings
+from mtnet_tf.experiments.flags import ACTIONS, FLAGS, as_flags, help_of, read_settings, resolve
 from mtnet_tf.experiments.run_folder import Run
-from mtnet_tf.experiments.settings import Settings, resolve
+from mtnet_tf.experiments.settings import Settings
 
 
 @pytest.mark.parametrize(

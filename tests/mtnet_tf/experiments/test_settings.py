@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from mtnet_tf.experiments.settings import Settings, resolve
+from mtnet_tf.experiments.flags import resolve
+from mtnet_tf.experiments.settings import Settings
 
 
 @pytest.mark.parametrize(
