@@ -103,6 +103,7 @@ NAMES = {
     "settings.AUTHORS": "mtnet_tf.experiments.flags.AUTHORS",
     "settings.OURS": "mtnet_tf.experiments.flags.OURS",
     "settings.help_of": "mtnet_tf.experiments.flags.help_of",
+    "settings.resolve": "mtnet_tf.experiments.flags.resolve",
     "stock_normalization.refuse_stock_normalization": "mtnet_tf.diagnostics.check_stock_layers",
 }
 
