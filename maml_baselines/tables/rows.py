@@ -103,6 +103,8 @@ def read_scores(row: Row, runs_dir: Path | str) -> list[Scores]:
 def compare(rows: Mapping[str, Row], scores: Mapping[str, Scores | None]) -> list[Row]:
     """Adds the differences to MT-net, each method after its own number of inner steps.
 
+    A row keeps its difference if one of the two evaluations no longer exists.
+
     Args:
         rows: from the name of a method to its row.
         scores: from the name of a method to its scores; None or missing if it has none.
@@ -114,9 +116,14 @@ def compare(rows: Mapping[str, Row], scores: Mapping[str, Scores | None]) -> lis
     ]
 
 
+def without_difference(row: Row) -> Row:
+    """The row before it is compared with MT-net."""
+    return dataclasses.replace(row, difference=None, has_other_episodes=False)
+
+
 def _with_difference(row: Row, scores: Scores | None, reference: Scores | None) -> Row:
     if scores is None or reference is None:
-        return dataclasses.replace(row, difference=None, has_other_episodes=False)
+        return row
     pairs = align(scores.result, reference.result)
     if pairs is None:  # the oracle has other inputs
         return dataclasses.replace(row, difference=None, has_other_episodes=True)

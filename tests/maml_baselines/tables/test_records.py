@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -126,12 +127,20 @@ def test_tables_are_found():
 
 
 @pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
-def test_a_table_of_an_earlier_version_keeps_its_text(file, tmp_path):
+def test_a_stored_table_has_the_text_of_its_rows(file, tmp_path):
     rows = read_rows(file.with_suffix(""), tmp_path)
     assert len(rows) == 22 and all(row.measured for row in rows)
     source = file.stem.split("_")[1]
     write_files(rows, tmp_path / "table", settings_of({"data_source": source}, "mtnet"))
-    assert (tmp_path / "table.csv").read_bytes() == file.read_bytes()
+    for suffix in (".json", ".csv", ".md"):
+        expected = file.with_suffix(suffix).read_bytes()
+        assert (tmp_path / "table").with_suffix(suffix).read_bytes() == expected
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
+def test_the_csv_of_an_older_version_gives_the_same_rows(file, tmp_path):
+    shutil.copy(file, tmp_path / "table.csv")
+    assert read_rows(tmp_path / "table", tmp_path) == read_rows(file.with_suffix(""), tmp_path)
 
 
 @pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)

@@ -8,9 +8,9 @@ import pytest
 
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
-from maml_baselines.tables.files import read_rows
+from maml_baselines.tables.files import read_rows, write_files
 from maml_baselines.tables.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISHED
-from maml_baselines.tables.records import Estimate
+from maml_baselines.tables.records import Estimate, Row
 from maml_baselines.tables.rows import Scores, find_scores, row_of
 from maml_baselines.tables.write import methods_of, settings_of, write_table
 from mtnet_tf.experiments import run as run_experiment
@@ -198,8 +198,26 @@ def test_a_table_of_an_older_version_is_continued(tmp_path):
     assert main([*command, "--methods=anil", f"--logdir={tmp_path / 'new'}"]) == 0
     again = {row["method"]: row for row in rows_of(tmp_path / "table.csv")}
     assert list(again) == ["mtnet", "tnet", "maml", "anil"]
-    for row in kept:
-        assert again[row["method"]]["measured"] == row["measured"]
+    assert [again[row["method"]] for row in kept] == kept
+
+
+def test_rows_without_run_folders_have_no_difference_to_another_mtnet(tmp_path):
+    command = ["table1", *TINY, f"--logdir={tmp_path}", f"--table_file={tmp_path / 'table'}"]
+    assert main([*command, "--methods=mtnet,maml"]) == 0
+    (maml,) = (row for row in rows_of(tmp_path / "table.csv") if row["method"] == "maml")
+    assert maml["minus MT-net"]
+    other = [*command, f"--logdir={tmp_path / 'new'}", "--meta_lr=0.5"]
+    assert main([*other, "--methods=mtnet"]) == 0
+    assert rows_of(tmp_path / "table.csv")[1] == {**maml, "minus MT-net": ""}
+
+
+def test_a_row_of_an_unknown_method_stays(tmp_path):
+    given = {**TINY_GIVEN, "data_source": "sinusoid", "runs_dir": str(tmp_path)}
+    mine = Row(method="mine", measured=Estimate(0.5))
+    write_files([mine], tmp_path / "table", settings_of(given, "maml"))
+    write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command")
+    rows = read_rows(tmp_path / "table", tmp_path)
+    assert [row.method for row in rows] == ["maml", "mine"] and rows[1] == mine
 
 
 def test_a_damaged_table_gives_one_line(tmp_path, capsys):
