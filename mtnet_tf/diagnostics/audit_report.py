@@ -56,4 +56,4 @@ class Audit:
         head = ("layer", "class", "verdict", "1st error", "2nd error", "through", "fix")
         findings = [*self.layers, self.meta_gradient]
         cells = [finding.cells() for finding in findings]
-        return tabulate(cells, head, tablefmt="pipe", disable_numparse=True)
+        return tabulate(cells, head, tablefmt="github", disable_numparse=True)
