@@ -99,7 +99,7 @@ def test_a_run_folder_of_version_0_1_0_is_read(tmp_path):
     )  # fmt: skip
 
 
-OLD_RUNS = sorted((Path(__file__).resolve().parents[3] / "experiments").rglob("*.json"))
+OLD_RUNS = sorted((Path(__file__).resolve().parents[3] / "experiments").glob("*/*/*.json"))
 
 
 @pytest.mark.parametrize("path", OLD_RUNS, ids=lambda path: f"{path.parent.name}/{path.name}")
