@@ -209,6 +209,7 @@ def test_the_program_runs_in_any_folder(start, tmp_path):
 
     def run(*flags):
         environment = {**os.environ, "PYTHONPATH": str(MAIN.parent)}
+        environment["PYTHONWARNINGS"] = "ignore::FutureWarning"  # Keras 3.13 with NumPy 2.0
         command = [sys.executable, *STARTS[start], *flags]
         return subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, timeout=280, env=environment

@@ -12,6 +12,7 @@ from data_prep import (
     prepare_omniglot,
     prepare_synthetic_omniglot,
 )
+from data_prep.io.atomic import LOCK_NAME
 from data_prep.omniglot.originals import CHARACTERS
 from support.archives import (
     NUM_CHARACTERS,
@@ -41,7 +42,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != LOCK_NAME  # some versions of filelock write into it
     }
 
 

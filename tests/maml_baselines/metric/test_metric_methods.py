@@ -211,7 +211,7 @@ def test_a_learner_without_inner_steps_cannot_be_exported():
         ),
         (
             {"data_source": "omniglot", "num_train_ways": 9},
-            "`num_train_ways` requires a method without",
+            "`num_train_ways` requires a method whose network has no output",
         ),
         (
             {"method": "nearest", "data_source": "omniglot", "num_train_ways": 1},
