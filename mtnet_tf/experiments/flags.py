@@ -45,7 +45,7 @@ class Action:
 AUTHORS = {
     "datasource": Flag(
         "data_source",
-        f"the tasks: {', '.join(DATA_SOURCES)} (your own images)",
+        f"the tasks: {', '.join(DATA_SOURCES)}; folder stands for your own images",
     ),
     "num_classes": Flag("num_ways", "number of classes in a task (N-way)"),
     "num_train_classes": Flag(
