@@ -3,11 +3,18 @@
 import os
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mtnet_tf.tasks import Episode
+
+
+@pytest.fixture(autouse=True)
+def initial_weights():
+    """The same initial weights in every run: in a tiny network, all units of a layer may be off."""
+    keras.utils.set_random_seed(1)
 
 
 @pytest.fixture
