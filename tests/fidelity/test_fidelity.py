@@ -26,7 +26,7 @@ STORED = dict(np.load(fidelity.REFERENCE / f"{SMALL}.npz"))
 def _assert_within_tolerance(path, dtype, jit):
     worst = fidelity.compare(path, dtype, jit)
     for error, name in worst.values():
-        assert error <= fidelity.TOLERANCE[dtype], name
+        assert error <= fidelity.tolerance_of(name, dtype), name
     return worst
 
 
