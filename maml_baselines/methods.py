@@ -4,16 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from maml_baselines import published_recipes
-from maml_baselines.gradient import (
-    llama,
-    maml_plus_plus,
-    meta_curvature,
-    meta_lstm,
-    meta_sgd,
-    other_cells,
-    reptile,
-)
+from maml_baselines import gradient, published_recipes
 from maml_baselines.metric import builders
 from mtnet_tf import EpisodicLearner
 from mtnet_tf.experiments import Settings, build_learner
@@ -77,15 +68,15 @@ METHODS: dict[str, Method] = {
         "Finn et al. 2017, section 5.1", **_PLAIN_LAYERS, baseline="pretrained"
     ),
     "metasgd": Method(
-        "Li et al. 2017, algorithm 1", _OWN, published_recipes.meta_sgd, meta_sgd.build
+        "Li et al. 2017, algorithm 1", _OWN, published_recipes.meta_sgd, gradient.meta_sgd.build
     ),
     "lstm": Method(
         "Ravi & Larochelle 2017, section 3",
         _FIRST_ORDER,
         published_recipes.meta_lstm,
-        meta_lstm.build,
+        gradient.meta_lstm.build,
     ),
-    "llama": Method("Grant et al. 2018, subroutine 4", _OWN, build=llama.build),
+    "llama": Method("Grant et al. 2018, subroutine 4", _OWN, build=gradient.llama.build),
     "map-ssvm": Method(
         "Triantafillou et al. 2017, section 4.1",
         _OWN,
@@ -100,21 +91,24 @@ METHODS: dict[str, Method] = {
         builders.build_map_dlm,
         any_ways=True,
     ),
-    "anil": Method("Raghu et al. 2020, section 4", _OWN, build=other_cells.build_anil),
+    "anil": Method("Raghu et al. 2020, section 4", _OWN, build=gradient.other_cells.build_anil),
     "reptile": Method(
-        "Nichol et al. 2018, algorithm 2", _FIRST_ORDER, published_recipes.reptile, reptile.build
+        "Nichol et al. 2018, algorithm 2",
+        _FIRST_ORDER,
+        published_recipes.reptile,
+        gradient.reptile.build,
     ),
     "metacurvature": Method(
         "Park & Oliva 2019, section 3.2",
         _OWN,
         published_recipes.meta_curvature,
-        meta_curvature.build,
+        gradient.meta_curvature.build,
     ),
     "maml++": Method(
         "Antoniou et al. 2019, section 4",
         _OWN,
         published_recipes.maml_plus_plus,
-        maml_plus_plus.build,
+        gradient.maml_plus_plus.build,
     ),
     "matching": Method(
         "Vinyals et al. 2016, section 2.1",
@@ -151,5 +145,7 @@ METHODS: dict[str, Method] = {
         builders.build_nearest,
         any_ways=True,
     ),
-    "warp": Method("Flennerhag et al. 2020, section 2", _OWN, build=other_cells.build_warp),
+    "warp": Method(
+        "Flennerhag et al. 2020, section 2", _OWN, build=gradient.other_cells.build_warp
+    ),
 }

@@ -29,11 +29,11 @@ def resolve(given: Mapping[str, Any]) -> Settings:
         ValueError: for an unknown field or method, for settings that contradict the method, or for
             a value that is not allowed.
     """
-    check_names(given)
     name = given.get("method")
     if name is None:
         return _check_ways(resolve_settings(given))
     method = find_method(name)
+    check_names(given)
     Settings(**given)  # checks the values
     for setting, meant in method.settings.items():
         if given.get(setting, meant) != meant:

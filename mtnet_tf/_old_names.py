@@ -117,7 +117,7 @@ def install() -> None:
         module: Any = types.ModuleType(f"{PACKAGE}.{old}", f"Now `{MODULES[old]}`.")
         module.__getattr__ = _lookup(old)
         sys.modules[module.__name__] = module
-    changed = {name.rpartition(".")[0] for name in NAMES} | {"", "layers", "tasks"}
+    changed = {name.rpartition(".")[0] for name in (*MODULES, *NAMES)}
     for old in changed - MODULES.keys():
         module = sys.modules[f"{PACKAGE}.{old}".rstrip(".")]
         module.__getattr__ = _lookup(old)

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtnet_tf.adaptation.learner import AdaptableLearner
-from mtnet_tf.layers import SetStatistics, checked_integer, is_integer
+from mtnet_tf.layers import SetStatistics, is_integer, validate_integer
 from mtnet_tf.meta import (
     FewShotCrossentropy,
     FirstLogits,
@@ -83,10 +83,12 @@ class Adapter:
                 option has a wrong value.
         """
         _check_learner(learner)
-        _check_options(learner, num_inner_steps, masks, statistics, num_ways)
+        _check_options(learner, masks, statistics, num_ways)
         self.learner = learner
         self.num_inner_steps = (
-            learner.num_inner_steps if num_inner_steps is None else int(num_inner_steps)
+            learner.num_inner_steps
+            if num_inner_steps is None
+            else validate_integer("num_inner_steps", num_inner_steps, 0)
         )
         self.masks = masks if isinstance(masks, str) else int(masks)
         self.statistics = statistics
@@ -207,13 +209,10 @@ def _check_learner(learner: AdaptableLearner) -> None:
 
 def _check_options(
     learner: AdaptableLearner,
-    num_inner_steps: int | None,
     masks: str | int,
     statistics: str,
     num_ways: int | None,
 ) -> None:
-    if num_inner_steps is not None:
-        checked_integer("num_inner_steps", num_inner_steps, 0)
     if masks != "most_probable" and not is_integer(masks):
         raise ValueError(
             f"`masks` must be 'most_probable' or an int seed. Received: masks={masks!r}."

@@ -21,7 +21,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from data_prep.io import building
+from data_prep.io import building, write_json
 from mtnet_tf._version import versions
 from mtnet_tf.adaptation.adapter import Adapted, Adapter
 from mtnet_tf.adaptation.learner import AdaptableLearner
@@ -76,9 +76,7 @@ def export(
     served = _ServedLearner(adapter, classification)
     with building(path, replace=True) as partial, tempfile.TemporaryDirectory() as folder:
         metadata = Path(folder) / METADATA
-        metadata.write_text(
-            json.dumps(_metadata(served, preparation), indent=2) + "\n", encoding="utf-8"
-        )
+        write_json(metadata, _metadata(served, preparation))
         module: Any = tf.Module()  # a SavedModel contains the variables that its module holds
         module.kept = _variables(learner)
         module.metadata = tf.saved_model.Asset(str(metadata))

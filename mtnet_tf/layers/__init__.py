@@ -12,7 +12,7 @@ from mtnet_tf.layers.exact_group_normalization import ExactGroupNormalization
 from mtnet_tf.layers.exact_layer_normalization import ExactLayerNormalization
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.fast_weights import FastWeightScope, SetStatistics
-from mtnet_tf.layers.integers import checked_integer, is_integer
+from mtnet_tf.layers.integers import is_integer, validate_integer
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.task_batch_normalization import TaskBatchNormalization
 from mtnet_tf.layers.task_weights import find_layer, find_task_weights
@@ -37,8 +37,8 @@ __all__ = [
     "TWLayer",
     "TaskBatchNormalization",
     "TaskWeight",
-    "checked_integer",
     "find_layer",
     "find_task_weights",
     "is_integer",
+    "validate_integer",
 ]

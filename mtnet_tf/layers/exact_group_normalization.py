@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
-from mtnet_tf.layers.integers import checked_integer, is_integer
+from mtnet_tf.layers.integers import is_integer, validate_integer
 from mtnet_tf.layers.moments import moments, normalize
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
@@ -73,7 +73,7 @@ class ExactGroupNormalization(ExactNormalization):
                 f"`groups` must be a positive integer, or -1. Received: groups={groups!r}."
             )
         self.groups = operator.index(groups)
-        self.axis = checked_integer("axis", axis)
+        self.axis = validate_integer("axis", axis)
 
     def build(self, input_shape: Shape) -> None:
         """Creates scale and offset, [C].

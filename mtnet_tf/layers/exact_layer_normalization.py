@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
-from mtnet_tf.layers.integers import checked_integer
+from mtnet_tf.layers.integers import validate_integer
 from mtnet_tf.layers.moments import moments, normalize
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
@@ -77,9 +77,9 @@ class ExactLayerNormalization(ExactNormalization):
         if axis is None:
             self.axis = None
         elif isinstance(axis, Sequence):
-            self.axis = sorted(checked_integer("axis", one) for one in axis)
+            self.axis = sorted(validate_integer("axis", one) for one in axis)
         else:
-            self.axis = checked_integer("axis", axis)
+            self.axis = validate_integer("axis", axis)
         self.rms_scaling = bool(rms_scaling)
 
     def build(self, input_shape: Shape) -> None:

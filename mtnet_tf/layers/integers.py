@@ -17,12 +17,12 @@ def is_integer(value: Any) -> bool:
     return True
 
 
-def checked_integer(name: str, value: Any, minimum: int | None = None) -> int:
+def validate_integer(name: str, value: Any, minimum: int | None = None) -> int:
     """An argument as a Python int, which can be stored in a configuration.
 
     Example:
     >>> import numpy as np
-    >>> checked_integer("units", np.int64(3), 1)
+    >>> validate_integer("units", np.int64(3), 1)
     3
 
     Args:

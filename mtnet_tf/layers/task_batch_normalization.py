@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.fast_weights import active
-from mtnet_tf.layers.integers import checked_integer
+from mtnet_tf.layers.integers import validate_integer
 from mtnet_tf.layers.moments import moments, normalize, standardize
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
@@ -102,7 +102,7 @@ class TaskBatchNormalization(ExactNormalization):
             gamma_constraint=gamma_constraint,
             **kwargs,
         )
-        self.axis = checked_integer("axis", axis)
+        self.axis = validate_integer("axis", axis)
         self.moving_mean_initializer = keras.initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = keras.initializers.get(moving_variance_initializer)
         self.frozen = bool(frozen)

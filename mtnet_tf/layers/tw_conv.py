@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers.integers import checked_integer, is_integer
+from mtnet_tf.layers.integers import is_integer, validate_integer
 from mtnet_tf.layers.patches import check_channels_last, geometry, patches
 from mtnet_tf.layers.tw_layer import Shape, TWLayer
 
@@ -61,7 +61,7 @@ class TWConv(TWLayer, abc.ABC):
             choices = " or ".join(repr(p) for p in self.paddings)
             raise ValueError(f"`padding` must be {choices}. Received: padding={padding!r}.")
         check_channels_last(data_format)
-        if checked_integer("groups", groups, 1) != 1:
+        if validate_integer("groups", groups, 1) != 1:
             raise ValueError(
                 f"`groups` must be 1, because grouped convolutions are not supported. "
                 f"Received: groups={groups}."

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.fast_weights import FastWeightScope, active
-from mtnet_tf.layers.integers import checked_integer
+from mtnet_tf.layers.integers import validate_integer
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.masks import attach
 
@@ -104,7 +104,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
             raise ValueError(
                 f"`temperature` must be positive. Received: temperature={temperature}."
             )
-        self.units = checked_integer(self._units_argument, units, 1)
+        self.units = validate_integer(self._units_argument, units, 1)
         self.activation: Any = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

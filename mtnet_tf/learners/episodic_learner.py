@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf._keras import batch_counter, loss_tracker
-from mtnet_tf.layers import checked_integer
+from mtnet_tf.layers import validate_integer
 from mtnet_tf.meta import MetaLoss, TaskLoss, flatten_tasks, value_and_gradients
 from mtnet_tf.tasks import Episode, EpisodeStreams, Role
 
@@ -62,7 +62,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         """
         super().__init__(**kwargs)
         self.model = model
-        self.seed = checked_integer("seed", seed)
+        self.seed = validate_integer("seed", seed)
         self.num_inner_steps = 1
         self._streams = EpisodeStreams()
         self.built = True

@@ -15,9 +15,9 @@ from mtnet_tf.diagnostics import active_fraction, check_stock_layers
 from mtnet_tf.layers import (
     SetStatistics,
     TaskWeight,
-    checked_integer,
     find_layer,
     find_task_weights,
+    validate_integer,
 )
 from mtnet_tf.learners.episodic_learner import EpisodicLearner, Predictor
 from mtnet_tf.meta import (
@@ -96,7 +96,7 @@ class MetaLearner(EpisodicLearner):
             ValueError: if the model has nothing to adapt or contains layers whose second
                 derivative is wrong, or if a number is out of range.
         """
-        num_inner_steps = checked_integer("num_inner_steps", num_inner_steps, 0)
+        num_inner_steps = validate_integer("num_inner_steps", num_inner_steps, 0)
         check_stock_layers(model, first_order)
         super().__init__(model, seed, **kwargs)
         self._support_loss = keras.metrics.Mean(name="support_loss")
