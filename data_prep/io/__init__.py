@@ -1,4 +1,4 @@
-"""Archives, folders and text files, atomic writing, downloads, threads, progress bars.
+"""Archives, folders and text files, atomic writing, locks, downloads, threads, progress bars.
 
 May import: `errors`.
 """
@@ -6,7 +6,6 @@ May import: `errors`.
 from data_prep.io.archives import open_source
 from data_prep.io.atomic import (
     building,
-    exclusive,
     is_vacant,
     recover,
     replacing,
@@ -14,6 +13,7 @@ from data_prep.io.atomic import (
     was_interrupted,
 )
 from data_prep.io.download import DownloadError, download
+from data_prep.io.locks import InUseError, exclusive
 from data_prep.io.parallel import in_parallel, validate_workers
 from data_prep.io.progress import bar
 from data_prep.io.sources import FolderSource, ImageSource
@@ -23,6 +23,7 @@ __all__ = [
     "DownloadError",
     "FolderSource",
     "ImageSource",
+    "InUseError",
     "bar",
     "building",
     "download",

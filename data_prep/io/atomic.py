@@ -1,29 +1,23 @@
 """Files and folders that are either complete or absent, even if the process is killed.
 
 A file or folder is built under a hidden name next to its target and renamed when it is complete.
-The next build deletes the remains of a killed process. A lock, which the system releases even after
-`kill -9`, prevents two processes from building the same folder. So a hidden folder that is found
-always comes from a killed process.
+The next build deletes the remains of a killed process. A lock (`exclusive`) prevents two processes
+from building the same folder. So a hidden folder that is found always comes from a killed process.
 """
 
 import contextlib
-import errno
 import json
-import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from data_prep.errors import DataError
+from data_prep.io.locks import is_running
 
-LOCK_NAME = ".data_prep.lock"
 IDENTITY_NAME = ".data_prep_identity.json"
-# Error numbers of file systems without locks, such as some network file systems.
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
@@ -43,11 +37,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Yields:
         Path of the temporary file to write. It is in the same folder, and its name ends with the
         name of `path`, so that its suffixes are the same. It replaces `path` when the block ends,
-        and is deleted when the block raises.
+        and is deleted when the block raises. Its name contains the process, so that two processes
+        can write `path` at once; the later one replaces the file of the earlier one.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial.{path.name}")
+    _delete_remains(path)
+    partial = path.with_name(f".partial.{os.getpid()}.{path.name}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -58,40 +54,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
 
 
-@contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Lets one process at a time build in `folder`; the others wait.
-
-    Args:
-        folder: created if it is missing. The small lock file stays in it, because deleting a lock
-            file that another process waits for would be a race.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / LOCK_NAME)
-    _acquire(lock, folder)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _acquire(lock: filelock.BaseFileLock, folder: Path) -> None:
-    """Waits for the lock.
-
-    On file systems without locks, nothing is locked, which is safe for a single process.
-    """
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        logging.getLogger(__name__).warning(
-            "Another process is preparing data in `%s`; waiting for it.", folder
-        )
-        lock.acquire()
-    except NotImplementedError:
-        pass
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
+def _delete_remains(path: Path) -> None:
+    """Deletes what killed processes wrote of a file."""
+    for file in path.parent.glob(".partial.*"):
+        found = re.fullmatch(rf"\.partial\.(\d+)\.{re.escape(path.name)}", file.name)
+        if found and not is_running(int(found[1])):
+            file.unlink(missing_ok=True)
 
 
 def is_vacant(folder: Path) -> bool:

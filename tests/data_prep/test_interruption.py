@@ -16,7 +16,7 @@ from data_prep import (
     prepare_synthetic_miniimagenet,
     prepare_synthetic_omniglot,
 )
-from data_prep.io.atomic import building, exclusive
+from data_prep.io import building, exclusive
 from data_prep.miniimagenet import prepare, synthetic
 from support.archives import write_folder
 from support.faults import pets

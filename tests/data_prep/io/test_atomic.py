@@ -1,5 +1,3 @@
-import errno
-import os
 import signal
 import subprocess
 import sys
@@ -7,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare_synthetic_omniglot
-from data_prep.io import exclusive, replacing
+from data_prep.io import replacing
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,19 +53,23 @@ def test_a_kill_keeps_the_old_file_and_the_next_write_removes_the_remains(tmp_pa
     assert names(tmp_path) == ["a.txt"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_can_be_used(tmp_path, monkeypatch, number):
-    def no_locks(*args):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("fcntl.flock", no_locks)
-    assert prepare_synthetic_omniglot(tmp_path, num_classes=1).is_dir()
-
-
-def test_other_errors_of_the_lock_are_raised(tmp_path, monkeypatch):
-    def broken(*args):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr("fcntl.flock", broken)
-    with pytest.raises(OSError, match="Input/output error"), exclusive(tmp_path):
-        pass
+def test_two_processes_that_write_one_file_do_not_disturb_each_other(tmp_path):
+    code = (
+        "import sys\n"
+        "from data_prep.io import replacing\n"
+        "with replacing(sys.argv[1]) as partial:\n"
+        "    partial.write_text('theirs')\n"
+        "    print(flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.txt")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe) as other:
+        other.stdout.readline()
+        with replacing(tmp_path / "a.txt") as partial:
+            partial.write_text("ours")
+        assert (tmp_path / "a.txt").read_text() == "ours"
+        other.communicate()
+    assert other.returncode == 0
+    assert (tmp_path / "a.txt").read_text() == "theirs"
+    assert names(tmp_path) == ["a.txt"]

@@ -12,7 +12,7 @@ from data_prep import (
     prepare_omniglot,
     prepare_synthetic_omniglot,
 )
-from data_prep.io.atomic import LOCK_NAME
+from data_prep.io.locks import LOCK_NAME
 from data_prep.omniglot.originals import CHARACTERS
 from support.archives import (
     NUM_CHARACTERS,
