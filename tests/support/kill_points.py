@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data_prep import load_packed
 from data_prep.__main__ import main
-from data_prep.io.atomic import LOCK_NAME
+from data_prep.io.locks import LOCK_NAME
 
 KILLED = 137
 
