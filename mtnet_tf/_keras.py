@@ -16,6 +16,7 @@ __all__ = [
     "batch_counter",
     "flatten_layers",
     "graph_functions",
+    "loss_mask",
     "loss_tracker",
     "seed_generators",
 ]
@@ -45,6 +46,11 @@ def batch_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
 def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
     """The metric in which a compiled model averages its loss."""
     return model._loss_tracker
+
+
+def loss_mask(values: tf.Tensor) -> tf.Tensor | None:
+    """Which values of a loss its mean counts; None for all. `ignore_class` makes Keras set it."""
+    return getattr(values, "_keras_mask", None)
 
 
 def graph_functions(graph: tf.Graph) -> Iterable:

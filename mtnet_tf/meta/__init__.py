@@ -11,14 +11,8 @@ from mtnet_tf.meta.inner_loop import (
     choose_rule,
     initial_fast_weights,
 )
-from mtnet_tf.meta.losses import (
-    FewShotCrossentropy,
-    FirstLogits,
-    TaskLoss,
-    output_kind,
-    probabilities,
-    task_losses,
-)
+from mtnet_tf.meta.loss_shapes import TaskLoss, matching_pair
+from mtnet_tf.meta.losses import FewShotCrossentropy, FirstLogits, task_losses
 from mtnet_tf.meta.mask_sampler import MaskSampler, align_masks
 from mtnet_tf.meta.meta_step import (
     InnerOptions,
@@ -31,9 +25,16 @@ from mtnet_tf.meta.meta_step import (
     predict,
     query_loss,
     set_losses,
+    unflatten_tasks,
     value_and_gradients,
 )
-from mtnet_tf.meta.per_task import check_no_activity_regularizers
+from mtnet_tf.meta.outputs import (
+    class_numbers,
+    output_kind,
+    predicted_classes,
+    probabilities,
+)
+from mtnet_tf.meta.per_task import check_no_activity_regularizers, single_output
 from mtnet_tf.meta.update_rules import GradientDescent, StepSize, UpdateRule
 
 __all__ = [
@@ -54,16 +55,21 @@ __all__ = [
     "align_masks",
     "check_no_activity_regularizers",
     "choose_rule",
+    "class_numbers",
     "count_tasks",
     "flatten_tasks",
     "initial_fast_weights",
+    "matching_pair",
     "meta_gradients",
     "meta_loss",
     "output_kind",
     "predict",
+    "predicted_classes",
     "probabilities",
     "query_loss",
     "set_losses",
+    "single_output",
     "task_losses",
+    "unflatten_tasks",
     "value_and_gradients",
 ]

@@ -1,13 +1,15 @@
 """Losses of a task: values per example, reduced separately over the examples of each task."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-# A Keras loss, or a function (labels, predictions) that returns one value per example.
-TaskLoss = keras.losses.Loss | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+from mtnet_tf._keras import loss_mask
+from mtnet_tf.layers import validate_integer
+from mtnet_tf.meta.loss_shapes import TaskLoss, values_per_example
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -33,6 +35,8 @@ class FewShotCrossentropy(keras.losses.Loss):
         num_shots: int | tf.Tensor,
         name: str = "few_shot_crossentropy",
         dtype: str | keras.DTypePolicy | None = None,
+        *,
+        one_hot: bool = False,
     ) -> None:
         """Creates the loss.
 
@@ -40,21 +44,43 @@ class FewShotCrossentropy(keras.losses.Loss):
             num_shots: K, labelled examples per class; or a tensor [n], the K of each example.
             name: name of the loss.
             dtype: dtype or policy of the computation.
+            one_hot: whether labels are one-hot (or probabilities of the classes), [n, N]. Otherwise
+                they are class numbers of any dtype, [n] or [n, 1].
+
+        Raises:
+            ValueError: if `num_shots` is a number that is not a positive integer.
         """
         super().__init__(name=name, reduction="sum", dtype=dtype)
-        self.num_shots = num_shots
+        is_one_number = np.ndim(num_shots) == 0
+        self.num_shots = validate_integer("num_shots", num_shots, 1) if is_one_number else num_shots
+        self.one_hot = one_hot
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """Values per example: labels [n] (int), logits [n, N] -> [n]."""
+        """Values per example: labels [n], [n, 1] or one-hot [n, N], logits [n, N] -> [n]."""
         y_true = tf.convert_to_tensor(y_true)
-        if not y_true.dtype.is_integer:  # `__call__` of a Keras loss casts labels to its own dtype
-            y_true = tf.cast(y_true, tf.int32)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y_true, y_pred)
+        if self.one_hot:
+            y_true = tf.cast(y_true, y_pred.dtype)
+            losses = tf.nn.softmax_cross_entropy_with_logits(y_true, y_pred)
+        else:
+            y_true = self._class_numbers(y_true, y_pred)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y_true, y_pred)
         return losses / tf.cast(self.num_shots, losses.dtype)
+
+    def _class_numbers(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The class numbers [n, ...] in a dtype that TensorFlow's kernels accept."""
+        if y_true.shape.rank == y_pred.shape.rank and y_true.shape[-1] == 1:
+            y_true = tf.squeeze(y_true, -1)
+        if not y_true.shape.is_compatible_with(y_pred.shape[:-1]):
+            raise ValueError(
+                "Labels must be class numbers, one for each row of logits. Received: labels of "
+                f"shape {y_true.shape} for logits of shape {y_pred.shape}. If they are one-hot, "
+                "use `FewShotCrossentropy(num_shots, one_hot=True)`."
+            )
+        return y_true if y_true.dtype in (tf.int32, tf.int64) else tf.cast(y_true, tf.int32)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the loss again."""
-        config = {**super().get_config(), "num_shots": self.num_shots}
+        config = {**super().get_config(), "num_shots": self.num_shots, "one_hot": self.one_hot}
         del config["reduction"]  # always the sum
         return config
 
@@ -77,17 +103,23 @@ class FirstLogits(keras.losses.Loss):
         """
         is_object = isinstance(loss, keras.losses.Loss)
         super().__init__(reduction=loss.reduction if is_object else "sum_over_batch_size")
-        self._examples = loss.call if is_object else loss
+        self._loss = loss
         self._num_ways = num_ways
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Values [n] of the wrapped loss for labels [n, ...] and logits [n, at least N]."""
-        first = y_pred[..., : self._num_ways]  # pyright: ignore[reportArgumentType]
-        return self._examples(y_true, first)
+        first = slice(None, self._num_ways)
+        if y_true.shape[1:] == y_pred.shape[1:]:  # one-hot labels of all classes
+            y_true = y_true[..., first]  # pyright: ignore[reportArgumentType]
+        return values_per_example(self._loss, y_true, y_pred[..., first])  # pyright: ignore[reportArgumentType]
 
 
 def task_losses(
-    loss: TaskLoss, labels: tf.Tensor, predictions: tf.Tensor, num_tasks: int | tf.Tensor
+    loss: TaskLoss,
+    labels: tf.Tensor,
+    predictions: tf.Tensor,
+    num_tasks: int | tf.Tensor,
+    sample_weight: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """The loss of each task.
 
@@ -100,69 +132,52 @@ def task_losses(
         labels: [B*n, ...], flattened.
         predictions: [B*n, ...], flattened.
         num_tasks: B.
+        sample_weight: [B, n], factors of the values of the examples, reduced as in Keras: the mean
+            divides by the number of examples, unless `reduction` is "mean_with_sample_weight".
 
     Returns:
         Tensor [B], at least float32.
 
     Raises:
-        ValueError: if the loss itself reduces over examples.
+        ValueError: if the loss does not return one value per example, see `values_per_example`.
     """
     if predictions.dtype.size < 4:  # half precision is for products; sums need more
         predictions = tf.cast(predictions, tf.float32)
-    is_object = isinstance(loss, keras.losses.Loss)
-    # `call`, unlike `__call__`, does not reduce over the whole batch, which would mix tasks.
-    examples = loss.call(labels, predictions) if is_object else loss(labels, predictions)
-    if examples.shape.rank == 0:
-        raise ValueError(
-            "`loss` must return one value per example. Received: a function that returns a scalar; "
-            "remove its reduction."
-        )
-    examples = tf.reshape(examples, [num_tasks, -1])  # [B, n]
-    if is_object and loss.reduction == "sum":
-        return tf.reduce_sum(examples, 1)
-    return tf.reduce_mean(examples, 1)
+    values = values_per_example(loss, labels, predictions)
+    counted = loss_mask(values)
+    values = tf.reshape(values, _shape_of_tasks(values, predictions, num_tasks))  # [B, n * k]
+    if counted is not None:
+        counted = tf.reshape(tf.cast(counted, values.dtype), tf.shape(values))
+    reduction = loss.reduction if isinstance(loss, keras.losses.Loss) else None
+    if sample_weight is not None:
+        factors = _repeated(tf.cast(sample_weight, values.dtype), values)
+        values *= factors
+        if reduction == "mean_with_sample_weight":
+            counted = factors if counted is None else factors * counted
+    if reduction == "sum":
+        return tf.reduce_sum(values, 1)
+    if counted is None:
+        return tf.reduce_mean(values, 1)
+    return tf.math.divide_no_nan(tf.reduce_sum(values, 1), tf.reduce_sum(counted, 1))
 
 
-def probabilities(loss: TaskLoss, outputs: tf.Tensor) -> tf.Tensor:
-    """Probabilities of the classes of a task, from the outputs of a model that minimises `loss`.
+def _shape_of_tasks(
+    values: tf.Tensor, predictions: tf.Tensor, num_tasks: int | tf.Tensor
+) -> list[int | tf.Tensor]:
+    """The shape [B, n * k] of k values for each example.
 
-    Args:
-        loss: Keras loss or function on class numbers.
-        outputs: [..., N], the outputs of these classes: logits, unless `loss` expects
-            probabilities. These may be some of the model's probabilities, and are then divided by
-            their sum, as `loss` does.
-
-    Returns:
-        Tensor [..., N] whose rows sum to 1.
+    If the shapes are known only at run time, a number of values that is no multiple of the number
+    of examples cannot be reshaped to it.
     """
-    if output_kind(loss)[0] != "probabilities":
-        return tf.nn.softmax(outputs)
-    # Keras' losses clip probabilities at this value.
-    positive = tf.maximum(outputs, keras.config.epsilon())
-    return positive / tf.reduce_sum(positive, -1, keepdims=True)
+    if values.shape[0] is not None and predictions.shape[0] is not None:
+        return [num_tasks, -1]
+    num_examples = tf.shape(predictions)[0]
+    each = tf.size(values) // num_examples
+    return [num_tasks, num_examples // num_tasks * each]
 
 
-def output_kind(
-    loss: TaskLoss,
-) -> tuple[Literal["logits", "probabilities", "predictions"], bool]:
-    """The kind of output of a model that minimises `loss`, and the kind of its labels.
-
-    Args:
-        loss: Keras loss or function.
-
-    Returns:
-        Pair ("logits", "probabilities" or "predictions"; whether labels are class numbers).
-    """
-    if isinstance(loss, FewShotCrossentropy):
-        return "logits", True
-    sparse = (
-        keras.losses.SparseCategoricalCrossentropy,
-        keras.losses.sparse_categorical_crossentropy,
-    )
-    dense = keras.losses.CategoricalCrossentropy, keras.losses.categorical_crossentropy
-    for (kind, function), class_numbers in ((sparse, True), (dense, False)):
-        if isinstance(loss, kind):
-            return "logits" if loss.get_config()["from_logits"] else "probabilities", class_numbers
-        if loss is function:  # given by its name, with its default
-            return "probabilities", class_numbers
-    return "predictions", False
+def _repeated(sample_weight: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Weights [B, n] for values [B, n * k], k of each example."""
+    sizes = tf.shape(sample_weight)
+    each = tf.reshape(values, [sizes[0], sizes[1], -1])  # [B, n, k]
+    return tf.reshape(tf.ones_like(each) * sample_weight[:, :, None], tf.shape(values))

@@ -191,3 +191,12 @@ def test_a_graph_tells_the_functions_that_it_calls():
     inner = tf.function(lambda x: x + 1.0)
     graph = tf.function(lambda x: inner(x)).get_concrete_function(tf.constant(1.0)).graph
     assert len(list(_keras.graph_functions(graph))) == 1, CHANGED.format("_functions")
+
+
+def test_a_loss_that_ignores_a_class_tells_which_values_count():
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=1)
+    values = loss.call(tf.constant([0, 1]), tf.constant([[0.5, 0.5], [0.5, 0.5]]))
+    counted = _keras.loss_mask(values)
+    assert counted is not None, CHANGED.format("_keras_mask")
+    assert counted.numpy().tolist() == [True, False]
+    assert _keras.loss_mask(tf.zeros([2])) is None

@@ -12,7 +12,7 @@ from maml_baselines.gradient.meta_sgd import MetaSGDRule
 from mtnet_tf import FewShotCrossentropy, MetaLearner, TWDense, networks
 from mtnet_tf.adaptation.adapter import Adapter
 from mtnet_tf.adaptation.saved_model import describe_update_rule, read_metadata
-from mtnet_tf.meta.losses import output_kind, probabilities
+from mtnet_tf.meta import output_kind, probabilities
 from support import fresh_process
 
 SHAPE, WAYS = (8, 8, 1), 3
