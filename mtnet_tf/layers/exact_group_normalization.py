@@ -92,7 +92,7 @@ class ExactGroupNormalization(ExactNormalization):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per example and group."""
-        inputs = tf.convert_to_tensor(inputs)
+        inputs = self._floats(inputs)
         rank = inputs.shape.rank
         axis = self.axis % rank
         channels = inputs.shape[axis]
@@ -103,7 +103,8 @@ class ExactGroupNormalization(ExactNormalization):
         mean, variance = moments(x, [i for i in range(1, rank + 1) if i != axis])
         ones = [1] * rank
         parameters = self._scale_and_offset(mean.dtype, [*ones[:axis], *split, *ones[axis + 1 :]])
-        return tf.reshape(normalize(x, mean, variance, self.epsilon, *parameters), sizes)
+        outputs = normalize(x, mean, variance, self.epsilon, *parameters)
+        return tf.reshape(tf.cast(outputs, self.compute_dtype), sizes)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""

@@ -93,7 +93,7 @@ class ExactLayerNormalization(ExactNormalization):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per example."""
-        x = tf.convert_to_tensor(inputs)
+        x = self._floats(inputs)
         rank = x.shape.rank
         axes = list(range(1, rank)) if self.axis is None else [i % rank for i in self._axes()]
         mean, variance = moments(x, axes)  # [n, 1, ...] each
@@ -103,7 +103,8 @@ class ExactLayerNormalization(ExactNormalization):
         sizes: Any = x.shape
         shape = [sizes[i] if i in shared else 1 for i in range(rank)]
         parameters = self._scale_and_offset(mean.dtype, shape)
-        return normalize(x, mean, variance, self.epsilon, *parameters)
+        outputs = normalize(x, mean, variance, self.epsilon, *parameters)
+        return tf.cast(outputs, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""

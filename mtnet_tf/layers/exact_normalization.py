@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mtnet_tf.layers.integers import cast_integers
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
 
@@ -58,6 +59,14 @@ class ExactNormalization(keras.layers.Layer, abc.ABC):
             regularizer=getattr(self, f"{name}_regularizer"),
             constraint=getattr(self, f"{name}_constraint"),
         )
+
+    def _floats(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The inputs as floats.
+
+        Half precision represents integers only up to 2048 (float16) or 256 (bfloat16), so integers
+        become float32. (Keras' layer and group normalisation round the outputs for integers.)
+        """
+        return cast_integers(inputs, "float64" if self.compute_dtype == "float64" else "float32")
 
     def _scale_and_offset(self, dtype: tf.DType, shape: list[int]) -> list[tf.Tensor | None]:
         """Gamma and beta, or None, as tensors of `dtype` and `shape`."""

@@ -1,9 +1,10 @@
-"""Arguments that must be integers: those of Python and of NumPy, but not bools."""
+"""Integers of Python and NumPy as arguments, and as inputs of layers."""
 
 import operator
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 
 def is_integer(value: Any) -> bool:
@@ -43,3 +44,17 @@ def validate_integer(name: str, value: Any, minimum: int | None = None) -> int:
             return number
         required = "must not be negative" if minimum == 0 else required
     raise ValueError(f"`{name}` {required}. Received: {name}={value!r}.")
+
+
+def cast_integers(inputs: tf.Tensor, dtype: str) -> tf.Tensor:
+    """The inputs of a layer as floats: Keras casts floats for a layer, but not integers and bools.
+
+    Args:
+        inputs: tensor or array.
+        dtype: the floating dtype that integers and bools get.
+
+    Returns:
+        Tensor of the same shape. Floats keep their dtype.
+    """
+    inputs = tf.convert_to_tensor(inputs)
+    return inputs if inputs.dtype.is_floating else tf.cast(inputs, dtype)

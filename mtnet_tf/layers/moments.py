@@ -5,20 +5,36 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 
-def moments(x: tf.Tensor, axis: int | Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
+def moments(
+    x: tf.Tensor, axis: int | Sequence[int], counted: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and biased variance, `mean(square(x - mean(x)))`.
 
     Args:
         x: tensor.
         axis: axis or axes of the statistics.
+        counted: bools of the shape of `x`, the entries that count; None for all. Where none
+            counts, mean and variance are 0.
 
     Returns:
         Pair of tensors, at least float32, with the reduced axes kept.
     """
     if x.dtype.size < 4:  # squares overflow in half precision
         x = tf.cast(x, tf.float32)
-    mean = tf.reduce_mean(x, axis, keepdims=True)
-    return mean, tf.reduce_mean(tf.square(x - mean), axis, keepdims=True)
+    if counted is None:
+        mean = tf.reduce_mean(x, axis, keepdims=True)
+        return mean, tf.reduce_mean(tf.square(x - mean), axis, keepdims=True)
+    count = tf.reduce_sum(tf.cast(counted, x.dtype), axis, keepdims=True)
+
+    def mean_of(values: tf.Tensor) -> tf.Tensor:
+        values = tf.where(counted, values, tf.zeros_like(values))
+        return tf.reduce_sum(values, axis, keepdims=True) / tf.maximum(count, 1)
+
+    # A masked entry may be infinite: it is replaced before it is squared, so that its gradient,
+    # too, is zero and not NaN.
+    x = tf.where(counted, x, tf.zeros_like(x))
+    mean = mean_of(x)
+    return mean, mean_of(tf.square(x - mean))
 
 
 def standardize(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, epsilon: float) -> tf.Tensor:

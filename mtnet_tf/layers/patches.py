@@ -1,6 +1,7 @@
 """Receptive fields as rows of a matrix, so that a convolution is a matrix product."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,6 +55,41 @@ def patches(
         return inputs[(slice(None), *window)]
 
     return tf.concat([inputs_of(o) for o in itertools.product(*map(range, kernel_size))], -1)
+
+
+def grouped_product(
+    rows: tf.Tensor, kernel: tf.Tensor, kernel_size: Sequence[int], groups: int
+) -> tf.Tensor:
+    """The product of each group of channels with its own kernel, for every task.
+
+    `output[b, m, g, u] = sum over k, c of rows[b, m, k, g, c] * kernel[b, k, c, g, u]`, where the
+    channels are C = (g, c) and the units are U = (g, u).
+
+    Args:
+        rows: [B, m, K*C], receptive fields of `patches` with K = prod(kernel_size).
+        kernel: [B, K*C/G, U].
+        kernel_size: k, one int per spatial axis.
+        groups: G, number of groups; C for a depthwise convolution.
+
+    Returns:
+        Tensor [B, m, U].
+    """
+    sizes: Any = kernel.shape
+    depth, num_units = sizes[1:]
+    positions = math.prod(kernel_size)
+    channels, units = depth // positions, num_units // groups  # of one group
+    num_tasks, num_rows = tf.unstack(tf.shape(rows)[:2])
+    rows = tf.reshape(rows, [num_tasks, num_rows, positions, groups, channels])
+    if channels == 1:
+        kernel = tf.reshape(kernel, [-1, 1, positions, groups, units])
+        # Six times faster than a product of matrices, which transposes.
+        products = tf.reduce_sum(rows * kernel, 2)  # [B, m, G, U/G]
+    else:
+        rows = tf.reshape(tf.transpose(rows, [0, 3, 1, 2, 4]), [num_tasks, groups, num_rows, depth])
+        kernel = tf.reshape(kernel, [-1, depth, groups, units])
+        products = rows @ tf.transpose(kernel, [0, 2, 1, 3])  # [B, G, m, U/G]
+        products = tf.transpose(products, [0, 2, 1, 3])
+    return tf.reshape(products, [num_tasks, -1, num_units])
 
 
 def check_channels_last(data_format: str | None) -> None:

@@ -25,8 +25,8 @@ class TaskBatchNormalization(ExactNormalization):
     always normalises by fixed statistics, as that layer does in inference. With
     `moving_statistics=True` it does so only outside of meta-steps and of training: called on its
     own it gives the outputs of the stock layer, and within a task it uses the statistics of the
-    task. Fixed statistics are loaded or assigned; this layer does not update them. Time-step masks
-    are passed on, but masked steps count in the statistics.
+    task. Fixed statistics are loaded or assigned; this layer does not update them. Steps that a
+    Keras time-step mask excludes do not count in the statistics, as in Keras' layer.
 
     Its second derivatives are exact, unlike those of Keras' layer: see `ExactNormalization`.
     """
@@ -127,25 +127,40 @@ class TaskBatchNormalization(ExactNormalization):
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per task and channel."""
-        del mask  # accepted because graphs that contain the stock layer pass one
-        inputs = tf.convert_to_tensor(inputs)
-        rank = inputs.shape.rank
+        """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` per task and channel.
+
+        Args:
+            inputs: [n, ..., C] if `axis` is the last.
+            training: whether `moving_statistics` are not used.
+            mask: Keras time-step mask, bools of the shape of `inputs` without its last axis; False
+                for the steps that do not count in the statistics.
+
+        Raises:
+            ValueError: if the mask has another rank.
+        """
+        x = self._floats(inputs)
+        rank = x.shape.rank
+        counted = None if mask is None else _counted(mask, x)
         axis = self.axis % rank
         if axis == rank - 1:
-            return self._normalize(inputs, training)
+            return tf.cast(self._normalize(x, training, counted), self.compute_dtype)
         last = [*range(axis), *range(axis + 1, rank), axis]
-        outputs = self._normalize(tf.transpose(inputs, last), training)
-        return tf.transpose(outputs, [last.index(i) for i in range(rank)])
+        counted = None if counted is None else tf.transpose(counted, last)
+        outputs = self._normalize(tf.transpose(x, last), training, counted)
+        outputs = tf.transpose(outputs, [last.index(i) for i in range(rank)])
+        return tf.cast(outputs, self.compute_dtype)
 
-    def _normalize(self, inputs: tf.Tensor, training: bool | None) -> tf.Tensor:
-        """The formula, channels last."""
+    def _normalize(
+        self, inputs: tf.Tensor, training: bool | None, counted: tf.Tensor | None
+    ) -> tf.Tensor:
+        """The formula, channels last; `counted` has the shape of the inputs."""
         scope = active()
         if self.frozen or (self.moving_statistics and scope is None and not training):
             return self._by_fixed_statistics(inputs)
         num_tasks = 1 if scope is None else scope.num_tasks
         x = tf.reshape(inputs, [num_tasks, -1, inputs.shape[-1]])  # [B, n*H*W, C]
-        statistics = moments(x, axis=1)  # [B, 1, C] each
+        counted = None if counted is None else tf.reshape(counted, tf.shape(x))
+        statistics = moments(x, 1, counted)  # [B, 1, C] each
         if scope is not None and scope.statistics is not None:
             statistics = scope.statistics.choose(statistics, self)
         x = standardize(x, *statistics, self.epsilon)
@@ -174,3 +189,14 @@ class TaskBatchNormalization(ExactNormalization):
             "frozen": self.frozen,
             "moving_statistics": self.moving_statistics,
         }
+
+
+def _counted(mask: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """A time-step mask [n, ...] as bools of the shape of `x`, [n, ..., C]."""
+    mask = tf.convert_to_tensor(mask)
+    if mask.shape.rank != x.shape.rank - 1:
+        raise ValueError(
+            "`mask` must have one axis less than `inputs`. "
+            f"Received: mask of shape {mask.shape}, inputs of shape {x.shape}."
+        )
+    return tf.broadcast_to(tf.expand_dims(tf.cast(mask, tf.bool), -1), tf.shape(x))

@@ -23,8 +23,9 @@ def find_task_weights(
         List of `TaskWeight`.
 
     Raises:
-        ValueError: if there is no such weight or layer.
+        ValueError: if there is no such weight or layer, or if the model is not built.
     """
+    check_built(model)
     if layers is not None:
         found = [w for layer in layers for w in _weights_of(find_layer(model, layer))]
         unique = {id(weight.variable): weight for weight in found}
@@ -42,6 +43,15 @@ def find_task_weights(
             "them, convert it with `to_mtnet`, or name the layers to adapt."
         )
     return task_weights
+
+
+def check_built(model: keras.Model) -> None:
+    """Raises ValueError if a model has no weights yet."""
+    if not model.built:
+        raise ValueError(
+            f"`model` must be built. Received: {model.name}, which has no weights yet. Call it on "
+            "data once, or start it with `keras.Input`."
+        )
 
 
 def find_layer(model: keras.Model, layer: str | keras.layers.Layer) -> keras.layers.Layer:

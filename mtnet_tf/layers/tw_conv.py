@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers.integers import is_integer, validate_integer
-from mtnet_tf.layers.patches import check_channels_last, geometry, patches
-from mtnet_tf.layers.tw_layer import Shape, TWLayer
+from mtnet_tf.layers.integers import cast_integers, is_integer, validate_integer
+from mtnet_tf.layers.patches import check_channels_last, geometry, grouped_product, patches
+from mtnet_tf.layers.tw_layer import Shape, TWLayer, cell
 
 
 class TWConv(TWLayer, abc.ABC):
@@ -45,12 +45,14 @@ class TWConv(TWLayer, abc.ABC):
             padding: one of `paddings`.
             data_format: None or "channels_last".
             dilation_rate: int, or one for each spatial axis.
-            groups: 1; grouped convolutions are not supported.
+            groups: G, number of groups of channels that W processes separately; T mixes all of
+                them. It divides the numbers of input and output channels.
             **kwargs: further arguments of `TWLayer`.
 
         Raises:
-            ValueError: if a size is not a positive integer, a padding or data format is unknown, or
-                strides and dilation rate are both above 1; and as for `TWLayer`.
+            ValueError: if a size is not a positive integer, a padding or data format is unknown,
+                `groups` does not divide `units`, or strides and dilation rate are both above 1; and
+                as for `TWLayer`.
         """
         super().__init__(units, **kwargs)
         self.kernel_size = self._sizes("kernel_size", kernel_size)
@@ -61,10 +63,11 @@ class TWConv(TWLayer, abc.ABC):
             choices = " or ".join(repr(p) for p in self.paddings)
             raise ValueError(f"`padding` must be {choices}. Received: padding={padding!r}.")
         check_channels_last(data_format)
-        if validate_integer("groups", groups, 1) != 1:
+        self.groups = validate_integer("groups", groups, 1)
+        if self.units % self.groups:
             raise ValueError(
-                f"`groups` must be 1, because grouped convolutions are not supported. "
-                f"Received: groups={groups}."
+                f"`{self._units_argument}` must be a multiple of `groups`. "
+                f"Received: {self._units_argument}={units}, groups={groups}."
             )
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
@@ -91,9 +94,16 @@ class TWConv(TWLayer, abc.ABC):
         return input_shape[-1]
 
     def _kernel_shape(self, input_shape: Shape) -> tuple[int, ...]:
-        return (*self.kernel_size, self._channels(input_shape), self.units)
+        channels = self._channels(input_shape)
+        if channels % self.groups:
+            raise ValueError(
+                "The number of input channels must be a multiple of `groups`. "
+                f"Received: input_shape={tuple(input_shape)}, groups={self.groups}."
+            )
+        return (*self.kernel_size, channels // self.groups, self.units)
 
     def _linear(self, inputs: tf.Tensor) -> tf.Tensor:
+        inputs = cast_integers(inputs, self.compute_dtype)
         padding = self.padding
         if padding == "causal":
             before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
@@ -110,6 +120,18 @@ class TWConv(TWLayer, abc.ABC):
 
     def _rows(self, inputs: tf.Tensor) -> tf.Tensor:
         return patches(inputs, self.kernel_size, self.strides, self.padding, self.dilation_rate)
+
+    def _cell(
+        self,
+        rows: tf.Tensor,
+        kernel: tf.Tensor,
+        bias: tf.Tensor | None,
+        transform: tf.Tensor | None,
+    ) -> tf.Tensor:
+        if self.groups == 1:
+            return super()._cell(rows, kernel, bias, transform)
+        products = grouped_product(rows, kernel, self.kernel_size, self.groups)
+        return cell(products, None, bias, transform)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """[n, *S, C] -> [n, *S', U]."""

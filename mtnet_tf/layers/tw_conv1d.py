@@ -56,7 +56,8 @@ class TWConv1D(TWConv):
             padding: "valid", "same" or "causal".
             data_format: None or "channels_last".
             dilation_rate: int.
-            groups: 1; grouped convolutions are not supported.
+            groups: number of groups of channels that W processes separately. T mixes all output
+                channels.
             activation: function after T, or its name.
             use_bias: whether there is a bias b, [U].
             kernel_initializer: initial values of W.
@@ -80,7 +81,8 @@ class TWConv1D(TWConv):
             **kwargs: Keras' `name`, `dtype`, `trainable`.
 
         Raises:
-            ValueError: if a size is not positive, or a padding, data format or mask is unknown.
+            ValueError: if a size is not positive, a padding, data format or mask is unknown, or
+                `groups` does not divide `filters`.
         """
         super().__init__(
             filters,
@@ -112,4 +114,4 @@ class TWConv1D(TWConv):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
-        return {**super().get_config(), "filters": self.units, "groups": 1}
+        return {**super().get_config(), "filters": self.units, "groups": self.groups}

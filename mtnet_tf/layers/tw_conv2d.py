@@ -60,7 +60,8 @@ class TWConv2D(TWConv):
             padding: "valid" or "same".
             data_format: None or "channels_last".
             dilation_rate: int or pair.
-            groups: 1; grouped convolutions are not supported.
+            groups: number of groups of channels that W processes separately. T mixes all output
+                channels.
             activation: function after T, or its name.
             use_bias: whether there is a bias b, [U].
             kernel_initializer: initial values of W.
@@ -84,7 +85,8 @@ class TWConv2D(TWConv):
             **kwargs: Keras' `name`, `dtype`, `trainable`.
 
         Raises:
-            ValueError: if a size is not positive, or a padding, data format or mask is unknown.
+            ValueError: if a size is not positive, a padding, data format or mask is unknown, or
+                `groups` does not divide `filters`.
         """
         super().__init__(
             filters,
@@ -116,4 +118,4 @@ class TWConv2D(TWConv):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the layer again."""
-        return {**super().get_config(), "filters": self.units, "groups": 1}
+        return {**super().get_config(), "filters": self.units, "groups": self.groups}

@@ -7,6 +7,8 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+from mtnet_tf.layers.integers import cast_integers
+from mtnet_tf.layers.patches import grouped_product
 from mtnet_tf.layers.tw_conv import TWConv
 from mtnet_tf.layers.tw_layer import MaskKind, Shape, Spec, cell
 
@@ -139,7 +141,7 @@ class TWDepthwiseConv2D(TWConv):
         split = [*self.kernel_size, -1, self.depth_multiplier]
         convolve: Any = keras.ops.depthwise_conv
         return convolve(
-            inputs,
+            cast_integers(inputs, self.compute_dtype),
             tf.reshape(self.kernel, split),
             strides=self.strides,
             padding=self.padding,
@@ -154,13 +156,9 @@ class TWDepthwiseConv2D(TWConv):
         bias: tf.Tensor | None,
         transform: tf.Tensor | None,
     ) -> tf.Tensor:
-        fields = [kernel.shape[1], self.units // self.depth_multiplier]  # K = kh*kw, C
-        groups, num_rows = tf.unstack(tf.shape(rows)[:2])
-        rows = tf.reshape(rows, [groups, num_rows, *fields, 1])
-        kernel = tf.reshape(kernel, [-1, 1, *fields, self.depth_multiplier])
-        # Six times faster than `einsum`, which transposes.
-        products = tf.reduce_sum(rows * kernel, 2)  # [G, m, C, depth_multiplier]
-        return cell(tf.reshape(products, [groups, -1, self.units]), None, bias, transform)
+        channels = self.units // self.depth_multiplier
+        products = grouped_product(rows, kernel, self.kernel_size, channels)
+        return cell(products, None, bias, transform)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """[n, H, W, C] -> [n, H', W', U]."""

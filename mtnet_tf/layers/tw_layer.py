@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.fast_weights import FastWeightScope, active
-from mtnet_tf.layers.integers import validate_integer
+from mtnet_tf.layers.integers import cast_integers, validate_integer
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.masks import attach
 
@@ -190,7 +190,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         return outputs if self.transform is None else outputs @ tf.convert_to_tensor(self.transform)
 
     def _flattened(self, inputs: tf.Tensor, scope: FastWeightScope) -> tf.Tensor:
-        rows = self._rows(inputs)  # [B*n, ..., D]
+        rows = cast_integers(self._rows(inputs), self.compute_dtype)  # [B*n, ..., D]
         fan_in = math.prod(self.kernel.shape) // self.units  # D, for dense and convolutional cells
         kernel = self._task_value(self.kernel, scope, (fan_in, self.units))  # [B or 1, D, U]
         bias = transform = None

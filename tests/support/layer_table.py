@@ -17,7 +17,18 @@ TABLE = [
         {"filters": 3, "kernel_size": 3, "dilation_rate": 2, "padding": "same", "mask": "weight"},
         (7, 6, 2),
     ),
+    (layers.TWConv2D, {"filters": 3, "kernel_size": (3, 2), "groups": 3, "strides": 2}, (7, 6, 6)),
+    (
+        layers.TWConv2D,
+        {"filters": 3, "kernel_size": 3, "groups": 3, "padding": "same", "mask": "weight"},
+        (5, 4, 3),
+    ),
     (layers.TWConv1D, {"filters": 3, "kernel_size": 3, "padding": "same"}, (7, 2)),
+    (
+        layers.TWConv1D,
+        {"filters": 3, "kernel_size": 2, "groups": 3, "padding": "causal", "dilation_rate": 2},
+        (7, 6),
+    ),
     (
         layers.TWConv1D,
         {"filters": 3, "kernel_size": 2, "padding": "causal", "dilation_rate": 2},

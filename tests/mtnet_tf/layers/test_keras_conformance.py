@@ -5,6 +5,8 @@ import inspect
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras.src import backend
 from keras.src.testing import TestCase
 
 from mtnet_tf import layers
@@ -34,7 +36,6 @@ OTHER_DEFAULTS[layers.TaskBatchNormalization, "scale"] = False
 # Arguments that accept only Keras' default, or what means the same.
 UNSUPPORTED = [
     (layers.TWConv2D, {"filters": 4, "kernel_size": 3, "data_format": "channels_first"}),
-    (layers.TWConv2D, {"filters": 4, "kernel_size": 3, "groups": 2}),
     (layers.TaskBatchNormalization, {"momentum": 0.9}),
     (layers.TaskBatchNormalization, {"synchronized": True}),
     (layers.BlockMaxPooling2D, {"pool_size": (2, 3)}),
@@ -99,17 +100,128 @@ def test_keras_layer_test_passes(cls, arguments, shape):
     )
 
 
+REQUIRED = {
+    layers.TWDense: {"units": 3},
+    layers.TWConv1D: {"filters": 3, "kernel_size": 2},
+    layers.TWConv2D: {"filters": 3, "kernel_size": 2},
+    layers.TWDepthwiseConv2D: {"kernel_size": 2},
+    layers.ExactLayerNormalization: {"axis": -1, "epsilon": 1e-3},
+    layers.ExactGroupNormalization: {"groups": 2},
+    layers.TaskBatchNormalization: {"scale": True},
+    layers.BlockMaxPooling2D: {},
+}
+
+
+def same_layers(ours, dtype, shape):
+    """Our layer and Keras' layer with the same weights."""
+    own = {"moving_statistics": True} if ours is layers.TaskBatchNormalization else {}
+    pair = ours(**REQUIRED[ours], **own, dtype=dtype), STOCK[ours](**REQUIRED[ours], dtype=dtype)
+    for layer in pair:
+        layer.build((None, *shape))
+    random = np.random.default_rng(0)
+    values = [random.uniform(0.5, 1.5, size=w.shape) for w in pair[1].weights]
+    cell = isinstance(pair[0], layers.TWLayer)
+    weights = [w.variable for w in pair[0].task_weights()] if cell else pair[0].weights
+    for variable, value in zip(weights, values, strict=True):
+        variable.assign(value.reshape(variable.shape))
+    pair[1].set_weights(values)
+    return pair
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
+@pytest.mark.parametrize("ours", STOCK)
+def test_time_step_masks_are_passed_on_as_by_keras(ours, rng):
+    shape = (4, 4) if ours in (layers.TWDense, layers.TWConv1D) else (4, 4, 4)
+    x = tf.constant(rng.normal(size=(6, *shape)), tf.float32)
+    backend.set_keras_mask(x, tf.constant(rng.random((6, *shape[:-1])) < 0.5))
+    layer, stock = same_layers(ours, "float32", shape)
+    assert layer.supports_masking == stock.supports_masking
+    with layers.FastWeightScope([], num_tasks=2):
+        inside = layer(x)
+    expected = backend.get_keras_mask(stock(x))
+    for outputs in (layer(x), inside):
+        found = backend.get_keras_mask(outputs)
+        assert (found is None) == (expected is None)
+        if expected is not None:
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_masked_steps_do_not_count_in_the_statistics_of_a_batch(axis, rng):
+    ours = layers.TaskBatchNormalization(axis=axis, dtype="float64")
+    stock = keras.layers.BatchNormalization(axis=axis, scale=False, dtype="float64")
+    x, mask = rng.normal(size=(6, 4, 3)) + 2, rng.random((6, 4)) < 0.5
+    mask[0] = True
+    expected = stock(x, mask=mask, training=True)
+    # Keras adds 1e-7 to the number of steps.
+    np.testing.assert_allclose(ours(x, mask=mask), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_masked_steps_do_not_count_in_the_statistics_of_a_task(rng):
+    layer = layers.TaskBatchNormalization(dtype="float64")
+    x, mask = rng.normal(size=(4, 5, 3)), rng.random((4, 5)) < 0.6
+    mask[3] = False
+    x[3] = np.inf  # an example that is masked altogether
+    statistics = layers.SetStatistics()
+    with layers.FastWeightScope([], num_tasks=2, statistics=statistics):
+        found = layer(x, mask=mask)
+    ((mean, variance),) = statistics.recorded
+    for task in (slice(0, 2), slice(2, 4)):
+        counted = x[task][mask[task]]
+        index = task.start // 2
+        np.testing.assert_allclose(mean[index, 0], counted.mean(0), rtol=1e-12)
+        np.testing.assert_allclose(variance[index, 0], counted.var(0), rtol=1e-12)
+        expected = (counted - counted.mean(0)) / np.sqrt(counted.var(0) + 1e-3)
+        np.testing.assert_allclose(found[task][mask[task]], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_a_set_that_is_masked_altogether_gives_finite_outputs_and_gradients(rng):
+    layer = layers.TaskBatchNormalization()
+    x = tf.constant(rng.normal(size=(2, 3, 4)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, mask=tf.zeros([2, 3], tf.bool))
+    assert np.isfinite(y).all() and np.isfinite(tape.gradient(y, x)).all()
+
+
+def test_a_mask_of_another_rank_is_one_clear_error(rng):
+    with pytest.raises(ValueError, match="`mask` must have one axis less .* Received: mask of"):
+        layers.TaskBatchNormalization()(np.ones((2, 3, 4)), mask=np.ones((2, 3, 4)))
+
+
+DTYPES = [
+    *(("uint8", "float32"), ("int32", "float32"), ("bool", "float32"), ("float64", "float32")),
+    *(("int64", "float64"), ("uint8", "mixed_float16")),
+]
+
+
 @pytest.mark.parametrize(
-    ("cls", "arguments"),
+    ("ours", "dtype", "policy"),
     [
-        (layers.TWDense, {"units": 2}),
-        (layers.TWConv1D, {"filters": 2, "kernel_size": 1}),
-        (layers.TWConv2D, {"filters": 2, "kernel_size": 1}),
-        (layers.TWDepthwiseConv2D, {"kernel_size": 1}),
+        (ours, *dtypes)
+        for ours in STOCK
+        for dtypes in DTYPES
+        if (ours, dtypes[0]) != (layers.BlockMaxPooling2D, "bool")  # Keras rejects them, too
     ],
 )
-def test_time_step_masks_are_handled_as_by_keras(cls, arguments):
-    assert cls(**arguments).supports_masking == STOCK[cls](**arguments).supports_masking
+def test_inputs_of_any_dtype_are_cast_as_by_keras(ours, dtype, policy, rng):
+    shape = (4, 4) if ours in (layers.TWDense, layers.TWConv1D) else (4, 4, 4)
+    x = rng.integers(0, 2 if dtype == "bool" else 9, size=(6, *shape)).astype(dtype)
+    layer, stock = same_layers(ours, policy, shape)
+    # Keras' convolutions reject integers, and its layer and group normalisation round for them.
+    exact = ours in (layers.TWDense, layers.TaskBatchNormalization, layers.BlockMaxPooling2D)
+    expected = stock(x if exact else x.astype("float32"))
+    inputs = keras.Input(shape, dtype=dtype)
+    results = [layer(x), keras.Model(inputs, layer(inputs))(x)]
+    with layers.FastWeightScope([], num_tasks=2):
+        inside = layer(x)
+    assert inside.dtype == expected.dtype
+    if ours is not layers.TaskBatchNormalization:  # which uses the statistics of the task inside
+        results.append(inside)
+    tolerance = 5e-3 if policy == "mixed_float16" else 1e-5
+    for found in results:
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=10 * tolerance)
 
 
 @pytest.mark.parametrize("name", ["kernel", "bias", "transform"])

@@ -191,6 +191,8 @@ def test_cells_train_like_ordinary_layers(kind, rng):
         (lambda: layers.TWConv2D(3, 0), "`kernel_size` must be a positive integer or a pair"),
         (lambda: layers.TWConv2D(3, 3, padding="full"), "`padding` must be 'valid' or 'same'"),
         (lambda: layers.TWConv2D(3, 3, strides=2, dilation_rate=2), "cannot both be above 1"),
+        (lambda: layers.TWConv2D(3, 3, groups=2), "`filters` must be a multiple of `groups`"),
+        (lambda: layers.TWConv1D(4, 3, groups=2).build((None, 8, 3)), "input channels must be a"),
         (lambda: layers.ExactGroupNormalization(0), "`groups` must be a positive integer, or -1"),
         (lambda: layers.ExactGroupNormalization(2)(np.ones((2, 3))), "must be a multiple"),
         (lambda: layers.TWDense(3).build((None, None)), "last axis .* must be known"),
@@ -297,7 +299,7 @@ def test_block_max_pooling_equals_keras(rng):
 INTEGERS = [
     (layers.TWDense, {"units": 3}),
     (layers.TWConv1D, {"filters": 3, "kernel_size": 2, "strides": 1, "dilation_rate": 2}),
-    (layers.TWConv2D, {"filters": 3, "kernel_size": 2, "strides": 2, "groups": 1}),
+    (layers.TWConv2D, {"filters": 4, "kernel_size": 2, "strides": 2, "groups": 2}),
     (layers.TWDepthwiseConv2D, {"kernel_size": 2, "depth_multiplier": 2}),
     (layers.ExactGroupNormalization, {"groups": 2, "axis": 1}),
     (layers.ExactLayerNormalization, {"axis": 1}),

@@ -20,6 +20,10 @@ LAYERS = {
         (5, 5, 2),
     ),
     "TWConv1D": (lambda: layers.TWConv1D(3, 2, padding="causal", dtype="float64"), (5, 2)),
+    "TWConv2D of groups": (
+        lambda: layers.TWConv2D(4, 2, groups=2, padding="same", dtype="float64"),
+        (3, 3, 2),
+    ),
     "TWDepthwiseConv2D": (lambda: layers.TWDepthwiseConv2D(2, dtype="float64"), (3, 3, 2)),
     "TaskBatchNormalization": (lambda: layers.TaskBatchNormalization(dtype="float64"), (3, 3, 2)),
     "ExactLayerNormalization": (
@@ -74,13 +78,43 @@ def network(kind, norm):
         return networks.regression_network(dim_hidden=(6, 5), **options)
     if kind == "dense_image":
         return networks.dense_image_network((4, 4, 1), 3, **options)
+    if kind in ("groups", "masked_steps"):
+        return special_network(kind)
     max_pool = kind == "max_pool"
     shape = (18, 18, 2) if max_pool else (12, 12, 1)
     return networks.convolutional_network(shape, 3, num_filters=3, max_pool=max_pool, **options)
 
 
+def special_network(kind):
+    """Grouped convolutions; or normalisation in which time steps of zeros do not count."""
+    groups = [
+        layers.TWConv2D(4, 3, groups=2, mask="weight", **SOFT),
+        layers.TaskBatchNormalization(),
+        layers.TWConv2D(8, 2, groups=4, activation="tanh", **SOFT),
+        keras.layers.Flatten(),
+    ]
+    masked_steps = [
+        keras.layers.Masking(),
+        layers.TWDense(4, **SOFT),
+        layers.TaskBatchNormalization(),
+        layers.TWDense(3, activation="tanh", **SOFT),
+        keras.layers.GlobalAveragePooling1D(),
+    ]
+    inside = groups if kind == "groups" else masked_steps
+    shape = (5, 5, 4) if kind == "groups" else (4, 2)
+    model = keras.Sequential([keras.Input(shape), *inside, layers.TWDense(3, **SOFT)])
+    return keras.models.clone_model(model, clone_function=in_float64)
+
+
+def in_float64(layer):
+    return type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+
+
 def cases():
     """Every network, norm and number of steps. Most cases of three steps are slow."""
+    for kind in ("groups", "masked_steps"):
+        yield kind, "batch_norm", 1
+        yield pytest.param(kind, "batch_norm", 3, marks=pytest.mark.slow)
     for kind, norm in itertools.product(
         ["regression", "dense_image", "strided", "max_pool"], networks.NORMS
     ):
@@ -103,6 +137,11 @@ def test_meta_gradient_is_the_numerical_one(
         episode, loss = (
             image_episode(image_shape=model.input_shape[1:]),
             losses.FewShotCrossentropy(1),
+        )
+    if kind == "masked_steps":
+        present = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 0, 0, 0]])[:, :, None]
+        episode = episode._replace(
+            support_x=episode.support_x * present, query_x=episode.query_x * present[::-1]
         )
     weights = find_task_weights(model)
     seed = tf.constant([1, 2])
