@@ -3,6 +3,7 @@
 May import: `errors`.
 """
 
+from data_prep.errors import printable, user_path
 from data_prep.io.archives import open_source
 from data_prep.io.atomic import (
     building,
@@ -14,6 +15,7 @@ from data_prep.io.atomic import (
 )
 from data_prep.io.download import DownloadError, download
 from data_prep.io.locks import InUseError, exclusive
+from data_prep.io.output import make_output_readable
 from data_prep.io.parallel import in_parallel, validate_workers
 from data_prep.io.progress import bar
 from data_prep.io.sources import FolderSource, ImageSource
@@ -30,11 +32,14 @@ __all__ = [
     "exclusive",
     "in_parallel",
     "is_vacant",
+    "make_output_readable",
     "open_source",
+    "printable",
     "read_json",
     "recover",
     "replacing",
     "resuming",
+    "user_path",
     "validate_workers",
     "was_interrupted",
     "write_csv",

@@ -1,4 +1,8 @@
-"""Reading and writing small files. A file is written completely or not at all."""
+"""Reading and writing small files. A file is written completely or not at all.
+
+A name of a file may contain bytes that are not UTF-8. In text and CSV files they become escape
+sequences; in JSON files they are kept.
+"""
 
 import csv
 import json
@@ -8,11 +12,13 @@ from typing import Any
 
 from data_prep.io.atomic import replacing
 
+_ESCAPED = "backslashreplace"
+
 
 def write_text(path: str | Path, text: str) -> None:
     """Writes a text file."""
     with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors=_ESCAPED)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -34,5 +40,8 @@ def read_json(path: str | Path) -> Any:
 
 def write_csv(path: str | Path, rows: Iterable[Sequence[Any]]) -> None:
     """Writes a CSV file."""
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors=_ESCAPED) as file,
+    ):
         csv.writer(file).writerows(rows)

@@ -1,3 +1,4 @@
+import csv
 import json
 
 import pytest
@@ -44,3 +45,14 @@ def test_a_damaged_json_file_is_named(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=r"a\.json is not readable JSON"):
         read_json(tmp_path / "a.json")
+
+
+def test_names_that_cannot_be_encoded_are_escaped_and_stay_in_json(tmp_path):
+    name = 'cat\udcff\n,"'
+    write_text(tmp_path / "a.txt", name)
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == 'cat\\udcff\n,"'
+    write_csv(tmp_path / "a.csv", [[name, 1]])
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [['cat\\udcff\n,"', "1"]]
+    write_json(tmp_path / "a.json", [name])
+    assert read_json(tmp_path / "a.json") == [name]
