@@ -11,6 +11,7 @@ from mtnet_tf.meta.inner_loop import (
     choose_rule,
     initial_fast_weights,
 )
+from mtnet_tf.meta.labels import check_labels
 from mtnet_tf.meta.loss_shapes import TaskLoss, matching_pair
 from mtnet_tf.meta.losses import FewShotCrossentropy, FirstLogits, task_losses
 from mtnet_tf.meta.mask_sampler import MaskSampler, align_masks
@@ -53,6 +54,7 @@ __all__ = [
     "adapt",
     "adapt_to_support",
     "align_masks",
+    "check_labels",
     "check_no_activity_regularizers",
     "choose_rule",
     "class_numbers",

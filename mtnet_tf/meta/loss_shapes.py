@@ -36,8 +36,8 @@ def values_per_example(loss: TaskLoss, labels: tf.Tensor, predictions: tf.Tensor
     Raises:
         ValueError: if the loss returns anything else, or combines different examples.
     """
-    function = loss.call if isinstance(loss, keras.losses.Loss) else loss
-    if _is_known(function):
+    function = _function(loss)
+    if is_known(loss):
         labels, predictions = align_ranks(labels, predictions)
     else:
         labels, predictions = matching_pair(function, labels, predictions, _name(loss))
@@ -113,10 +113,17 @@ def align_ranks(labels: tf.Tensor, predictions: tf.Tensor) -> tuple[tf.Tensor, t
     return arrays[0], arrays[1]
 
 
-def _is_known(function: Any) -> bool:
-    """Whether a function belongs to Keras or to this package."""
+def is_known(loss: TaskLoss) -> bool:
+    """Whether a loss is one of Keras or of this package, not a function or class of the user."""
+    function = _function(loss)
     module = getattr(getattr(function, "func", function), "__module__", None) or ""
     return module.split(".")[0] in ("keras", "mtnet_tf")
+
+
+def _function(loss: TaskLoss) -> Callable[[tf.Tensor, tf.Tensor], Any]:
+    """The loss without its reduction."""
+    # `__call__` reduces over the whole batch, which would mix tasks.
+    return loss.call if isinstance(loss, keras.losses.Loss) else loss
 
 
 def _name(loss: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from mtnet_tf.meta.loss_shapes import TaskLoss
+from mtnet_tf.meta.loss_shapes import TaskLoss, is_known
 from mtnet_tf.meta.losses import FewShotCrossentropy
 
 Shape = Sequence[int | None] | tf.TensorShape
@@ -134,6 +134,27 @@ def class_numbers(loss: TaskLoss, labels: tf.Tensor, output_shape: Shape) -> tf.
     if labels_of_loss == "targets" and numbers.shape.rank != len(output_shape) - 1:
         return None
     return numbers if numbers.dtype.is_integer else tf.cast(numbers, tf.int32)
+
+
+def label_kind(
+    loss: TaskLoss,
+) -> Literal["numbers", "one-hot", "binary", "hinge", "targets", "unknown"]:
+    """The labels that a loss takes: "targets" if it is a regression, "unknown" if it is a user's.
+
+    Args:
+        loss: Keras loss or function.
+    """
+    if not is_known(loss):
+        return "unknown"
+    kind, labels = _meaning(loss)
+    return "hinge" if kind == "scores" and labels == "binary" else labels
+
+
+def ignored_class(loss: TaskLoss) -> int | None:
+    """The `ignore_class` of a Keras loss; None if it has none."""
+    if isinstance(loss, functools.partial):
+        return loss.keywords.get("ignore_class")
+    return getattr(loss, "ignore_class", None)
 
 
 def _without_last(labels: tf.Tensor, output_shape: Shape) -> tf.Tensor:
