@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_prep.cli import as_flags, make_parser
 from data_prep.errors import DataError
+from data_prep.io import make_output_readable, printable
 from data_prep.packed import SPLITS, is_packed, listed, load_packed
 
 _EXIT_BAD_DATA = 2
@@ -25,8 +26,7 @@ def _summary(folder: Path) -> str:
     duplicates = loaded[parts[-1]].details.get("duplicates", [])
     if pairs := [f"{second} = {first}" for first, second in duplicates]:
         lines.append(f"Note: images with the same pixels, all kept: {listed(pairs, _MANY)}.")
-    text = "\n".join(lines) + "\n"
-    return text.encode("utf-8", "backslashreplace").decode()
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 after an error, or 130 after an interruption.
     """
+    make_output_readable()
     args = make_parser().parse_args(argv)
     try:
         sys.stdout.write(_summary(args.run(args)))

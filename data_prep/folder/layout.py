@@ -1,16 +1,17 @@
 """Finds the classes in a user's folder, and the split of each class."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.errors import DataError
+from data_prep.folder.given_splits import group, read_given_splits
 from data_prep.images import MAX_BYTES, SUFFIXES
 from data_prep.io import FolderSource
-from data_prep.packed import SPLITS, check_disjoint, listed
+from data_prep.packed import SPLITS, listed
 
 
 @dataclass(frozen=True)
@@ -21,20 +22,30 @@ class Layout:
         source: the folder.
         splits: member names by class, by split.
         given: whether the folder contains train, val and test; otherwise the splits were drawn.
+        sizes: proportions of the splits that were drawn.
     """
 
     source: FolderSource
     splits: Mapping[str, Mapping[str, list[str]]]
     given: bool
+    sizes: tuple[float, ...]
 
 
-def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_class: int) -> Layout:
+def read_layout(
+    folder: Path,
+    *,
+    seed: int,
+    sizes: Sequence[float],
+    min_classes: Sequence[int],
+    min_per_class: int,
+) -> Layout:
     """Lists a folder of class folders, or of train, val and test folders that contain them.
 
     Args:
         folder: contains the images.
         seed: determines the splits if the folder does not.
         sizes: proportions of the three splits.
+        min_classes: smallest number of classes of each split, if there are enough classes.
         min_per_class: smallest number of images of a class.
 
     Raises:
@@ -46,6 +57,11 @@ def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_clas
         )
     if seed < 0:
         raise DataError(f"`seed` must be at least 0. Received: seed={seed}.")
+    if len(min_classes) != len(SPLITS) or min(min_classes) < 1:
+        raise DataError(
+            "`min_classes` must be three positive numbers. "
+            f"Received: min_classes={tuple(min_classes)}."
+        )
     source = FolderSource(folder, MAX_BYTES, SUFFIXES)
     if not source.names:
         raise DataError(
@@ -58,59 +74,59 @@ def read_layout(folder: Path, *, seed: int, sizes: Sequence[float], min_per_clas
             f"Images must be in class folders, but {len(loose):,} are in `{folder}` itself "
             f"({listed(loose)}). Move them into folders with the names of their classes."
         )
-    given = _given_splits(source)
-    splits = given or _draw_splits(_group(source.names), folder, seed, sizes)
+    given = read_given_splits(source)
+    if given is None:
+        classes = group(source.names)
+        _check_number(classes, folder, min_classes)
+        sizes = _enough_classes(len(classes), sizes, min_classes)
+        splits = _draw_splits(classes, seed, sizes)
+    else:
+        splits = given
     _check_sizes(splits, folder, min_per_class)
-    return Layout(source, splits, given is not None)
+    return Layout(source, splits, given is not None, tuple(sizes))
 
 
-def _group(names: Sequence[str]) -> dict[str, list[str]]:
-    classes: dict[str, list[str]] = {}
-    for name in names:
-        classes.setdefault(name.rsplit("/", 1)[0], []).append(name)
-    return classes
-
-
-def _given_splits(source: FolderSource) -> dict[str, dict[str, list[str]]] | None:
-    """Returns the classes of the train, val and test folders; None if there are none of these."""
-    tops: dict[str, list[str]] = {}
-    for name in source.names:
-        tops.setdefault(name.split("/", 1)[0], []).append(name)
-    if not any(all(n.count("/") > 1 for n in tops.get(split, [""])) for split in SPLITS):
-        return None
-    if set(tops) != set(SPLITS):
+def _check_number(classes: Collection[str], folder: Path, min_classes: Sequence[int]) -> None:
+    if len(classes) < len(SPLITS):
+        each = "one" if max(min_classes) == 1 else " or ".join(map(str, sorted(set(min_classes))))
+        needed = "three" if each == "one" else sum(min_classes)
         raise DataError(
-            f"`{source.path}` must contain either the folders train, val and test with images, or "
-            f"only class folders. Received: {listed(sorted(tops))}. Add or rename folders."
+            f"`{folder}` must contain at least {needed} classes, {each} for each of "
+            f"{', '.join(SPLITS)}. Received: {len(classes)} ({listed(sorted(classes))}). Add "
+            "classes."
         )
-    splits = {}
-    for split in SPLITS:
-        if loose := [name for name in tops[split] if name.count("/") == 1]:
-            raise DataError(
-                f"Images must be in class folders, but {len(loose):,} are in `{source.path}/"
-                f"{split}` itself ({listed(loose)}). Move them into class folders."
-            )
-        classes = _group(tops[split])
-        splits[split] = {name.split("/", 1)[1]: members for name, members in classes.items()}
-    check_disjoint(splits, f"`{source.path}`")
-    return splits
+
+
+def _enough_classes(
+    num_classes: int, sizes: Sequence[float], min_classes: Sequence[int]
+) -> Sequence[float]:
+    """Returns proportions that give each split enough classes, if there are enough.
+
+    The given proportions are returned if they suffice.
+    """
+    counts, lowest = np.array(_counts(num_classes, sizes)), np.array(min_classes)
+    if (counts >= lowest).all() or lowest.sum() > num_classes:
+        return sizes
+    counts = np.maximum(counts, lowest)
+    while counts.sum() > num_classes:
+        counts[np.argmax(counts - lowest)] -= 1
+    return counts.tolist()
+
+
+def _counts(num_classes: int, sizes: Sequence[float]) -> tuple[int, int, int]:
+    """The number of classes of each split: validation and test get their proportions."""
+    num_val, num_test = (max(1, round(num_classes * s / sum(sizes))) for s in sizes[1:])
+    while num_val + num_test >= num_classes:
+        num_val, num_test = max(1, num_val - 1), max(1, num_test - 1)
+    return num_classes - num_val - num_test, num_val, num_test
 
 
 def _draw_splits(
-    classes: dict[str, list[str]], folder: Path, seed: int, sizes: Sequence[float]
+    classes: dict[str, list[str]], seed: int, sizes: Sequence[float]
 ) -> dict[str, dict[str, list[str]]]:
-    """Draws the splits: validation and test get their proportions, training the other classes."""
-    if len(classes) < len(SPLITS):
-        raise DataError(
-            f"`{folder}` must contain at least three classes, one for each of {', '.join(SPLITS)}. "
-            f"Received: {len(classes)} ({listed(sorted(classes))}). Add classes."
-        )
-    num_val, num_test = (max(1, round(len(classes) * s / sum(sizes))) for s in sizes[1:])
-    while num_val + num_test >= len(classes):
-        num_val, num_test = max(1, num_val - 1), max(1, num_test - 1)
     names = sorted(classes)
     drawn = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
-    ends = np.cumsum([len(names) - num_val - num_test, num_val])
+    ends = np.cumsum(_counts(len(names), sizes))
     parts = (drawn[: ends[0]], drawn[ends[0] : ends[1]], drawn[ends[1] :])
     return {
         split: {name: classes[name] for name in sorted(part)}
@@ -122,9 +138,9 @@ def _check_sizes(
     splits: Mapping[str, Mapping[str, list[str]]], folder: Path, min_per_class: int
 ) -> None:
     small = [
-        f'"{name}" has {len(members)}'
+        f'"{members[0].rsplit("/", 1)[0]}" has {len(members)}'
         for classes in splits.values()
-        for name, members in classes.items()
+        for members in classes.values()
         if len(members) < min_per_class
     ]
     if small:

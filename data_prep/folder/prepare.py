@@ -11,23 +11,24 @@ from typing import Any
 import platformdirs
 
 from data_prep.errors import DataError, os_errors_explained
+from data_prep.folder.examination import examine
 from data_prep.folder.layout import Layout, read_layout
 from data_prep.images import MAX_BYTES, SUFFIXES, decode, fit
 from data_prep.io import (
     FolderSource,
-    bar,
     building,
     exclusive,
-    in_parallel,
+    printable,
     recover,
+    user_path,
     validate_workers,
 )
-from data_prep.packed import SPLITS, count, fill_splits, holds_splits, listed, load_packed
-from data_prep.preparation import DuplicateFinder, is_prepared
+from data_prep.packed import SPLITS, fill_splits, holds_splits, load_packed
+from data_prep.preparation import is_prepared
 
 # Part of the name of a packed folder. Increase it when the same files would give other images or
 # splits.
-_VERSION = 1
+_VERSION = 2
 
 
 def prepare_folder(
@@ -38,12 +39,16 @@ def prepare_folder(
     *,
     seed: int = 0,
     split: tuple[float, float, float] = (0.64, 0.16, 0.20),
+    min_classes: tuple[int, int, int] = (1, 1, 1),
     min_per_class: int = 2,
     force: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
     """Packs a folder of class folders, or of train, val and test folders that contain them.
+
+    The folders of splits may have other usual names (Training, VALID, meta-test, eval). If folders
+    seem to be splits, but there is not exactly one of each, an error states what is unclear.
 
     Every image is resized as in `load_picture`: turned upright by its EXIF orientation and
     stretched with a Lanczos filter, without cropping or padding. A class is a folder that contains
@@ -61,6 +66,9 @@ def prepare_folder(
         grey: whether to pack one channel instead of RGB. None: one channel if all images are grey.
         seed: determines the splits if `source` does not contain train, val and test.
         split: proportions of classes in training, validation and test.
+        min_classes: smallest number of classes in training, validation and test, for the number of
+            ways of a task. If a split has fewer by its proportion, it gets more of the others, as
+            far as there are enough classes.
         min_per_class: smallest number of images of a class; an episode needs two.
         force: pack again.
         workers: how many images to process in parallel; as many as cores by default.
@@ -73,7 +81,7 @@ def prepare_folder(
         DataError: if the preparation fails; the message states how to fix it.
     """
     # With an absolute path, no message contains a folder name that looks like an argument.
-    source, packed_dir = Path(source).absolute(), Path(packed_dir)
+    source, packed_dir = user_path(source).absolute(), user_path(packed_dir)
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     if min(height, width) < 1:
         raise DataError(f"`image_size` must be positive. Received: image_size={image_size}.")
@@ -82,13 +90,19 @@ def prepare_folder(
         "image_size": [height, width],
         "grey": grey,
         "seed": seed,
-        "split_sizes": list(split),
         "min_per_class": min_per_class,
         "version": _VERSION,
     }
     _check_places(source, packed_dir)
     with os_errors_explained(packed_dir):
-        layout = read_layout(source, seed=seed, sizes=split, min_per_class=min_per_class)
+        layout = read_layout(
+            source,
+            seed=seed,
+            sizes=split,
+            min_classes=min_classes,
+            min_per_class=min_per_class,
+        )
+        options["split_sizes"] = list(layout.sizes)
         packed = packed_dir / _name(layout.source, options)
         if force or not _is_ready(packed):
             with exclusive(packed_dir):
@@ -105,6 +119,7 @@ def ensure_folder(
     *,
     packed_dir: str | Path | None = None,
     seed: int = 0,
+    min_classes: tuple[int, int, int] = (1, 1, 1),
 ) -> Path:
     """Returns the packed form of a user's folder. It is prepared if it does not exist.
 
@@ -114,6 +129,7 @@ def ensure_folder(
         grey: see `prepare_folder`.
         packed_dir: see `prepare_folder`; `default_packed_dir()` by default.
         seed: see `prepare_folder`.
+        min_classes: see `prepare_folder`.
 
     Returns:
         The folder that contains one packed folder per split.
@@ -121,7 +137,8 @@ def ensure_folder(
     Raises:
         DataError: if the preparation fails; the message states how to fix it.
     """
-    return prepare_folder(source, packed_dir or default_packed_dir(), image_size, grey, seed=seed)
+    packed_dir = packed_dir or default_packed_dir()
+    return prepare_folder(source, packed_dir, image_size, grey, seed=seed, min_classes=min_classes)
 
 
 def default_packed_dir() -> Path:
@@ -163,15 +180,12 @@ def _pack(
     layout: Layout, packed: Path, options: Mapping[str, Any], *, workers: int, progress: bool
 ) -> None:
     source = layout.source
-    if source.others:
-        _warn("Files without the suffix of an image, left out: %s.", source.others)
     height, width = options["image_size"]
-    is_grey, duplicates = _examine(layout, (height, width, 3), workers, progress)
-    channels = 1 if (is_grey if options["grey"] is None else options["grey"]) else 3
+    found = examine(layout, (height, width, 3), workers, progress)
+    for line in found.notes(source.others):
+        logging.getLogger(__name__).warning("%s", printable(line))
+    channels = 1 if (found.is_grey if options["grey"] is None else options["grey"]) else 3
     shape = (height, width, channels)
-    if duplicates:
-        pairs = [f"{second} = {first}" for first, second in duplicates]
-        _warn("Images with the same pixels, all kept: %s.", pairs)
     with building(packed, replace=holds_splits(packed)) as build:
         fill_splits(
             build,
@@ -180,48 +194,9 @@ def _pack(
             image_shape=shape,
             dataset=source.path.resolve().name,
             synthetic=False,
-            details={**options, "split_given": layout.given, "duplicates": duplicates},
+            details={**options, "split_given": layout.given, "duplicates": found.duplicates},
             workers=workers,
             progress=progress,
         )
         if _name(FolderSource(source.path, MAX_BYTES, SUFFIXES), options) != packed.name:
             raise DataError(f"`{source.path}` changed while it was being packed. Pack it again.")
-
-
-def _examine(
-    layout: Layout, shape: tuple[int, int, int], workers: int, progress: bool
-) -> tuple[bool, list[list[str]]]:
-    """Decodes all images; returns whether all are grey, and pairs with the same pixels.
-
-    Raises:
-        DataError: if images cannot be read. The message names the first ones.
-    """
-    source, finder = layout.source, DuplicateFinder()
-    all_grey, faults = True, {}
-
-    def look(name: str) -> tuple[bool, bytes, str]:
-        try:
-            pixels = fit(decode(source.read(name), source.where(name)), shape)
-        except DataError as error:
-            return True, b"", str(error)
-        is_grey = bool((pixels == pixels[..., :1]).all())
-        return is_grey, hashlib.sha256(pixels.tobytes()).digest(), ""
-
-    looks = in_parallel(look, source.names, workers)
-    looks = bar(looks, "Checking images", count(layout.splits), "image", progress=progress)
-    for name, (is_grey, digest, fault) in zip(source.names, looks, strict=True):
-        all_grey &= is_grey
-        if fault:
-            faults[name] = fault
-        else:
-            finder.add(name, digest)
-    if faults:
-        first, *others = faults
-        total = count(layout.splits)
-        more = f" {len(others):,} more of {total:,} images cannot be used: {listed(others)}."
-        raise DataError(faults[first] + (more if others else ""))
-    return all_grey, finder.pairs
-
-
-def _warn(message: str, names: list[str]) -> None:
-    logging.getLogger(__name__).warning(message, listed(names))

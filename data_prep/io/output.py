@@ -7,7 +7,7 @@ import sys
 # Characters of our own output and of progress bars, and how they are written in ASCII.
 _IN_ASCII = "± +/-, × x, · *, … ..., → ->, ← <-, ≤ <=, ≥ >=, – -, — -, − -, ✓ ok, ✗ x, µ u, μ u"
 _IN_ASCII += ", ‘ ', ’ ', “ \", ” \", ━ =, ─ -, │ |, █ #, • *"
-_PLAIN = dict(pair.split(" ") for pair in _IN_ASCII.split(", "))
+_PLAIN = {pair[0]: pair[2:] for pair in _IN_ASCII.split(", ")}
 _READABLE = "data_prep_readable"
 
 

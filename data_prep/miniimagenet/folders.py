@@ -11,7 +11,14 @@ from PIL import ExifTags, Image
 from data_prep.errors import DataError
 from data_prep.images import DECODE_ERRORS, MAX_BYTES, decode, fit
 from data_prep.io import bar, building, in_parallel, open_source, resuming
-from data_prep.packed import SPLITS, check_disjoint, count, fill_splits, holds_splits
+from data_prep.packed import (
+    SPLITS,
+    check_disjoint,
+    count,
+    fill_splits,
+    holds_splits,
+    name_splits,
+)
 from data_prep.preparation import Plan, read_marker, write_marker
 
 IMAGE_SHAPE = (84, 84, 3)
@@ -133,16 +140,28 @@ def pack_folder(plan: Plan, *, workers: int, progress: bool, replace: bool) -> N
 
 
 def _list_folder(folder: Path, names: list[str]) -> dict[str, dict[str, list[str]]]:
+    split_of = _split_folders(folder, names)
     splits: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
     for name in names:
-        split, *class_names, _ = name.split("/")
-        if split not in splits or len(class_names) != 1:
+        top, *class_names, _ = name.split("/")
+        if top not in split_of or len(class_names) != 1:
             raise DataError(
                 f"`{name}` in `{folder}` must be at <train, val or test>/<class>/<image>.jpg. "
                 "Move or delete it."
             )
-        splits[split].setdefault(class_names[0], []).append(name)
+        splits[split_of[top]].setdefault(class_names[0], []).append(name)
     if lacking := [split for split, classes in splits.items() if not classes]:
         raise DataError(f"`{folder}` must contain images in {' and '.join(lacking)}. Add them.")
     check_disjoint(splits, f"`{folder}`")
     return splits
+
+
+def _split_folders(folder: Path, names: list[str]) -> dict[str, str]:
+    """The split of each folder; other programs write them with a capital, or as `validation`."""
+    found = name_splits({name.split("/", 1)[0] for name in names})
+    if found.either or any(len(tops) > 1 for tops in found.by_split.values()):
+        raise DataError(
+            f"`{folder}` must contain one folder for each of train, val and test. "
+            f"{' '.join(found.questions())}"
+        )
+    return {top: split for split, tops in found.by_split.items() for top in tops}

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from data_prep.errors import DataError
 from data_prep.images import decode
-from data_prep.io import ImageSource, bar, in_parallel, replacing
+from data_prep.io import ImageSource, bar, in_parallel, printable, write_text
 from data_prep.miniimagenet.lists import Wanted, each
 from data_prep.packed import listed
 from data_prep.preparation import DuplicateFinder
@@ -62,12 +62,11 @@ class Inspection:
     def write(self, path: Path) -> None:
         """Writes all names to a text file."""
         text = "".join(
-            f"{heading}: {len(names)}\n" + "".join(f"  {name}\n" for name in names)
+            f"{heading}: {len(names)}\n" + "".join(f"  {printable(name)}\n" for name in names)
             for heading, names in self.sections()
         )
         text = text or "The sources contain all images of the data set and no others.\n"
-        with replacing(path) as partial:
-            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        write_text(path, text)
 
     def check(self, wanted: Wanted, allow_missing: bool) -> None:
         """Raises a DataError if the images cannot be used.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from data_prep.errors import DataError
-from data_prep.packed import SPLITS, check_disjoint
+from data_prep.packed import SPLITS, check_disjoint, name_splits, split_word
 
 HOME_PAGE = "https://github.com/twitter-research/meta-learning-lstm"
 _FRESH_COPY = f"Fetch a fresh copy from {HOME_PAGE}."
@@ -22,6 +22,8 @@ Wanted = Mapping[str, Mapping[str, list[str]]]
 def read_lists(folder: Path) -> Wanted:
     """Reads train.csv, val.csv and test.csv (columns `filename,label`).
 
+    Other usual names of splits are accepted, such as Train.csv or validation.CSV.
+
     Args:
         folder: contains the files.
 
@@ -32,7 +34,7 @@ def read_lists(folder: Path) -> Wanted:
         DataError: if a file is missing or malformed, or names an image twice or a class in two
             splits.
     """
-    wanted = {split: _read_list(folder / f"{split}.csv") for split in SPLITS}
+    wanted = {split: _read_list(find_list(folder, split)) for split in SPLITS}
     check_disjoint(wanted, f"the CSV files in `{folder}`")
     classes: dict[str, str] = {}
     for _, class_name, file_name in each(wanted):
@@ -43,6 +45,16 @@ def read_lists(folder: Path) -> Wanted:
                 f"under {other} and {class_name}. {_FRESH_COPY}"
             )
     return wanted
+
+
+def find_list(folder: Path, split: str) -> Path:
+    """Returns the path of the CSV file of a split: its usual one, if there is none."""
+    usual = folder / f"{split}.csv"
+    if usual.exists() or not folder.is_dir():
+        return usual
+    files = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".csv"}
+    found = name_splits(stem for stem in files if split_word(stem)).by_split[split]
+    return files[found[0]] if len(found) == 1 else usual
 
 
 def each(wanted: Wanted) -> Iterator[tuple[str, str, str]]:
@@ -70,7 +82,7 @@ def _read_list(path: Path) -> dict[str, list[str]]:
     classes: dict[str, list[str]] = {}
     try:
         header = next(rows, [])
-        if [cell.strip() for cell in header] != _HEADER:
+        if [cell.strip().lower() for cell in header] != _HEADER:
             raise _malformed(path, _COLUMNS, ",".join(header)[:80] or "an empty file")
         for row in filter(None, rows):
             file_name, label = _check_row(path, rows.line_num, row)

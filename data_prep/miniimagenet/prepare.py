@@ -8,7 +8,7 @@ from typing import Any
 
 from data_prep.errors import DataError
 from data_prep.images import MAX_BYTES, SUFFIXES
-from data_prep.io import open_source, validate_workers
+from data_prep.io import open_source, printable, user_path, validate_workers
 from data_prep.miniimagenet.folders import IMAGE_SHAPE, encode, pack_folder, shrink, write_folder
 from data_prep.miniimagenet.inspection import (
     Inspection,
@@ -17,7 +17,7 @@ from data_prep.miniimagenet.inspection import (
     inspect_images,
     usable,
 )
-from data_prep.miniimagenet.lists import HOME_PAGE, Wanted, read_lists
+from data_prep.miniimagenet.lists import HOME_PAGE, Wanted, find_list, read_lists
 from data_prep.miniimagenet.synthetic import GENERATOR_VERSION, draw_texture, list_images, numbers
 from data_prep.packed import SPLITS
 from data_prep.preparation import Plan, is_prepared, prepare
@@ -69,7 +69,7 @@ def prepare_miniimagenet(
     workers = validate_workers(workers)
 
     def write(replace: bool) -> None:
-        paths = [Path(source) for source in sources] or _default_sources(plan.data_dir)
+        paths = [user_path(source) for source in sources] or _default_sources(plan.data_dir)
         with ExitStack() as stack:
             opened = [stack.enter_context(open_source(p, MAX_BYTES, SUFFIXES)) for p in paths]
             wanted = read_lists(_find_lists(paths, csv_dir))
@@ -182,7 +182,7 @@ def ensure_miniimagenet(data_dir: str | Path, synthetic: bool = False) -> Path:
         DataError: if the preparation fails; the message states how to fix it.
     """
     dataset = "miniImagenet_synthetic" if synthetic else "miniImagenet"
-    packed = Path(data_dir) / f"{dataset}_packed"
+    packed = user_path(data_dir) / f"{dataset}_packed"
     if is_prepared(packed):
         return packed
     return (prepare_synthetic_miniimagenet if synthetic else prepare_miniimagenet)(data_dir)
@@ -190,7 +190,7 @@ def ensure_miniimagenet(data_dir: str | Path, synthetic: bool = False) -> Path:
 
 def _plan(data_dir: str | Path, dataset: str, **settings: Any) -> Plan:
     return Plan(
-        data_dir=Path(data_dir),
+        data_dir=user_path(data_dir),
         dataset=dataset,
         synthetic=dataset != "miniImagenet",
         folder_name=dataset,
@@ -221,18 +221,21 @@ def _default_sources(data_dir: Path) -> list[Path]:
             f"MiniImagenet was not found and cannot be downloaded: put its 60,000 images (a folder "
             f"or archive) and train.csv, val.csv, test.csv of {HOME_PAGE} (folder "
             f"data/miniImagenet) into `{folder}`, or prepare them from other folders (`sources`, "
-            "`csv_dir`) with `python -m data_prep miniimagenet`, or use procedurally drawn images "
-            "with `synthetic=True`."
+            "`csv_dir`) with `prepare_miniimagenet` or `python -m data_prep miniimagenet`, or use "
+            "procedurally drawn images with `synthetic=True`."
         )
-    return [folder, *(path for path in sorted(folder.iterdir()) if path.suffix in _ARCHIVES)]
+    return [
+        folder,
+        *(path for path in sorted(folder.iterdir()) if path.suffix.lower() in _ARCHIVES),
+    ]
 
 
 def _find_lists(paths: Sequence[Path], csv_dir: str | Path | None) -> Path:
     """Returns the folder of the CSV files: `csv_dir`, or a folder in or next to the sources."""
     if csv_dir is not None:
-        return Path(csv_dir)
+        return user_path(csv_dir)
     places = [path for path in paths if path.is_dir()] + [path.resolve().parent for path in paths]
-    with_list = (place for place in places if (place / f"{SPLITS[0]}.csv").is_file())
+    with_list = (place for place in places if find_list(place, SPLITS[0]).is_file())
     return next(with_list, places[0])
 
 
@@ -241,7 +244,7 @@ def _tell(
 ) -> None:
     """Reports the result of the inspection; raises if the sources cannot be used."""
     if report is not None:
-        found.write(Path(report))
+        found.write(user_path(report))
     found.check(wanted, allow_missing)
     for line in found.summary():
-        logging.getLogger(__name__).warning("MiniImagenet: %s", line)
+        logging.getLogger(__name__).warning("MiniImagenet: %s", printable(line))

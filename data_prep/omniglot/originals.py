@@ -10,7 +10,7 @@ from PIL import Image
 
 from data_prep.errors import DataError
 from data_prep.images import decode_png
-from data_prep.io import DownloadError, ImageSource, download, open_source
+from data_prep.io import DownloadError, ImageSource, download, open_source, user_path
 
 HOME_PAGE = "https://github.com/brendenlake/omniglot"
 DOWNLOAD_URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
@@ -56,7 +56,7 @@ def find_sources(data_dir: Path, sources: Sequence[str | Path], *, progress: boo
         DataError: if a part is missing and cannot be downloaded.
     """
     if sources:
-        return [path for source in sources for path in _parts_at(Path(source))]
+        return [path for source in sources for path in _parts_at(user_path(source))]
     places = [data_dir, data_dir / "omniglot", Path.cwd()]
     found = []
     for part in CHARACTERS:
@@ -66,9 +66,12 @@ def find_sources(data_dir: Path, sources: Sequence[str | Path], *, progress: boo
 
 
 def _find_part(part: str, place: Path) -> Path | None:
-    if (place / f"{part}.zip").is_file():
-        return place / f"{part}.zip"
-    return place / part if (place / part).is_dir() else None
+    # Names may be in upper case.
+    found = {path.name.lower(): path for path in place.iterdir()} if place.is_dir() else {}
+    archive, folder = found.get(f"{part}.zip"), found.get(part)
+    if archive and archive.is_file():
+        return archive
+    return folder if folder and folder.is_dir() else None
 
 
 def _parts_at(source: Path) -> list[Path]:
@@ -147,8 +150,8 @@ def _join_parts(
 
 def _part_of(source: ImageSource) -> str:
     """Returns the part that a source contains, by the top folder in it or by its own name."""
-    tops = {name.split("/", 1)[0] for name in source.names} & set(CHARACTERS)
-    parts = tops or {source.path.resolve().stem} & set(CHARACTERS)
+    tops = {name.split("/", 1)[0].lower() for name in source.names} & set(CHARACTERS)
+    parts = tops or {source.path.resolve().stem.lower()} & set(CHARACTERS)
     if len(parts) != 1:
         raise DataError(
             f"`{source.path}` must contain one of {' or '.join(CHARACTERS)}. Received: "
@@ -173,7 +176,7 @@ def group_by_class(source: ImageSource, num_characters: int) -> dict[str, list[s
     classes: dict[str, list[str]] = defaultdict(list)
     for name in source.names:
         *folders, _ = name.split("/")
-        if folders and folders[0] in CHARACTERS:
+        if folders and folders[0].lower() in CHARACTERS:
             folders = folders[1:]
         if len(folders) != 2:
             raise DataError(

@@ -6,6 +6,7 @@ from typing import Any
 
 from data_prep.errors import DataError
 from data_prep.images import Resampling, check_resampling
+from data_prep.io import user_path
 from data_prep.omniglot import synthetic
 from data_prep.omniglot.folders import pack_resized, write_resized
 from data_prep.omniglot.originals import CHARACTERS, Drawing, find_sources, read_drawings
@@ -121,7 +122,7 @@ def ensure_omniglot(data_dir: str | Path, synthetic: bool = False) -> Path:
         DataError: if the preparation fails; the message states how to fix it.
     """
     dataset = "omniglot_synthetic" if synthetic else "omniglot"
-    packed = Path(data_dir) / f"{dataset}_packed"
+    packed = user_path(data_dir) / f"{dataset}_packed"
     if is_prepared(packed):
         return packed
     return (prepare_synthetic_omniglot if synthetic else prepare_omniglot)(data_dir)
@@ -130,7 +131,7 @@ def ensure_omniglot(data_dir: str | Path, synthetic: bool = False) -> Path:
 def _plan(data_dir: str | Path, dataset: str, **settings: Any) -> Plan:
     check_resampling(settings["resampling"])
     return Plan(
-        data_dir=Path(data_dir),
+        data_dir=user_path(data_dir),
         dataset=dataset,
         synthetic=dataset != "omniglot",
         folder_name=f"{dataset}_resized",

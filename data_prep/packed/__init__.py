@@ -5,6 +5,7 @@ May import: `io`, `errors`.
 
 from data_prep.packed.overlap import Overlap, find_overlap
 from data_prep.packed.reading import PackedImages, is_packed, load_packed
+from data_prep.packed.split_names import look_like_splits, name_splits, split_word
 from data_prep.packed.splits import (
     SPLITS,
     check_disjoint,
@@ -27,5 +28,8 @@ __all__ = [
     "is_packed",
     "listed",
     "load_packed",
+    "look_like_splits",
+    "name_splits",
+    "split_word",
     "write_packed",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, printable
 from data_prep.io import in_parallel, validate_workers
 from data_prep.packed.reading import PackedImages
 from data_prep.packed.splits import listed
@@ -21,9 +21,10 @@ class Twins(NamedTuple):
 
     def __str__(self) -> str:
         """Returns both names, with their splits if these differ."""
+        first, second = printable(self.first), printable(self.second)
         if self.first_split == self.second_split:
-            return f"{self.second} = {self.first}"
-        return f"{self.second} ({self.second_split}) = {self.first} ({self.first_split})"
+            return f"{second} = {first}"
+        return f"{second} ({self.second_split}) = {first} ({self.first_split})"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Overlap:
 
     def lines(self) -> list[str]:
         """Returns one sentence per kind of finding, with a few of the names."""
-        shared = [f"{name} ({split}, {other})" for name, split, other in self.classes]
+        shared = [f"{printable(name)} ({split}, {other})" for name, split, other in self.classes]
         found = (
             ("classes are in two splits", shared),
             ("images of two splits have the same pixels", list(map(str, self.across))),

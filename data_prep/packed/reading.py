@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, user_path
 
 FORMAT = "mtnet_tf.packed_images"
 VERSION = 1
@@ -82,7 +82,7 @@ def load_packed(folder: str | Path, *, verify: bool = False) -> PackedImages:
     Raises:
         DataError: if the folder is missing, damaged, or of another format version.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     index = _read_index(folder)
     _check_index(index, folder)
     images = _map_images(folder, array_shape(index))

@@ -1,6 +1,6 @@
 """The three splits of a data set: training, validation and test classes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import DataError
-from data_prep.io import bar, in_parallel
+from data_prep.io import bar, in_parallel, printable
 from data_prep.packed.reading import is_packed
 from data_prep.packed.writing import write_packed
 
@@ -17,12 +17,15 @@ SPLITS = ("train", "val", "test")
 Members = Mapping[str, Mapping[str, list[str]]]
 
 
-def check_disjoint(splits: Members, where: str) -> None:
+def check_disjoint(
+    splits: Members, where: str, advice: str = "Remove it from one of them."
+) -> None:
     """Raises a DataError unless every class is in one split only.
 
     Args:
         splits: member names by class, by split.
         where: how the error message names the place.
+        advice: last sentence of the error message.
     """
     seen: dict[str, str] = {}
     shared = []
@@ -34,11 +37,11 @@ def check_disjoint(splits: Members, where: str) -> None:
     if shared:
         raise DataError(
             "A class must be in one split only; otherwise the test score measures memorization. "
-            f"Received from {where}: {listed(shared)}. Remove it from one of them."
+            f"Received from {where}: {listed(shared)}. {advice}"
         )
 
 
-def listed(names: list[str], most: int = 5) -> str:
+def listed(names: Sequence[str], most: int = 5) -> str:
     """Returns the first names, and the number of the others.
 
     >>> listed(["ant", "bee", "cat"], most=2)
@@ -73,7 +76,8 @@ def fill_splits(
         workers: how many images to read at once.
         progress: whether to show a bar on a terminal.
     """
-    with bar(None, f"Packing {dataset}", count(splits), "image", progress=progress) as shown:
+    title = f"Packing {printable(dataset)}"
+    with bar(None, title, count(splits), "image", progress=progress) as shown:
         for split in SPLITS:
             classes = {name: sorted(splits[split][name]) for name in sorted(splits[split])}
             members = [member for names in classes.values() for member in names]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.errors import DataError
+from data_prep.errors import DataError, user_path
 from data_prep.io import building, recover
 from data_prep.packed.reading import (
     FORMAT,
@@ -58,7 +58,7 @@ def write_packed(
         DataError: if an image has another shape or type, if there are too few or too many images,
             or if `folder` exists and may not be replaced.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     core = {
         "format": FORMAT,
         "version": VERSION,

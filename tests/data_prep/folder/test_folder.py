@@ -153,3 +153,49 @@ def test_duplicates_and_other_files_are_logged(source, cache, caplog):
 def test_impossible_arguments_are_rejected(source, cache, bad):
     with pytest.raises(DataError, match=f"Received: {next(iter(bad))}="):
         prepare_folder(source, cache, **{"image_size": 8, **bad})
+
+
+def test_a_tilde_in_any_path_stands_for_the_home_folder(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    packed = prepare_folder("~/pets", "~/cache", 8)
+    assert packed.parent == tmp_path / "cache"
+    assert ensure_folder("~/pets", 8, packed_dir="~/cache") == packed
+    np.testing.assert_array_equal(
+        load_picture("~/pets/class a/0.png", (8, 8, 3)),
+        load_picture(source / "class a" / "0.png", (8, 8, 3)),
+    )
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_images_of_12_and_16_bits_are_packed_like_single_ones(bits, tmp_path, cache, caplog):
+    rng = np.random.default_rng(bits)
+    for name in "abc":
+        (tmp_path / "scans" / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = rng.integers(0, 2**bits, (8, 8)).astype(np.uint16)
+            pixels[0, 0] = 2**bits - 1
+            Image.fromarray(pixels).save(tmp_path / "scans" / name / f"{number}.png")
+    for split in load(prepare_folder(tmp_path / "scans", cache, 8)).values():
+        assert split.images.max() == 255
+        for row, file in enumerate(split.file_names[0]):
+            path = tmp_path / "scans" / split.class_names[0] / file
+            np.testing.assert_array_equal(split.images[row], load_picture(path, (8, 8, 1)))
+    assert not caplog.text
+
+
+def test_different_ranges_of_16_bits_are_logged(tmp_path, cache, caplog):
+    for name, white in {"a": 4095, "b": 65535, "c": 4095}.items():
+        (tmp_path / "scans" / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = np.full((8, 8), white - number, np.uint16)
+            Image.fromarray(pixels).save(tmp_path / "scans" / name / f"{number}.png")
+    prepare_folder(tmp_path / "scans", cache, 8)
+    expected = "white is 4095 in a/0.png, a/1.png and 2 more; 65535 in b/0.png, b/1.png."
+    assert expected in caplog.text
+
+
+def test_class_names_of_any_bytes_are_packed(tmp_path, cache):
+    names = sorted([os.fsdecode(b"cat\xff"), "two\nlines", 'a,"b"\t', "Cat", "cat", "\u732b"])
+    write_folder(tmp_path / "pets", make_images(names))
+    packed = load(prepare_folder(tmp_path / "pets", cache, 8))
+    assert sorted(sum((p.class_names for p in packed.values()), ())) == names

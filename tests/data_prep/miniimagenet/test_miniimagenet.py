@@ -230,3 +230,49 @@ def test_csv_files_of_windows_are_read(source, data_dir):
         text = csv_text(labels).replace("\n", "\r\n")
         (source / f"{split}.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert prepare_miniimagenet(data_dir, [source]).is_dir()
+
+
+def packed_names(packed):
+    return {split: load_packed(packed / split).class_names for split in SPLITS}
+
+
+@pytest.mark.parametrize(
+    "names", [("Train.csv", "Val.csv", "Test.CSV"), ("training.csv", "valid.csv", "testing.csv")]
+)
+def test_csv_files_may_have_other_usual_names_and_capitals(names, source, data_dir):
+    for split, name in zip(SPLITS, names, strict=True):
+        text = (source / f"{split}.csv").read_text().replace("filename,label", "Filename,Label")
+        (source / f"{split}.csv").unlink()
+        (source / name).write_text(text)
+    for path in list(source.rglob("*.jpg")):
+        path.rename(path.with_suffix(".JPG"))
+    assert packed_names(prepare_miniimagenet(data_dir, [source])) == LISTS
+
+
+def test_other_csv_files_next_to_the_usual_ones_do_not_matter(source, data_dir):
+    (source / "Validation.csv").write_text("x")
+    (source / "all.csv").write_text("x")
+    assert packed_names(prepare_miniimagenet(data_dir, [source])) == LISTS
+
+
+@pytest.mark.parametrize("names", [("Train", "Val", "Test"), ("TRAIN", "validation", "testing")])
+def test_a_folder_of_another_program_may_have_other_usual_names(names, source, data_dir, tmp_path):
+    prepare_miniimagenet(tmp_path / "first", [source])
+    for split, name in zip(SPLITS, names, strict=True):
+        shutil.copytree(tmp_path / "first/miniImagenet" / split, data_dir / "miniImagenet" / name)
+    assert packed_names(prepare_miniimagenet(data_dir)) == LISTS
+    shutil.copytree(data_dir / "miniImagenet" / names[0], data_dir / "miniImagenet" / "training-1")
+    with pytest.raises(DataError, match="one folder for each of .* seem to be the same split"):
+        prepare_miniimagenet(data_dir, force=True)
+
+
+def test_a_tilde_in_any_path_stands_for_the_home_folder(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "lists").mkdir()
+    for split in SPLITS:
+        (source / f"{split}.csv").rename(tmp_path / "lists" / f"{split}.csv")
+    packed = prepare_miniimagenet("~/data", ["~/source"], "~/lists", report="~/report.txt")
+    assert packed == tmp_path / "data" / "miniImagenet_packed"
+    assert (tmp_path / "report.txt").is_file()
+    assert ensure_miniimagenet("~/data") == packed
+    assert load_packed("~/data/miniImagenet_packed/val").class_names == LISTS["val"]

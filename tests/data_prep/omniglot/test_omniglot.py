@@ -236,3 +236,22 @@ def test_ensure_accepts_a_prepared_folder_with_any_options(tmp_path):
     made = prepare_synthetic_omniglot(tmp_path, num_classes=3, seed=5, progress=False)
     assert ensure_omniglot(tmp_path, synthetic=True) == made
     assert len(load_packed(made).counts) == 3
+
+
+def test_names_of_the_archives_and_their_folders_may_be_in_upper_case(archives, data_dir, tmp_path):
+    expected = load_packed(prepare_omniglot(tmp_path / "first", [archives]))
+    for part in PARTS:
+        (archives / f"{part}.zip").unlink()
+        files = {name.replace(part, part.upper()): data for name, data in part_files(part).items()}
+        write_zip(archives / f"{part.title()}.ZIP", files)
+    found = load_packed(prepare_omniglot(data_dir, [archives]))
+    assert found.class_names == expected.class_names
+    np.testing.assert_array_equal(found.images, expected.images)
+
+
+def test_a_tilde_in_any_path_stands_for_the_home_folder(archives, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    packed = prepare_omniglot("~/data", ["~/archives"])
+    assert packed == tmp_path / "data" / "omniglot_packed" == ensure_omniglot("~/data")
+    synthetic = prepare_synthetic_omniglot("~/drawn", num_classes=2, progress=False)
+    assert synthetic.is_relative_to(tmp_path / "drawn")
