@@ -30,7 +30,9 @@ class InUseError(DataError):
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path, *, name: str = LOCK_NAME, wait: bool = True) -> Iterator[None]:
+def exclusive(
+    folder: Path, *, name: str = LOCK_NAME, wait: bool = True, target: Path | None = None
+) -> Iterator[None]:
     """Lets one process at a time write in `folder`.
 
     The lock file contains the process that holds it. It stays in the folder, because deleting a
@@ -41,6 +43,7 @@ def exclusive(folder: Path, *, name: str = LOCK_NAME, wait: bool = True) -> Iter
         folder: created if it is missing.
         name: name of the lock file; writers with different names do not exclude each other.
         wait: whether to wait until another process has finished.
+        target: what is written, for the message; None for the folder.
 
     Raises:
         InUseError: if another process holds the lock and `wait` is false.
@@ -49,7 +52,7 @@ def exclusive(folder: Path, *, name: str = LOCK_NAME, wait: bool = True) -> Iter
     file = folder / name
     # filelock's substitute, a marker file, would outlive a killed process.
     lock = filelock.FileLock(file, fallback_to_soft=False)
-    is_held = _acquire(lock, file, wait)
+    is_held = _acquire(lock, file, target or folder, wait)
     try:
         if is_held:
             file.write_text(_signature(), encoding="utf-8")
@@ -61,7 +64,7 @@ def exclusive(folder: Path, *, name: str = LOCK_NAME, wait: bool = True) -> Iter
         lock.release()
 
 
-def _acquire(lock: filelock.BaseFileLock, file: Path, wait: bool) -> bool:
+def _acquire(lock: filelock.BaseFileLock, file: Path, target: Path, wait: bool) -> bool:
     """Takes the lock; returns False where there are no locks."""
     try:
         lock.acquire(timeout=0)
@@ -69,10 +72,10 @@ def _acquire(lock: filelock.BaseFileLock, file: Path, wait: bool) -> bool:
         holder = _holder(file)
         if not wait:
             raise InUseError(
-                f"{holder} is writing to `{file.parent}`. Wait until it has finished, or stop it."
+                f"{holder} is writing to `{target}`. Wait until it has finished, or stop it."
             ) from None
         logging.getLogger(__name__).warning(
-            "%s is preparing data in `%s`; waiting for it.", holder, file.parent
+            "%s is preparing data in `%s`; waiting for it.", holder, target
         )
         lock.acquire()
     except NotImplementedError:

@@ -13,6 +13,7 @@ from mtnet_tf.evaluation import summarize
 from mtnet_tf.experiments import Result, Run, Settings, align, read_results, read_settings
 
 REFERENCE = "mtnet"
+_TIME = "seconds_per_iteration"  # a column of metrics.csv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,6 @@ def row_of(name: str, settings: Settings, run: Run, scores: Scores) -> Row:
         scores: of its evaluation.
     """
     record = scores.result.record
-    metrics = run.rows()
     return Row(
         method=name,
         published=published_in(PUBLISHED, name, settings),
@@ -47,10 +47,10 @@ def row_of(name: str, settings: Settings, run: Run, scores: Scores) -> Row:
         inductive=inductive_of(scores),
         split=record["split"],
         episodes=len(scores.result.scores),
-        iterations=int(metrics[-1]["iteration"]) if metrics else 0,
+        iterations=run.num_iterations(),
         best=record["iteration"],
         steps=scores.step if record.get("adapts_weights", True) else None,
-        seconds=_seconds([line["seconds_per_iteration"] for line in metrics]),
+        seconds=_seconds([line[_TIME] for line in run.rows() if _TIME in line]),
         parameters=record["num_meta_parameters"],
         run=run.path.name,
         evaluation=scores.result.file.name,

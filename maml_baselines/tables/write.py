@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from data_prep.io import InUseError, exclusive
 from maml_baselines.methods import METHODS
 from maml_baselines.resolving import build_learner, fits, resolve
 from maml_baselines.tables.files import read_rows, write_files
@@ -23,6 +24,7 @@ from maml_baselines.tables.rows import (
     without_difference,
 )
 from mtnet_tf.experiments import (
+    ACTIONS,
     Result,
     Run,
     Settings,
@@ -41,6 +43,11 @@ _OF_AN_EVALUATION = (
     *("step_size", "num_shots", "num_queries", "seed"),
     *("num_meta_iterations", "checkpoint_iteration", "num_test_episodes"),
 )
+
+
+# Settings that a table chooses for each row. Its command lacks their flags, and all actions.
+LACKING_FLAGS = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
+LACKING_FLAGS += ("train_update_lr", "train_update_batch_size", *ACTIONS)
 
 
 def methods_of(given: Mapping[str, Any]) -> list[str]:
@@ -75,11 +82,20 @@ def write_table(
 
     Raises:
         ValueError: before any training, if the settings of a row are not allowed, or if the file
-            is damaged or contains something else.
+            is damaged or contains something else; if another process writes the table or a run.
     """
     names = sorted(dict.fromkeys(methods), key=lambda name: name != REFERENCE)
     planned = {name: settings_of(given, name) for name in names}
-    first = planned[names[0]]
+    folder, name = Path(path).parent, Path(path).name
+    with exclusive(folder, name=f".{name}.lock", wait=False, target=Path(path)):
+        return _write_rows(planned, path, say, command)
+
+
+def _write_rows(
+    planned: Mapping[str, Settings], path: Path | str, say: Callable[[str], None], command: str
+) -> list[Row]:
+    """Makes the rows with these settings, see `write_table`."""
+    first = next(iter(planned.values()))
     rows = {row.method: row for row in read_rows(path, first.runs_dir)}
     _check_same_tasks(rows.values(), first, path)
     scores = {name: find_scores(row, first.runs_dir) for name, row in rows.items()}
@@ -91,25 +107,31 @@ def write_table(
             rows = {n: without_difference(other) for n, other in rows.items()}
         rows[name] = row
         seconds = format_seconds(row) or "?"
-        say(f"[{number}/{len(names)}] {name}: {format_score(row)}, {seconds} s per meta-step")
+        say(f"[{number}/{len(planned)}] {name}: {format_score(row)}, {seconds} s per meta-step")
         compared = compare({n: rows[n] for n in (*METHODS, *rows) if n in rows}, scores)
         write_files(compared, path, settings)
-    return [row for row in compared if row.method in names]
+    return [row for row in compared if row.method in planned]
 
 
 def _make_row(name: str, settings: Settings, command: str) -> tuple[Row, Scores | None]:
-    """The row of a method and its scores; an error becomes the text of the row."""
+    """The row of a method and its scores; an error becomes the text of the row.
+
+    Raises:
+        InUseError: if another process is writing into the run folder; an earlier row is kept.
+    """
     run = Run(Path(settings.runs_dir) / run_name(settings))
     try:
         result = train_and_evaluate(settings, run, command)
         scores = Scores(result, settings.num_test_inner_steps)
         return row_of(name, settings, run, scores), scores
+    except InUseError:
+        raise
     except (ValueError, tf.errors.OpError) as error:  # the other rows do not depend on it
         row = Row(
             method=name,
             published=published_in(PUBLISHED, name, settings),
             own=published_in(OWN_PAPERS, name, settings),
-            failure=as_flags(str(error).splitlines()[0]),
+            failure=as_flags(str(error).splitlines()[0], without=LACKING_FLAGS),
         )
         return row, None
 

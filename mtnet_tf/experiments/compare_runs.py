@@ -54,18 +54,38 @@ def read_results(path: str | Path, split: str = "test") -> list[Result]:
 
 
 def _read(file: Path) -> Result:
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    record = read_json(file.with_name(file.name.replace("_episodes.csv", ".json")))
-    query, inductive = (_columns(rows, f"{kind}_after_") for kind in ("query", "inductive"))
-    return Result(record, query or {}, inductive, file)
+    """Reads the scores of an evaluation and its JSON file.
+
+    Raises:
+        ValueError: if one of them is damaged, or they do not belong together.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            (_, *names), *rows = csv.reader(lines)
+        record = read_json(file.with_name(file.name.replace("_episodes.csv", ".json")))
+        scores = np.array([values for _, *values in rows], float).reshape(-1, len(names))
+        fingerprints = [row[0] for row in rows]
+        query, inductive = (
+            _columns(fingerprints, names, scores, f"{kind}_after_")
+            for kind in ("query", "inductive")
+        )
+        is_whole = record.get("num_distinct_episodes", len(rows)) == len(rows)
+        if not (query and is_whole and {"metric", "iteration"} <= record.keys()):
+            raise ValueError("scores or entries are missing")
+    except (OSError, ValueError, AttributeError, csv.Error) as error:
+        raise ValueError(
+            f"The evaluation in {file} is damaged ({error}). Delete this file and evaluate the run "
+            "again."
+        ) from error
+    return Result(record, query, inductive, file)
 
 
-def _columns(rows: list[dict[str, str]], prefix: str) -> dict[str, np.ndarray] | None:
-    names = [name for name in rows[0] if name.startswith(prefix)]
-    if not names:
-        return None
-    return {row["episode"]: np.array([float(row[name]) for name in names]) for row in rows}
+def _columns(
+    fingerprints: Sequence[str], names: Sequence[str], scores: np.ndarray, prefix: str
+) -> dict[str, np.ndarray] | None:
+    """From each fingerprint to the columns [S+1] of `scores` whose names have this prefix."""
+    chosen = [i for i, name in enumerate(names) if name.startswith(prefix)]
+    return dict(zip(fingerprints, scores[:, chosen], strict=True)) if chosen else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ def write(
         The table to print.
     """
     path = run.path / file_stem(settings, split)
+    episodes = Path(f"{path}_episodes.csv")
+    # Written last, because `compare_runs` looks for this file. An earlier one is of other scores.
+    episodes.unlink(missing_ok=True)
     heading = f"{title(settings)}: {split} split"
     write_csv(f"{path}.csv", _authors_rows(evaluation))
     plot_adaptation(evaluation, f"{path}.png", heading)
@@ -64,8 +68,7 @@ def write(
         text = f"{heading}, after {step} step{'s' * (step != 1)}"
         plot_answers(found, confused, names, f"{path}_answers.png", text)
     write_json(f"{path}.json", record)
-    # Last, because `compare_runs` looks for this file.
-    write_csv(f"{path}_episodes.csv", _episode_rows(evaluation))
+    write_csv(episodes, _episode_rows(evaluation))
     return _table(evaluation, heading) + f"\nWritten to {path}*"
 
 

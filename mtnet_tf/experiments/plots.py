@@ -42,7 +42,11 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: 
     """
     has_accuracy = "accuracy" in rows[-1]
     figure, axes = _figure(title, 2 if has_accuracy else 1)
-    x = [row["iteration"] for row in rows]
+
+    def column(name: str) -> list[float]:
+        return [row.get(name, np.nan) for row in rows]
+
+    x = column("iteration")
     marker = "o" if len(rows) < 10 else None  # a single point would be invisible
     labels = {
         "support_loss": "training: support, before adaptation",
@@ -52,11 +56,11 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: 
     for name, label in labels.items():
         if name not in rows[-1]:
             continue  # the method does not adapt
-        axes[0].plot(x, [row[name] for row in rows], label=label, marker=marker)
+        axes[0].plot(x, column(name), label=label, marker=marker)
     axes[0].set(xlabel="meta-iteration", ylabel="loss per task")
     if has_accuracy:
-        axes[1].plot(x, [row["accuracy"] for row in rows], label="training", marker=marker)
-        axes[1].plot(x, [row["val_accuracy"] for row in rows], label="validation", marker=marker)
+        axes[1].plot(x, column("accuracy"), label="training", marker=marker)
+        axes[1].plot(x, column("val_accuracy"), label="validation", marker=marker)
         axes[1].set(xlabel="meta-iteration", ylabel="query accuracy after adaptation")
     else:
         axes[0].set_yscale("log")

@@ -46,21 +46,37 @@ def train_run(
         verbose: as for `keras.Model.fit`; None: a progress bar in a terminal, otherwise lines.
 
     Raises:
-        ValueError: if the images or the checkpoint cannot be used, or training diverges.
+        ValueError: if the images or the checkpoint cannot be used, training diverges, or another
+            process is writing into the folder.
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     data = DataSource(settings)
     if settings.use_test_split:
         data.tasks("test")  # raises now, before training, if images are missing
-    tasks, validation_tasks = data.tasks("train"), data.tasks("val")
-    learner = _resumed(settings, run, data, say) if settings.resume else None
-    if learner is None:
-        run.clear()
-        learner = build(settings, tasks)
+    tasks = data.tasks("train"), data.tasks("val")
+    if run.has_checkpoints() and not (settings.resume and run.latest()):
+        with run.writing():
+            say(f"The earlier run is kept in {run.clear()}")
     total = settings.num_pretrain_iterations + settings.num_meta_iterations
-    if int(learner.optimizer.iterations) >= total:
-        return
-    run.start(settings, command, data.identity())
+    with run.writing():
+        learner = _resumed(settings, run, data, say) if settings.resume else None
+        if learner is None:
+            learner = build(settings, tasks[0])
+        if int(learner.optimizer.iterations) < total:
+            run.start(settings, command, data.identity())
+            _train(learner, tasks, settings, run, total, say, verbose)
+
+
+def _train(
+    learner: EpisodicLearner,
+    tasks: tuple[TaskDistribution, TaskDistribution],
+    settings: Settings,
+    run: Run,
+    total: int,
+    say: Say,
+    verbose: int | None,
+) -> None:
+    """Trains up to iteration `total` on a pair (training tasks, validation tasks)."""
     schedule = _schedule(settings, total)
     schedule["verbose"] = _default_verbosity() if verbose is None else verbose
     compiling = "" if settings.run_eagerly else " Compiling the first step takes a while."
@@ -73,7 +89,7 @@ def train_run(
     joint = total if settings.baseline in JOINT else settings.num_pretrain_iterations
     for num_inner_steps, end in ((0, joint), (settings.num_inner_steps, total)):
         learner.num_inner_steps = num_inner_steps
-        train(learner, tasks, validation_tasks, run, num_iterations=end, **schedule)
+        train(learner, *tasks, run, num_iterations=end, say=say, **schedule)
 
 
 def _resumed(settings: Settings, run: Run, data: DataSource, say: Say) -> EpisodicLearner | None:
@@ -117,12 +133,22 @@ def evaluate_run(
         `Evaluation`.
 
     Raises:
-        ValueError: if the run, its images or the checkpoint cannot be used.
+        ValueError: if the run, its images or the checkpoint cannot be used, or another process is
+            writing into the folder.
     """
+    config = run.config()  # raises if there is no run, before the folder is created
+    with run.writing():
+        return _evaluate(settings, run, config, say, verbose)
+
+
+def _evaluate(
+    settings: Settings, run: Run, config: Mapping[str, Any], say: Say, verbose: int | None
+) -> Evaluation:
+    """Evaluates as `evaluate_run` does, a run with this config.json."""
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     split = "test" if settings.use_test_split else "val"
     data = DataSource(settings)
-    data.check_same_images(run.config())
+    data.check_same_images(config)
     run.check_single_test_checkpoint(split, settings.checkpoint_iteration)
     checkpoint = run.find(settings.checkpoint_iteration)
     learner = load_learner(checkpoint)
@@ -212,5 +238,6 @@ def check_leaks(data: DataSource, split: str, say: Say = say) -> list[str]:
             f"WARNING: {len(shared)} classes or images of the {split} split are also in another "
             "split, so scores may be too high."
         )
-    say("\n".join([verdict, *overlap.lines()]))
-    return [verdict, *overlap.lines()]
+    lines = [verdict, *data.split_notes(), *overlap.lines()]
+    say("\n".join(lines))
+    return lines

@@ -2,14 +2,16 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import keras
 import tensorflow as tf
 
+from mtnet_tf.experiments.checkpoint import load_learner, read_validation
 from mtnet_tf.experiments.plots import plot_training
 from mtnet_tf.experiments.run_folder import Run
+from mtnet_tf.experiments.terminal import say
 from mtnet_tf.learners import EpisodicLearner
 from mtnet_tf.tasks import TaskDistribution
 
@@ -17,16 +19,27 @@ from mtnet_tf.tasks import TaskDistribution
 class Recorder(keras.callbacks.Callback):
     """After each validation: a row of metrics, the curve, summaries and a checkpoint."""
 
-    def __init__(self, run: Run, title: str, summaries: bool = True) -> None:
+    def __init__(
+        self,
+        run: Run,
+        rows: list[dict[str, float]],
+        best_score: float,
+        title: str,
+        summaries: bool = True,
+    ) -> None:
         """Creates the callback.
 
         Args:
             run: run folder.
+            rows: metrics of earlier validations.
+            best_score: score of best.keras; larger is better.
             title: title of the curve.
             summaries: whether to write TensorBoard summaries.
         """
         super().__init__()
         self._run = run
+        self._rows = rows
+        self._best_score = best_score
         self._title = title
         self._writer = None
         if summaries:
@@ -58,14 +71,15 @@ class Recorder(keras.callbacks.Callback):
                 "checkpoints are kept; try a smaller step size or learning rate."
             )
         # A run that was killed before its next checkpoint may have written later rows.
-        rows = [row for row in self._run.rows() if row["iteration"] < iteration]
+        self._rows = [row for row in self._rows if row["iteration"] < iteration]
         row = {"iteration": iteration, **logs, **learner.report()}
         row["seconds_per_iteration"] = (self._stop - self._start[0]) / (iteration - self._start[1])
-        is_best = all(_score(row) > _score(old) for old in rows)
-        rows.append(row)
-        self._run.write_rows(rows)
-        self._run.save(learner, is_best)
-        plot_training(rows, self._run.path / "curve.png", self._title)
+        self._rows.append(row)
+        self._run.write_rows(self._rows)
+        score = _score(row)
+        self._run.save(learner, row, is_best=score > self._best_score)
+        self._best_score = max(score, self._best_score)
+        plot_training(self._rows, self._run.path / "curve.png", self._title)
         if self._writer is not None:
             with self._writer.as_default(step=iteration):
                 for name, value in row.items():
@@ -74,8 +88,30 @@ class Recorder(keras.callbacks.Callback):
 
 
 def _score(row: Mapping[str, float]) -> float:
-    """Larger is better."""
-    return row["val_accuracy"] if "val_accuracy" in row else -row["val_loss"]
+    """Larger is better; -inf if the row contains no finite score."""
+    score = row.get("val_accuracy", -row.get("val_loss", math.inf))
+    return score if math.isfinite(score) else -math.inf
+
+
+def _best_score(
+    run: Run, validate: Callable[[EpisodicLearner], Mapping[str, float]], say: Callable[[str], None]
+) -> float:
+    """The score of best.keras; -inf if there is none.
+
+    Versions before 0.2 did not store it in the file. It is then in metrics.csv, unless that file is
+    damaged or missing.
+    """
+    if not run.best.is_file():
+        return -math.inf
+    metrics = read_validation(run.best)
+    if metrics is None:
+        learner = load_learner(run.best)
+        iteration = int(learner.optimizer.iterations)
+        metrics = next((row for row in run.rows() if row["iteration"] == iteration), {})
+        if not math.isfinite(_score(metrics)):
+            say(f"The validation score of {run.best} is not stored. Validating it again.")
+            metrics = {f"val_{name}": value for name, value in validate(learner).items()}
+    return _score(metrics)
 
 
 def segments(start: int, stop: int, interval: int) -> list[tuple[int, int]]:
@@ -103,6 +139,7 @@ def train(
     max_steps_per_execution: int = 1,
     title: str = "",
     summaries: bool = True,
+    say: Callable[[str], None] = say,
     verbose: str | int = "auto",
 ) -> None:
     """Meta-trains from the learner's present iteration up to a given one.
@@ -119,6 +156,7 @@ def train(
         max_steps_per_execution: largest number of meta-steps that are compiled into one call.
         title: title of the curve.
         summaries: whether to write TensorBoard summaries.
+        say: function that prints a line.
         verbose: as for `keras.Model.fit`.
 
     Raises:
@@ -127,7 +165,18 @@ def train(
     start = int(learner.optimizer.iterations)
     if start >= num_iterations:
         return
-    recorder = Recorder(run, title, summaries)
+    rows = run.recover_rows(say)
+
+    def validate(best: EpisodicLearner) -> Mapping[str, float]:
+        return best.evaluate(
+            validation_tasks,
+            batch_size=meta_batch_size,
+            steps=num_validation_batches,
+            verbose=0,
+            return_dict=True,
+        )
+
+    recorder = Recorder(run, rows, _best_score(run, validate, say), title, summaries)
     try:
         for num_epochs, steps in segments(start, num_iterations, validation_interval):
             _set_steps_per_execution(learner, steps, max_steps_per_execution)

@@ -2,10 +2,13 @@
 
 import csv
 import dataclasses
+import json
+import os
 
 import numpy as np
 import pytest
 
+from data_prep.io import exclusive
 from maml_baselines import METHODS, build_learner, resolve
 from maml_baselines.__main__ import main
 from maml_baselines.tables.files import read_rows, write_files
@@ -62,6 +65,24 @@ def test_a_table_is_trained_compared_and_resumed(tmp_path, capsys):
     assert main(command) == 0
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
     assert rows_of(path) == [mtnet, metasgd]
+
+
+def test_a_second_table_stops_and_changes_nothing(tmp_path, capsys):
+    command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml"]
+    assert main(command) == 0
+    path = newest(tmp_path).with_suffix(".json")
+    (row,) = json.loads(path.read_text())
+    table = {"name": f".{path.stem}.lock", "target": path.with_suffix("")}
+    run = {"name": run_folder.LOCK_NAME}
+    capsys.readouterr()
+    for folder, options in ((tmp_path, table), (tmp_path / row["run"], run)):
+        with exclusive(folder, **options):
+            assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"Process {os.getpid()} on " in line
+        assert f"is writing to `{options.get('target', folder)}`" in line
+        assert json.loads(path.read_text()) == [row]
+    assert main(command) == 0
 
 
 def test_rows_are_evaluated_after_the_steps_of_their_own_paper_or_the_users():

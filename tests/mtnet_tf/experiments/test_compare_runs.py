@@ -68,3 +68,32 @@ def test_for_a_run_without_evaluation_the_message_tells_how_to_evaluate(tmp_path
     a = run_folder(tmp_path / "a", {"x": [0.0], "y": [1.0]}, split="val")
     with pytest.raises(ValueError, match="No evaluation on the test split .* `train=False`"):
         compare(a, a)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "episode,support_before\nx,0.5\n",
+        "episode,support_before,query_after_0\nx,0.5",
+        "episode,support_before,query_after_0\nx,0.5,abc\n",
+        "episode,support_before,query_after_0\n",  # the JSON file says that there are two
+    ],
+)
+def test_a_damaged_evaluation_is_named(tmp_path, text):
+    a = run_folder(tmp_path / "a", {"x": [0.0], "y": [1.0]})
+    (a / "test_ubs1_stepsize0.4_episodes.csv").write_text(text)
+    record = {"metric": "loss", "iteration": 7, "num_distinct_episodes": 2}
+    write_json(a / "test_ubs1_stepsize0.4.json", record)
+    with pytest.raises(ValueError, match="test_ubs1_stepsize0.4_episodes.csv is damaged .*again"):
+        compare(a, a)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "3", '{"metric": "loss"}'])
+def test_an_evaluation_without_its_json_file_is_damaged(tmp_path, text):
+    a = run_folder(tmp_path / "a", {"x": [0.0], "y": [1.0]})
+    (a / "test_ubs1_stepsize0.4.json").unlink()
+    if text is not None:
+        (a / "test_ubs1_stepsize0.4.json").write_text(text)
+    with pytest.raises(ValueError, match="test_ubs1_stepsize0.4_episodes.csv is damaged .*again"):
+        compare(a, a)

@@ -1,4 +1,7 @@
 import json
+import shutil
+import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,7 +11,7 @@ from mtnet_tf import MetaLearner, Sinusoids, networks
 from mtnet_tf.diagnostics import analysis
 from mtnet_tf.experiments import recipes, reports, run_folder
 from mtnet_tf.experiments import train as training
-from mtnet_tf.experiments.checkpoint import load_learner
+from mtnet_tf.experiments.checkpoint import load_learner, read_validation
 from mtnet_tf.experiments.flags import AUTHORS, default_of, resolve
 from mtnet_tf.experiments.run import train_run
 from mtnet_tf.experiments.settings import Settings, check_same_run
@@ -119,8 +122,146 @@ def test_missing_and_broken_checkpoints_raise_an_error(run, tmp_path):
 
 def test_clear_renames_the_folder_of_an_older_run(run):
     train(new_learner(), run, 4)
-    run.clear()
+    assert run.has_checkpoints()
+    assert run.clear() == run.path.with_name("run.old1")
     assert run.path.with_name("run.old1").is_dir() and not run.path.exists()
+
+
+DAMAGES = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_text(""),
+    "truncated": lambda path: path.write_text(path.read_text()[:-30]),
+    "no header": lambda path: path.write_text("".join(path.read_text().splitlines(True)[1:])),
+    "other columns": lambda path: path.write_text("a,b\n1,2\n"),
+    "not a number": lambda path: path.write_text("iteration,val_loss\n4,nan\n"),
+    "binary": lambda path: path.write_bytes(b"\xff\x00" * 40),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+def continue_run(run, losses, say=print):
+    """Continues a run for 4 iterations per validation, and fakes the losses of the validations."""
+    learner = new_learner()
+    start = run.num_iterations()
+    learner.optimizer.iterations.assign(start)
+
+    def fit(*args, callbacks, **options):
+        (recorder,) = callbacks
+        recorder.set_model(learner)
+        for loss in losses:
+            recorder.on_epoch_begin(0)
+            learner.optimizer.iterations.assign_add(4)
+            recorder.on_train_batch_end(0)
+            recorder.on_epoch_end(0, {"loss": 1.0, "val_loss": loss})
+
+    learner.fit = fit
+    train(learner, run, start + 4 * len(losses), say=say, summaries=False)
+
+
+@pytest.fixture(scope="module")
+def good_run(tmp_path_factory):
+    """A run whose best checkpoint is that of iteration 4."""
+    run = run_folder.Run(tmp_path_factory.mktemp("good"))
+    run.start(Settings(), "command")
+    continue_run(run, [0.5, 0.75])
+    return run
+
+
+@pytest.fixture
+def copy(good_run, tmp_path):
+    shutil.copytree(good_run.path, tmp_path / "copy")
+    return run_folder.Run(tmp_path / "copy")
+
+
+def best_iteration(run):
+    return int(load_learner(run.best).optimizer.iterations)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_worse_checkpoint_does_not_replace_the_best_one(copy, damage):
+    """Whatever happened to metrics.csv: the score is in the file of the checkpoint."""
+    DAMAGES[damage](copy.path / "metrics.csv")
+    lines = []
+    continue_run(copy, [0.625], lines.append)
+    assert best_iteration(copy) == 4
+    assert copy.rows()[-1]["iteration"] == 12 and copy.rows()[-1]["val_loss"] == 0.625
+    assert (copy.path / "curve.png").is_file()
+    if damage != "not a number":
+        assert len(lines) == 1 and "metrics.csv" in lines[0]
+    if damage not in ("missing", "not a number"):
+        assert (copy.path / "metrics.damaged1").exists() and "metrics.damaged1" in lines[0]
+
+
+def test_a_better_checkpoint_replaces_the_best_one_without_metrics(copy):
+    (copy.path / "metrics.csv").unlink()
+    continue_run(copy, [0.25])
+    assert best_iteration(copy) == 12
+    assert read_validation(copy.best)["val_loss"] == 0.25
+
+
+def test_a_checkpoint_contains_the_metrics_of_its_validation(good_run):
+    for row, path in zip(good_run.rows(), (good_run.best, good_run.latest()), strict=True):
+        found = read_validation(path)
+        assert found.keys() == row.keys()
+        assert found["iteration"] == row["iteration"] and found["val_loss"] == row["val_loss"]
+    assert good_run.num_iterations() == 8
+
+
+def without_validation(path):
+    """Removes what version 0.1.0 did not write."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if "mtnet" not in name}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_the_best_score_of_an_older_run_is_in_metrics(copy):
+    without_validation(copy.best)
+    lines = []
+    continue_run(copy, [0.625], lines.append)
+    assert best_iteration(copy) == 4 and not lines
+
+
+def test_the_best_checkpoint_of_an_older_run_is_validated_again(run):
+    train(new_learner(), run, 4)
+    score = read_validation(run.best)["val_loss"]
+    without_validation(run.best)
+    (run.path / "metrics.csv").write_text("")
+    lines = []
+    # The validation gives the same number again, to seven digits.
+    continue_run(run, [score * (1 + 1e-6)], lines.append)
+    assert best_iteration(run) == 4
+    assert "Validating it again" in lines[-1]
+    continue_run(run, [score * (1 - 1e-6)])
+    assert best_iteration(run) == 12
+
+
+def test_a_kill_between_the_two_checkpoints_does_not_change_the_best_one(copy, monkeypatch):
+    """The next process repeats the iteration, whose score is that of best.keras."""
+    replace = Path.replace
+
+    def kill(path, target):
+        if target.name == "iteration_00000012.keras":
+            raise SystemExit
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", kill)
+    with pytest.raises(SystemExit):
+        continue_run(copy, [0.25])
+    monkeypatch.undo()
+    assert copy.num_iterations() == 8 and best_iteration(copy) == 12
+    before = copy.best.read_bytes()
+    continue_run(copy, [0.25])
+    assert copy.num_iterations() == 12 and copy.best.read_bytes() == before
+
+
+def test_other_files_next_to_the_checkpoints_are_not_checkpoints(copy):
+    for name in ("iteration_final.keras", "iteration_00000009 (copy).keras", ".partial.7.x.keras"):
+        (copy.checkpoints / name).touch()
+    assert copy.latest().name == "iteration_00000008.keras"
+    with pytest.raises(ValueError, match=r"Available iterations: \[4, 8\]"):
+        copy.find(5)
 
 
 def test_active_fraction_weighs_layers_by_their_size():
