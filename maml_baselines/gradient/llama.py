@@ -17,7 +17,7 @@ import tensorflow as tf
 from mtnet_tf import MetaLearner
 from mtnet_tf.experiments import Settings, build_learner
 from mtnet_tf.layers import FastWeightScope, TaskWeight
-from mtnet_tf.meta import MetaLoss, count_tasks, flatten_tasks
+from mtnet_tf.meta import MetaLoss, class_numbers, count_tasks, flatten_tasks
 from mtnet_tf.tasks import Episode, TaskDistribution
 
 # Weight of the log-determinant, from the cross-validation of section 5.2 for MiniImagenet. The
@@ -35,7 +35,7 @@ def output_factor(predictions: tf.Tensor, is_class: bool) -> tf.Tensor:
 
     Args:
         predictions: [n, U].
-        is_class: whether the predictions are logits.
+        is_class: whether the predictions are logits: one of each class, or one of class 1.
 
     Returns:
         Tensor [n, U, U]; each column is one direction.
@@ -43,6 +43,9 @@ def output_factor(predictions: tf.Tensor, is_class: bool) -> tf.Tensor:
     if not is_class:
         size, batch = cast(int, predictions.shape[-1]), tf.shape(predictions)[:1]
         return tf.eye(size, batch_shape=batch, dtype=predictions.dtype)
+    if predictions.shape[-1] == 1:  # the logit of class 1
+        p = tf.sigmoid(predictions)
+        return tf.sqrt(p * (1.0 - p))[:, :, None]
     p = tf.nn.softmax(predictions)
     root = tf.sqrt(p)
     return tf.linalg.diag(root) - p[:, :, None] * root[:, None, :]
@@ -150,6 +153,8 @@ class LLAMA(MetaLearner):
     again. A meta-step takes about ten times the time and memory of MAML.
     """
 
+    supports_sample_weight = False  # the curvature has none
+
     def __init__(
         self, *args: Any, eta: float = ETA, damping: float = DAMPING, **kwargs: Any
     ) -> None:
@@ -178,12 +183,14 @@ class LLAMA(MetaLearner):
         result = super().meta_loss(episode, seed, training=training)
         if not (training and self.eta):
             return result
+        predictions, labels = result.query_predictions, flatten_tasks(episode.query_y)
+        numbers = class_numbers(self.task_loss, labels, predictions.shape)
         pairs = curvature_factors(
             self.model,
             self.task_weights,
             result.trajectory.fast_weights,
             episode.query_x,
-            episode.query_y.dtype.is_integer,
+            numbers is not None,
         )
         term = tf.reduce_mean(log_determinant(pairs, self.damping))
         return result.with_value(result.value + self.eta * term)

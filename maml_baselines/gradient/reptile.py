@@ -40,6 +40,7 @@ class Reptile(MetaLearner):
     """
 
     has_planned_length = True  # because the meta learning rate falls to zero
+    supports_sample_weight = False  # each step uses another minibatch
 
     def __init__(
         self,
@@ -137,9 +138,8 @@ def minibatch(episode: Episode, seed: tf.Tensor, step: int) -> tuple[tf.Tensor, 
     Returns:
         Pair (x [B, n, ...], y [B, n, ...]).
     """
-    size = cast(int, episode.support_x.shape[1])
-    halves = (episode.support_x, episode.query_x), (episode.support_y, episode.query_y)
-    total = size + cast(int, episode.query_x.shape[1])
+    size = cast(int, episode.support_y.shape[1])
+    total = size + cast(int, episode.query_y.shape[1])
     numbers = tf.random.stateless_uniform(
         [total],
         seed,
@@ -150,8 +150,12 @@ def minibatch(episode: Episode, seed: tf.Tensor, step: int) -> tuple[tf.Tensor, 
     )
     places = [(step * size + i) % total for i in range(size)]
     chosen = tf.gather(tf.argsort(numbers), places)
-    x, y = (tf.gather(tf.concat(half, 1), chosen, axis=1) for half in halves)
-    return x, y
+
+    def choose(support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.concat([support, query], 1), chosen, axis=1)
+
+    x = tf.nest.map_structure(choose, episode.support_x, episode.query_x)
+    return x, choose(episode.support_y, episode.query_y)
 
 
 def build(settings: Settings, tasks: TaskDistribution) -> Reptile:

@@ -17,11 +17,24 @@ from mtnet_tf.meta import (
     flatten_tasks,
     predict,
     task_losses,
+    unflatten_tasks,
 )
-from mtnet_tf.tasks import Episode
+from mtnet_tf.tasks import Episode, Role
 
 # Function (query examples [B, m, ...], statistics) -> predictions [B*m, N].
 Predictor = Callable[..., tf.Tensor]
+
+
+def as_numbers(labels: tf.Tensor) -> tf.Tensor:
+    """Class numbers as int32 [B, n].
+
+    Args:
+        labels: class numbers of any dtype, [B, n] or [B, n, 1]; or one-hot, [B, n, N].
+    """
+    if labels.shape.rank == 3 and labels.shape[-1] != 1:
+        return tf.argmax(labels, -1, tf.int32)
+    labels = tf.cast(labels, tf.int32)
+    return tf.squeeze(labels, -1) if labels.shape.rank == 3 else labels
 
 
 class MetricLearner(EpisodicLearner):
@@ -77,8 +90,7 @@ class MetricLearner(EpisodicLearner):
             training: passed to the model.
             statistics: to record or to use in normalisation; None for those of each set.
         """
-        flattened = predict(self.model, [], [], x, training, statistics)
-        return tf.reshape(flattened, [count_tasks(x), tf.shape(x)[1], flattened.shape[-1]])
+        return unflatten_tasks(predict(self.model, [], [], x, training, statistics), x)
 
     def answer(
         self,
@@ -101,9 +113,8 @@ class MetricLearner(EpisodicLearner):
         Returns:
             Logits [B*m, N], flattened.
         """
-        support_x, support_y = support
-        embedded = self.embed(support_x, training)
-        labels = tf.one_hot(support_y, num_ways, dtype=embedded.dtype)
+        embedded = self.embed(support[0], training)
+        labels = tf.one_hot(as_numbers(support[1]), num_ways, dtype=embedded.dtype)
         return flatten_tasks(self.compare(embedded, labels, self.embed(x, training, statistics)))
 
     def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
@@ -115,6 +126,10 @@ class MetricLearner(EpisodicLearner):
         losses = task_losses(self.task_loss, flatten_tasks(episode.query_y), answers, num_tasks)
         return MetaLoss(tf.reduce_mean(losses), answers, losses, InnerTrajectory([], []))
 
+    def prediction_shape(self, role: Role = "test") -> tuple[int | None, ...]:
+        """(None, N), with the number of classes of the tasks of this role."""
+        return None, self.num_train_ways if role == "train" else self.num_ways
+
     def predictors(
         self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
     ) -> list[Predictor]:
@@ -123,7 +138,7 @@ class MetricLearner(EpisodicLearner):
         return [self._guess, *[answer] * num_inner_steps]
 
     def _guess(self, x: tf.Tensor, statistics: SetStatistics | None = None) -> tf.Tensor:
-        num_examples = tf.reduce_prod(tf.shape(x)[:2])
+        num_examples = tf.reduce_prod(tf.shape(tf.nest.flatten(x)[0])[:2])
         return tf.zeros([num_examples, self.num_ways], self.model.outputs[0].dtype)
 
     def get_config(self) -> dict[str, Any]:

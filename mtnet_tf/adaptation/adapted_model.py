@@ -6,10 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mtnet_tf.adaptation.adapted_subclass import AdaptedSubclass
 from mtnet_tf.adaptation.adapter import Adapted, Adapter
 from mtnet_tf.adaptation.learner import AdaptableLearner
-from mtnet_tf.conversion import Replacement, check_rebuildable, new_layer, rebuild
+from mtnet_tf.conversion import Replacement, copy_of, is_rebuildable, new_layer, rebuild
 from mtnet_tf.layers import TaskBatchNormalization
+from mtnet_tf.meta import check_labels, class_numbers
 
 
 def adapted_model(
@@ -17,6 +19,7 @@ def adapted_model(
     support_x: Any,
     support_y: Any,
     *,
+    sample_weight: Any = None,
     num_inner_steps: int | None = None,
     masks: str | int = "most_probable",
     statistics: str = "support",
@@ -26,8 +29,10 @@ def adapted_model(
 
     Args:
         learner: compiled `MetaLearner`.
-        support_x: [n, ...], array or tensor with any number of examples.
+        support_x: [n, ...], array or tensor with any number of examples; or a dict or list of them
+            if the model has several inputs.
         support_y: [n, ...], class numbers or targets; classes may have unequal shots.
+        sample_weight: [n], factors of the losses of the examples; None for 1.
         num_inner_steps: as in `Adapter`.
         masks: as in `Adapter`.
         statistics: as in `Adapter`.
@@ -40,7 +45,6 @@ def adapted_model(
         ValueError: if the learner is not compiled, if its model cannot be copied, or if the
             support set does not fit the model.
     """
-    check_rebuildable(learner.model)
     adapter = Adapter(
         learner,
         num_inner_steps=num_inner_steps,
@@ -48,24 +52,34 @@ def adapted_model(
         statistics=statistics,
         num_ways=num_ways,
     )
-    x, y = as_support(learner.model, support_x, support_y, num_ways)
-    adapted = adapter.adapt(x[None], y[None])
-    variables = [id(weight.variable) for weight in learner.task_weights]
+    support = as_support(adapter, support_x, support_y, sample_weight)
+    adapted = adapter.adapt(*tf.nest.map_structure(lambda part: part[None], support))
+    return _copy(adapter, adapted)
+
+
+def _copy(adapter: Adapter, adapted: Adapted) -> keras.Model:
+    """The learner's model with the weights and the statistics of one task."""
+    model = adapter.learner.model
+    variables = [id(weight.variable) for weight in adapter.learner.task_weights]
     learned = dict(zip(variables, adapted.weights, strict=True))
+    if not is_rebuildable(model):
+        values = [learned[id(v)][0] if id(v) in learned else v for v in model.variables]
+        recorded = adapted.statistics if adapter.statistics == "support" else None
+        return AdaptedSubclass(model, values, recorded)
     fixed_statistics = _statistics_of_layers(adapted)
 
     def replace(layer: keras.layers.Layer) -> Replacement:
-        config = layer.get_config()
         values = {id(v): learned[id(v)][0] if id(v) in learned else v for v in layer.variables}
-        fixed = []
-        if isinstance(layer, TaskBatchNormalization) and not layer.frozen:
-            config |= {"frozen": statistics == "support", "moving_statistics": False}
-            for unused in (layer.moving_mean, layer.moving_variance):
-                values.pop(id(unused), None)
-            fixed = fixed_statistics.get(id(layer), [])
+        if not isinstance(layer, TaskBatchNormalization) or layer.frozen:
+            return copy_of(layer, list(values.values()))
+        config = layer.get_config()
+        config |= {"frozen": adapter.statistics == "support", "moving_statistics": False}
+        for unused in (layer.moving_mean, layer.moving_variance):
+            values.pop(id(unused), None)
+        fixed = fixed_statistics.get(id(layer), [])
         return Replacement(new_layer(layer, config), [*values.values(), *fixed])
 
-    return rebuild(learner.model, replace)
+    return rebuild(model, replace)
 
 
 def _statistics_of_layers(adapted: Adapted) -> dict[int, list[tf.Tensor]]:
@@ -80,47 +94,48 @@ def _statistics_of_layers(adapted: Adapted) -> dict[int, list[tf.Tensor]]:
     return {id(layer): [mean[0, 0], variance[0, 0]] for layer, (mean, variance) in pairs}
 
 
-def as_support(
-    model: keras.Model, x: Any, y: Any, num_ways: int | None = None
-) -> tuple[tf.Tensor, tf.Tensor]:
+def as_support(adapter: Adapter, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, ...]:
     """Converts a support set to tensors and checks it.
 
     Args:
-        model: Keras model.
-        x: [n, ...], array or tensor.
-        y: [n, ...], array or tensor; class numbers become int32.
-        num_ways: number of classes; None for the number of outputs of the model.
+        adapter: `Adapter`.
+        x: [n, ...], array or tensor; or a dict or list of them for a model with several inputs.
+        y: [n, ...], array or tensor; class numbers become int32, other targets floats.
+        sample_weight: [n]; or None.
 
     Returns:
-        Pair of tensors x [n, ...], y [n, ...].
+        Tensors x [n, ...], y [n, ...] and, if they are given, weights [n].
 
     Raises:
         ValueError: if a shape or a label does not fit the model.
     """
-    x = tf.convert_to_tensor(np.asarray(keras.ops.convert_to_numpy(x)), model.inputs[0].dtype)
-    y = tf.convert_to_tensor(np.asarray(keras.ops.convert_to_numpy(y)))
-    expected = model.input_shape[1:]
-    if not x.shape[1:].is_compatible_with(expected) or not x.shape[0]:
-        raise ValueError(
-            f"`support_x` must have shape [n, {', '.join(map(str, expected))}] with n >= 1. It is "
-            f"the support set of one task. Received: an array of shape {list(x.shape)}."
-        )
-    if y.shape[:1] != x.shape[:1]:
+    x = adapter.inputs.convert(x, "support_x")
+    num_examples = tf.nest.flatten(x)[0].shape[:1]
+    y = np.asarray(keras.ops.convert_to_numpy(y))
+    y = tf.convert_to_tensor(y.astype("int32") if y.dtype == bool else y)
+    if y.shape[:1] != num_examples:
         raise ValueError(
             "`support_y` must have one label for each example of `support_x`. Received: "
-            f"labels of shape {list(y.shape)} for {x.shape[0]} examples."
+            f"labels of shape {list(y.shape)} for {num_examples[0]} examples."
         )
-    if not y.dtype.is_integer:
-        return x, tf.cast(y, x.dtype)
-    y = tf.cast(y, tf.int32)
-    _check_classes(y, num_ways or model.output_shape[-1])
-    return x, y
-
-
-def _check_classes(y: tf.Tensor, num_ways: int) -> None:
-    lowest, highest = int(tf.reduce_min(y)), int(tf.reduce_max(y))
-    if y.shape.rank == 1 and not 0 <= lowest <= highest < num_ways:
+    y = _as_targets(adapter, y)
+    if sample_weight is None:
+        return x, y
+    weights = tf.cast(np.asarray(keras.ops.convert_to_numpy(sample_weight)), tf.float32)
+    if weights.shape != num_examples:
         raise ValueError(
-            f"`support_y` must contain class numbers from 0 to {num_ways - 1}. "
-            f"Received: numbers from {lowest} to {highest}."
+            "`sample_weight` must have one number for each example of `support_x`. Received: "
+            f"weights of shape {list(weights.shape)} for {num_examples[0]} examples."
         )
+    return x, y, weights
+
+
+def _as_targets(adapter: Adapter, y: tf.Tensor) -> tf.Tensor:
+    """Labels as int32 if they are class numbers, other targets in the dtype of the outputs."""
+    inputs, loss = adapter.inputs, adapter.learner.task_loss
+    shape = inputs.output_shape
+    if adapter.num_ways is not None:
+        shape = (*shape[:-1], adapter.num_ways)
+    check_labels(loss, y.numpy(), shape, "support_y", num_batch_axes=1)
+    is_class = class_numbers(loss, y, inputs.output_shape) is not None
+    return tf.cast(y, tf.int32 if y.dtype.is_integer and is_class else inputs.target_dtype)

@@ -12,15 +12,19 @@ from typing import Any
 import tensorflow as tf
 
 from mtnet_tf.adaptation.learner import AdaptableLearner
+from mtnet_tf.adaptation.model_inputs import Inputs, ModelInputs
 from mtnet_tf.layers import SetStatistics, is_integer, validate_integer
 from mtnet_tf.meta import (
     FewShotCrossentropy,
     FirstLogits,
     TaskLoss,
+    class_numbers,
     count_tasks,
+    flatten_tasks,
     initial_fast_weights,
     output_kind,
     probabilities,
+    unflatten_tasks,
 )
 
 STATISTICS = ("support", "query")
@@ -83,7 +87,12 @@ class Adapter:
                 option has a wrong value.
         """
         _check_learner(learner)
-        _check_options(learner, masks, statistics, num_ways)
+        self.inputs = ModelInputs(learner.model)
+        outputs = self.inputs.output_shape[-1] or 1
+        # A binary classifier has one output, the score of class 1.
+        self.num_classes = 2 if outputs == 1 else outputs
+        _check_options(self.num_classes, masks, statistics, num_ways)
+        self.num_classes = num_ways or self.num_classes
         self.learner = learner
         self.num_inner_steps = (
             learner.num_inner_steps
@@ -92,20 +101,24 @@ class Adapter:
         )
         self.masks = masks if isinstance(masks, str) else int(masks)
         self.statistics = statistics
-        self.num_ways = num_ways
+        self.num_ways = None if outputs == 1 else num_ways
 
-    def adapt(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Adapted:
+    def adapt(
+        self, support_x: Inputs, support_y: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> Adapted:
         """Runs the inner loop.
 
         Args:
-            support_x: [B, n, ...].
+            support_x: [B, n, ...], or a structure of such tensors.
             support_y: [B, n, ...].
+            sample_weight: [B, n], factors of the losses of the examples; None for 1.
 
         Returns:
             `Adapted`.
         """
+        support = (support_x, support_y)
         weights = self.learner.adapt_weights(
-            (support_x, support_y),
+            support if sample_weight is None else (*support, sample_weight),
             num_inner_steps=self.num_inner_steps,
             masks=self._masks(),
             loss=self._loss(support_y),
@@ -115,7 +128,7 @@ class Adapter:
             self._outputs(weights, support_x, recorder)
         return Adapted(weights, recorder.recorded, recorder.layers)
 
-    def predict(self, adapted: Adapted, query_x: tf.Tensor) -> tf.Tensor:
+    def predict(self, adapted: Adapted, query_x: Inputs) -> tf.Tensor:
         """Outputs of the adapted networks.
 
         Args:
@@ -127,18 +140,19 @@ class Adapter:
             set.
         """
         replayed = SetStatistics(adapted.statistics) if self.statistics == "support" else None
-        return _unflatten(self._outputs(adapted.weights, query_x, replayed), query_x)
+        return unflatten_tasks(self._outputs(adapted.weights, query_x, replayed), query_x)
 
-    def predict_probabilities(self, adapted: Adapted, query_x: tf.Tensor) -> tf.Tensor:
+    def predict_probabilities(self, adapted: Adapted, query_x: Inputs) -> tf.Tensor:
         """Probabilities of the classes, [B, m, N], as the learner's loss defines them.
 
         Args:
             adapted: `Adapted`.
             query_x: [B, m, ...].
         """
-        return probabilities(self.learner.task_loss, self.predict(adapted, query_x))
+        outputs = self.predict(adapted, query_x)
+        return probabilities(self.learner.task_loss, outputs, num_batch_axes=2)
 
-    def predict_initial(self, query_x: tf.Tensor) -> tf.Tensor:
+    def predict_initial(self, query_x: Inputs) -> tf.Tensor:
         """Outputs of the network before adaptation; each set is normalised by its own statistics.
 
         Args:
@@ -149,10 +163,10 @@ class Adapter:
         """
         variables = [w.variable for w in self.learner.task_weights]
         weights = initial_fast_weights(variables, count_tasks(query_x))
-        return _unflatten(self._outputs(weights, query_x, None), query_x)
+        return unflatten_tasks(self._outputs(weights, query_x, None), query_x)
 
     def _outputs(
-        self, weights: list[tf.Tensor], x: tf.Tensor, statistics: SetStatistics | None
+        self, weights: list[tf.Tensor], x: Inputs, statistics: SetStatistics | None
     ) -> tf.Tensor:
         outputs = self.learner.predict_with(weights, x, statistics)
         if self.num_ways is None:
@@ -163,18 +177,18 @@ class Adapter:
         """The loss of the learner, in the unit of training for every number of shots."""
         loss = self.learner.task_loss
         if isinstance(loss, FewShotCrossentropy):
-            loss = FewShotCrossentropy(tf.reshape(shots(support_y), [-1]))
+            labels = flatten_tasks(support_y)
+            numbers = class_numbers(loss, labels, self.inputs.output_shape)
+            if numbers is not None and numbers.shape.rank == 1:  # not one for each pixel or step
+                numbers = tf.reshape(numbers, [count_tasks(support_y), -1])
+                shots_of_examples = tf.reshape(shots(numbers), [-1])
+                loss = FewShotCrossentropy(shots_of_examples, one_hot=loss.one_hot)
         return loss if self.num_ways is None else FirstLogits(loss, self.num_ways)
 
     def _masks(self) -> Callable[..., Any]:
         if isinstance(self.masks, str):
             return self.learner.masks(1, None, most_probable=True)
         return self.learner.masks(1, self.masks)
-
-
-def _unflatten(outputs: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Reshapes outputs [B*m, ...] to [B, m, ...], where `x` is [B, m, ...]."""
-    return tf.reshape(outputs, [count_tasks(x), tf.shape(x)[1], *outputs.shape[1:]])
 
 
 def shots(labels: tf.Tensor) -> tf.Tensor:
@@ -208,7 +222,7 @@ def _check_learner(learner: AdaptableLearner) -> None:
 
 
 def _check_options(
-    learner: AdaptableLearner,
+    num_classes: int,
     masks: str | int,
     statistics: str,
     num_ways: int | None,
@@ -221,10 +235,9 @@ def _check_options(
         raise ValueError(
             f"`statistics` must be one of {STATISTICS}. Received: statistics={statistics!r}."
         )
-    outputs = learner.model.output_shape[-1]
-    if num_ways is not None and not 1 <= num_ways <= outputs:
+    if num_ways is not None and not 1 <= num_ways <= num_classes:
         raise ValueError(
-            f"`num_ways` must be from 1 to {outputs}, the number of outputs of the model. "
+            f"`num_ways` must be from 1 to {num_classes}, the number of classes of the model. "
             f"Received: num_ways={num_ways}."
         )
 

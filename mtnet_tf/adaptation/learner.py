@@ -55,17 +55,17 @@ class AdaptableLearner(Protocol):
 
     def adapt_weights(
         self,
-        support: tuple[tf.Tensor, tf.Tensor],
+        support: tuple[Any, ...],
         *,
         num_inner_steps: int,
         masks: Callable[..., Any],
         loss: Any = None,
     ) -> InnerTrajectory:
-        """Runs the inner loop on support sets x [B, n, ...] and y [B, n, ...]."""
+        """Runs the inner loop on support sets: x [B, n, ...], y [B, n, ...], weights [B, n]."""
         ...
 
     def predict_with(
-        self, weights: Sequence[tf.Tensor], x: tf.Tensor, statistics: SetStatistics | None = None
+        self, weights: Sequence[tf.Tensor], x: Any, statistics: SetStatistics | None = None
     ) -> tf.Tensor:
         """Outputs [B*m, ...] for x [B, m, ...] of networks with these fast weights."""
         ...

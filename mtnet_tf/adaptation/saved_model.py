@@ -8,7 +8,8 @@ B, of support examples n and of queries m in each call:
     adapt_and_predict   support_x, support_y, query_x -> probabilities; serving_default
     predict_initial     query_x              -> probabilities before any adaptation
 
-A regression model returns "predictions" instead of "probabilities".
+A regression model returns "predictions" instead of "probabilities". A model with several inputs
+takes "support_x_NAME" and "query_x_NAME" for each of them.
 """
 
 import json
@@ -21,7 +22,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from data_prep.io import building, write_json
+from data_prep.io import building, user_path, write_json
 from mtnet_tf._version import versions
 from mtnet_tf.adaptation.adapter import Adapted, Adapter
 from mtnet_tf.adaptation.learner import AdaptableLearner
@@ -45,7 +46,7 @@ def export(
     """Writes a SavedModel; see `MetaLearner.export`.
 
     Args:
-        learner: compiled `MetaLearner` with one input and one output.
+        learner: compiled `MetaLearner`.
         path: folder to write. TensorFlow Serving needs a number as its last part, `models/1`.
         classification: whether labels are class numbers, and outputs are logits unless the loss
             is defined on probabilities. False: labels have the shape of the outputs. None: decided
@@ -64,7 +65,7 @@ def export(
         ValueError: if `path` contains anything except an older export, or if an option has a wrong
             value.
     """
-    path = Path(path)
+    path = user_path(path)
     check_export_folder(path)
     adapter = Adapter(
         learner,
@@ -96,7 +97,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: if the folder contains no export of this package.
     """
-    file = Path(path) / "assets" / METADATA
+    file = user_path(path) / "assets" / METADATA
     try:
         metadata = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -122,30 +123,20 @@ class _ServedLearner:
 
     def __init__(self, adapter: Adapter, classification: bool | None) -> None:
         self.adapter = adapter
-        model = adapter.learner.model
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise ValueError(
-                "The model must have one input and one output to be exported. Received: "
-                f"{len(model.inputs)} inputs, {len(model.outputs)} outputs."
-            )
         self.classification = classification
-        kind, self.has_class_numbers = output_kind(adapter.learner.task_loss)
-        self.classifies = kind != "predictions"
+        kind, self.has_class_numbers = output_kind(
+            adapter.learner.task_loss, adapter.inputs.output_shape
+        )
+        self.classifies = kind in ("logits", "probabilities")
         if classification is not None:
             self.classifies = self.has_class_numbers = classification
         self.output_name = "probabilities" if self.classifies else "predictions"
-        self.signatures = self._trace(model)
+        self.signatures = self._trace()
 
-    def _trace(self, model: keras.Model) -> dict[str, Any]:
-        dtype = model.inputs[0].dtype
-        x_shape = [None, None, *model.input_shape[1:]]
-        y_shape = [None, None, *([] if self.has_class_numbers else self._target_shape(model))]
-        y_dtype = "int32" if self.has_class_numbers else dtype
-        support = {
-            "support_x": tf.TensorSpec(x_shape, dtype, "support_x"),
-            "support_y": tf.TensorSpec(y_shape, y_dtype, "support_y"),
-        }
-        query = {"query_x": tf.TensorSpec(x_shape, dtype, "query_x")}
+    def _trace(self) -> dict[str, Any]:
+        targets = tf.TensorSpec(self._target_shape(), self._target_dtype(), "support_y")
+        support = {**self._input_specs("support_x"), "support_y": targets}
+        query = self._input_specs("query_x")
         adapt = self._trace_adapt(support)
         learned = {
             name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name)
@@ -160,6 +151,23 @@ class _ServedLearner:
             tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: both,
         }
 
+    def _input_specs(self, prefix: str) -> dict[str, tf.TensorSpec]:
+        """The tensors [B, n, ...] of the inputs of a set, by their names in the signatures."""
+        specs = self.adapter.inputs.specs
+        names = self._input_names(prefix)
+        return {
+            name: tf.TensorSpec([None, *spec.shape.with_rank_at_least(1)], spec.dtype, name)
+            for name, spec in zip(names, specs, strict=True)
+        }
+
+    def _input_names(self, prefix: str) -> list[str]:
+        names = self.adapter.inputs.names
+        return [f"{prefix}_{_identifier(name)}" if name else prefix for name in names]
+
+    def _inputs(self, prefix: str, tensors: Mapping[str, tf.Tensor]) -> Any:
+        """The inputs of a set, as the model expects them."""
+        return self.adapter.inputs.pack([tensors[name] for name in self._input_names(prefix)])
+
     def _trace_adapt(self, support: dict[str, tf.TensorSpec]) -> Any:
         try:
             return _concrete(self._adapt, support)
@@ -172,13 +180,18 @@ class _ServedLearner:
                 "the outputs."
             ) from error
 
-    def _target_shape(self, model: keras.Model) -> list[int | None]:
+    def _target_shape(self) -> list[int | None]:
+        shape = list(self.adapter.inputs.output_shape[1:])
+        if self.has_class_numbers:  # one for each example, pixel or step
+            return [None, None, *shape[:-1]]
         ways = self.adapter.num_ways
-        shape = list(model.output_shape[1:])
-        return shape if ways is None else [*shape[:-1], ways]
+        return [None, None, *(shape if ways is None else [*shape[:-1], ways])]
 
-    def _adapt(self, support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
-        adapted = self.adapter.adapt(support_x, support_y)
+    def _target_dtype(self) -> str:
+        return "int32" if self.has_class_numbers else self.adapter.inputs.target_dtype
+
+    def _adapt(self, support_y: tf.Tensor, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
+        adapted = self.adapter.adapt(self._inputs("support_x", parts), support_y)
         pairs = {
             f"normalization_{i}_{name}": tf.identity(value)
             for i, pair in enumerate(adapted.statistics)
@@ -186,38 +199,43 @@ class _ServedLearner:
         }
         return {**dict(zip(self._weight_names(), adapted.weights, strict=True)), **pairs}
 
-    def _predict(self, query_x: tf.Tensor, **learned: tf.Tensor) -> dict[str, tf.Tensor]:
-        weights = [learned[name] for name in self._weight_names()]
-        count = (len(learned) - len(weights)) // 2
+    def _predict(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
+        weights = [parts[name] for name in self._weight_names()]
+        count = sum(name.startswith("normalization_") for name in parts) // 2
         statistics = [
-            tuple(learned[f"normalization_{i}_{name}"] for name in ("mean", "variance"))
+            tuple(parts[f"normalization_{i}_{name}"] for name in ("mean", "variance"))
             for i in range(count)
         ]
-        return self._answer(Adapted(weights, statistics, []), query_x)
+        return self._answer(Adapted(weights, statistics, []), parts)
 
-    def _adapt_and_predict(
-        self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        return self._answer(self.adapter.adapt(support_x, support_y), query_x)
+    def _adapt_and_predict(self, support_y: tf.Tensor, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
+        adapted = self.adapter.adapt(self._inputs("support_x", parts), support_y)
+        return self._answer(adapted, parts)
 
-    def _predict_initial(self, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {self.output_name: self._activate(self.adapter.predict_initial(query_x))}
+    def _predict_initial(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = self.adapter.predict_initial(self._inputs("query_x", parts))
+        return {self.output_name: self._activate(outputs)}
 
-    def _answer(self, adapted: Adapted, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {self.output_name: self._activate(self.adapter.predict(adapted, query_x))}
+    def _answer(self, adapted: Adapted, parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        outputs = self.adapter.predict(adapted, self._inputs("query_x", parts))
+        return {self.output_name: self._activate(outputs)}
 
     def _activate(self, outputs: tf.Tensor) -> tf.Tensor:
         if not self.classifies:
             return outputs
-        return probabilities(self.adapter.learner.task_loss, outputs)
+        return probabilities(self.adapter.learner.task_loss, outputs, num_batch_axes=2)
 
     def _weight_names(self) -> list[str]:
         """Unique names of the fast weights, in order; all are Python identifiers."""
         paths = [w.variable.path for w in self.adapter.learner.task_weights]
-        names = [re.sub(r"\W", "_", path) for path in paths]
+        names = [_identifier(path) for path in paths]
         if len(set(names)) < len(names):
             names = [f"{name}_{i}" for i, name in enumerate(names)]
         return names
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W", "_", name)
 
 
 def _concrete(function: Callable[..., Any], specs: Mapping[str, tf.TensorSpec]) -> Any:
@@ -227,13 +245,12 @@ def _concrete(function: Callable[..., Any], specs: Mapping[str, tf.TensorSpec]) 
 def _metadata(served: _ServedLearner, preparation: Any) -> dict[str, Any]:
     adapter = served.adapter
     learner = adapter.learner
-    classes = adapter.num_ways or learner.model.output_shape[-1]
     return {
         "format": FORMAT,
         "format_version": 1,
         "task": "classification" if served.classifies else "regression",
-        "input_shape": list(learner.model.input_shape[1:]),
-        "num_ways": classes if served.classifies else None,
+        "input_shape": adapter.inputs.shapes,
+        "num_ways": adapter.num_classes if served.classifies else None,
         "num_inner_steps": adapter.num_inner_steps,
         **describe_update_rule(learner),
         "loss": keras.losses.serialize(learner.task_loss),

@@ -17,12 +17,15 @@ from mtnet_tf import seeds
 from mtnet_tf.meta import (
     SetStatistics,
     TaskLoss,
+    class_numbers,
     count_tasks,
     flatten_tasks,
+    output_kind,
+    predicted_classes,
     probabilities,
     task_losses,
 )
-from mtnet_tf.tasks import Episode, TaskDistribution
+from mtnet_tf.tasks import Episode, Examples, Inputs, TaskDistribution, read_episode
 
 # Episode e is task e % 20 of draw e // 20, for any number of episodes.
 TASKS_PER_DRAW = 20
@@ -32,6 +35,8 @@ MAX_REPEATED_DRAWS = 10
 # From query inputs [B, m, ...] and the `SetStatistics` to use, or None, to predictions [B*m, ...].
 Predictor = Callable[..., tf.Tensor]
 Scores = dict[str, tf.Tensor]
+# Scores that are the same for both kinds of normalisation, or of interest for one of them only.
+_ONCE = ("probabilities", "labels")
 
 
 class Learner(Protocol):
@@ -49,8 +54,12 @@ class Learner(Protocol):
         """Whether to compile with XLA."""
         ...
 
+    def check_labels(self, support_y: np.ndarray, query_y: np.ndarray) -> None:
+        """Raises ValueError if the loss cannot be computed of labels [B, n, ...]."""
+        ...
+
     def predictors(
-        self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
+        self, support: Examples, num_inner_steps: int, seed: tf.Tensor
     ) -> Sequence[Predictor]:
         """Functions that answer queries before learning and after each of S inner steps."""
         ...
@@ -72,8 +81,9 @@ class Evaluation:
         support_accuracy: [E]; None for regression, like all following fields.
         query_accuracy: [E, S+1].
         inductive_accuracy: [E, S+1]; None if no layer normalises over a set.
-        probabilities: [E, S+1, m, N], of the transductive predictions.
-        labels: [E, m].
+        probabilities: [E, S+1, m, N], of the transductive predictions; None for a hinge loss,
+            whose outputs are not probabilities.
+        labels: [E, m], class numbers.
         classes: [E, N], the class of the data set that each label stands for; None if unknown.
     """
 
@@ -142,7 +152,8 @@ def evaluate(
         `Evaluation`.
 
     Raises:
-        ValueError: if the distribution has too few distinct episodes.
+        ValueError: if the distribution has too few distinct episodes, or if the loss cannot be
+            computed of the labels of the first ones.
     """
     sample = _sample_function(tasks, seed, purpose)
     score = _score_function(learner, num_inner_steps, seed)
@@ -152,6 +163,8 @@ def evaluate(
         while len(found) < num_episodes:
             number = tf.constant(draw)
             episode = sample(number)
+            if draw == 0:
+                learner.check_labels(episode.support_y.numpy(), episode.query_y.numpy())
             rows = _rows(episode, score(number, episode))
             new = {key: row for key, row in rows if key not in found}
             found |= dict(list(new.items())[: num_episodes - len(found)])
@@ -183,7 +196,7 @@ def _sample_function(
 
     def sample(draw: tf.Tensor) -> Episode:
         draw_seed = seeds.stateless_seed(seed, purpose, draw)
-        return tasks.sample(draw_seed, TASKS_PER_DRAW)
+        return read_episode(tasks.sample(draw_seed, TASKS_PER_DRAW))
 
     return tf.function(sample, autograph=False)
 
@@ -216,9 +229,8 @@ def score_episode(
     Returns:
         Dict from names of fields of `Evaluation` to tensors [B, ...]; without those that are None.
     """
-    support = (episode.support_x, episode.support_y)
-    predictors = learner.predictors(support, num_inner_steps, seed)
-    before = _scores(learner, predictors[0], *support)
+    predictors = learner.predictors(episode.support, num_inner_steps, seed)
+    before = _scores(learner, predictors[0], episode.support)
     scores = {f"support_{n}": before[n] for n in ("loss", "accuracy") if n in before}
     distinct = dict.fromkeys(predictors)  # a method without steps repeats one function
     statistics = {p: _statistics_of(p, episode.support_x) for p in distinct}
@@ -229,12 +241,12 @@ def score_episode(
     }
     steps = [found[p] for p in predictors]
     scores |= {name: tf.stack([s[name] for s in steps], 1) for name in steps[0]}  # [B, S+1, ...]
-    if "probabilities" in scores:
-        scores["labels"] = episode.query_y
+    if "labels" in scores:  # the same at each step
+        scores["labels"] = scores["labels"][:, 0]
     return scores
 
 
-def _statistics_of(predictor: Predictor, x: tf.Tensor) -> SetStatistics:
+def _statistics_of(predictor: Predictor, x: Inputs) -> SetStatistics:
     """The statistics that the normalisation layers compute from a set [B, n, ...]."""
     statistics = SetStatistics()
     predictor(x, statistics)
@@ -245,36 +257,39 @@ def _query_scores(
     learner: Learner, predictor: Predictor, episode: Episode, statistics: SetStatistics | None
 ) -> Scores:
     """Transductive scores, and inductive ones with `statistics` unless they are None."""
-    query = (episode.query_x, episode.query_y)
-    found = _scores(learner, predictor, *query)
-    scores = {n if n == "probabilities" else f"query_{n}": v for n, v in found.items()}
+    found = _scores(learner, predictor, episode.query)
+    scores = {n if n in _ONCE else f"query_{n}": v for n, v in found.items()}
     if statistics is not None:
-        found = _scores(learner, predictor, *query, statistics.replay())
-        scores |= {f"inductive_{n}": v for n, v in found.items() if n != "probabilities"}
+        found = _scores(learner, predictor, episode.query, statistics.replay())
+        scores |= {f"inductive_{n}": v for n, v in found.items() if n not in _ONCE}
     return scores
 
 
 def _scores(
     learner: Learner,
     predictor: Predictor,
-    x: tf.Tensor,
-    y: tf.Tensor,
+    examples: Examples,
     statistics: SetStatistics | None = None,
 ) -> Scores:
-    """Scores of a set [B, n, ...].
+    """Scores of a set [B, n, ...]. Sample weights are factors in its loss only.
 
     Returns:
-        Dict with the loss [B]; if `y` contains class numbers, also with the accuracy [B] and the
-        probabilities [B, n, N].
+        Dict with the loss [B]; if each example has one class, also with the accuracy [B], the
+        class numbers [B, n] and, unless the loss has none, the probabilities [B, n, N].
     """
-    num_tasks = count_tasks(x)
-    predictions = predictor(x, statistics)
-    scores = {"loss": task_losses(learner.task_loss, flatten_tasks(y), predictions, num_tasks)}
-    if y.dtype.is_integer:
-        hits = tf.argmax(predictions, -1, y.dtype) == flatten_tasks(y)
-        hits = tf.reshape(tf.cast(hits, tf.float32), [num_tasks, -1])
-        scores["accuracy"] = tf.reduce_mean(hits, 1)
-        p = probabilities(learner.task_loss, predictions)
+    x, y, *sample_weight = examples
+    num_tasks, loss = count_tasks(x), learner.task_loss
+    predictions, labels = predictor(x, statistics), flatten_tasks(y)
+    scores = {"loss": task_losses(loss, labels, predictions, num_tasks, *sample_weight)}
+    numbers = class_numbers(loss, labels, predictions.shape)
+    if numbers is None:
+        return scores
+    hits = predicted_classes(loss, predictions) == tf.cast(numbers, tf.int32)
+    hits = tf.reshape(tf.cast(hits, tf.float32), [num_tasks, -1])
+    scores["accuracy"] = tf.reduce_mean(hits, 1)
+    scores["labels"] = tf.reshape(numbers, [num_tasks, -1])
+    if output_kind(loss)[0] != "scores":
+        p = probabilities(loss, predictions)
         scores["probabilities"] = tf.reshape(p, [num_tasks, -1, p.shape[-1]])
     return scores
 
@@ -285,7 +300,7 @@ def _rows(episode: Episode, scores: Scores) -> Iterator[tuple[str, dict[str, np.
     if episode.classes is not None:
         arrays["classes"] = episode.classes.numpy()
     halves = (episode.support_x, episode.support_y, episode.query_x, episode.query_y)
-    sets = [part.numpy() for part in halves]
+    sets = [part.numpy() for part in tf.nest.flatten(halves)]
     for task, parts in enumerate(zip(*sets, strict=True)):
         yield fingerprint(parts), {name: value[task] for name, value in arrays.items()}
 

@@ -5,13 +5,31 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, cast
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf._keras import batch_counter, loss_tracker
+from mtnet_tf._keras import batch_counter, check_keras_model, loss_tracker
 from mtnet_tf.layers import validate_integer
-from mtnet_tf.meta import MetaLoss, TaskLoss, flatten_tasks, value_and_gradients
-from mtnet_tf.tasks import Episode, EpisodeStreams, Role
+from mtnet_tf.learners.label_checks import LabelChecks
+from mtnet_tf.learners.unused_arguments import check_unused
+from mtnet_tf.meta import (
+    MetaLoss,
+    TaskLoss,
+    check_labels,
+    flatten_tasks,
+    matching_pair,
+    single_output,
+    value_and_gradients,
+)
+from mtnet_tf.tasks import (
+    Episode,
+    EpisodeStreams,
+    Examples,
+    Role,
+    looks_like_episode,
+    split_last,
+)
 
 # From query inputs [B, m, ...] and the statistics to use, or None, to predictions [B*m, ...].
 Predictor = Callable[..., tf.Tensor]
@@ -42,12 +60,14 @@ class EpisodicLearner(keras.Model, abc.ABC):
         has_planned_length: whether training depends on the total number of iterations, which is
             then fixed when it starts.
         compiles_with_xla: whether `compile` may use XLA.
+        supports_sample_weight: whether the losses of examples can have weights.
     """
 
     task_loss: TaskLoss
     adapts_weights = False
     has_planned_length = False
     compiles_with_xla = True
+    supports_sample_weight = False
 
     def __init__(self, model: keras.Model, seed: int = 0, **kwargs: Any) -> None:
         """Stores the model and the run seed.
@@ -58,13 +78,17 @@ class EpisodicLearner(keras.Model, abc.ABC):
             **kwargs: Keras' `name`.
 
         Raises:
-            ValueError: if `seed` is not an integer.
+            ValueError: if `seed` is not an integer, or if the model has several outputs.
         """
+        check_keras_model(model)
+        single_output(getattr(model, "outputs", None) or [None])  # known before the first call
         super().__init__(**kwargs)
         self.model = model
         self.seed = validate_integer("seed", seed)
         self.num_inner_steps = 1
         self._streams = EpisodeStreams()
+        self._label_checks = LabelChecks(self.check_labels)
+        self._debug = False
         self.built = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -91,12 +115,13 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     @abc.abstractmethod
     def predictors(
-        self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
+        self, support: Examples, num_inner_steps: int, seed: tf.Tensor
     ) -> Sequence[Predictor]:
         """Functions that predict queries before learning from support sets and after each step.
 
         Args:
-            support: pair (x [B, n, ...], y [B, n, ...]).
+            support: (x [B, n, ...], y [B, n, ...]), or (x, y, sample weights [B, n]) if
+                `supports_sample_weight`.
             num_inner_steps: S.
             seed: stateless seed of the method's random numbers, int32 [2].
 
@@ -146,6 +171,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         auto_scale_loss: bool = True,
+        debug: bool = False,
     ) -> None:
         """Configures meta-training.
 
@@ -158,6 +184,8 @@ class EpisodicLearner(keras.Model, abc.ABC):
             run_eagerly: compiles nothing, to step through the code.
             steps_per_execution: meta-steps in one compiled program.
             auto_scale_loss: scales the loss to avoid underflow if the model computes in float16.
+            debug: checks the labels of every batch instead of the first one of each stream. It
+                implies `jit_compile=False`, because XLA cannot call the check. It is not saved.
 
         Raises:
             ValueError: without a loss.
@@ -167,7 +195,9 @@ class EpisodicLearner(keras.Model, abc.ABC):
                 "`loss` must be a Keras loss, its name, or a function. Received: loss=None."
             )
         self.task_loss = cast(TaskLoss, keras.losses.get(loss))
-        jit_compile = jit_compile and self.compiles_with_xla
+        self._debug = debug
+        self._label_checks.reset()
+        jit_compile = jit_compile and self.compiles_with_xla and not debug
         super().compile(
             optimizer=optimizer,
             loss=loss,
@@ -213,7 +243,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
         result, gradients = self.meta_gradients(episode, seed)
         # The stream reads the number of its first batch when the first episode is requested. This
         # must happen before the optimizer increases that number.
-        with tf.control_dependencies([episode.support_x]):
+        with tf.control_dependencies(tf.nest.flatten(episode.support_x)):
             self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
         return self._metrics_of(result, episode)
 
@@ -250,26 +280,48 @@ class EpisodicLearner(keras.Model, abc.ABC):
     def _episode(
         self, data: Any, role: Role, purpose: seeds.Purpose, number: int | tf.Tensor
     ) -> Episode:
-        return self._streams.episode(data, role, seeds.stateless_seed(self.seed, purpose, number))
+        seed = seeds.stateless_seed(self.seed, purpose, number)
+        episode = self._streams.episode(data, role, seed)
+        weights = (episode.support_weight, episode.query_weight)
+        if weights != (None, None) and not self.supports_sample_weight:
+            raise ValueError(
+                "Episodes must not contain sample weights, because this method does not use them. "
+                f"Received: weights for {type(self).__name__}. Remove them."
+            )
+        return self._label_checks.each_batch(episode, role) if self._debug else episode
 
     def _metrics_of(self, result: MetaLoss, episode: Episode) -> dict[str, tf.Tensor]:
         loss_tracker(self).update_state(result.value)
         labels = flatten_tasks(episode.query_y)
-        return self.compute_metrics(None, labels, result.query_predictions)
+        # Metrics have the faults of losses: a user's function of labels [n] and predictions [n, 1]
+        # may compare each example with all others.
+        labels, predictions = matching_pair(
+            self._updated_metrics, labels, result.query_predictions, "Every one of `metrics`"
+        )
+        return self.compute_metrics(None, labels, predictions)
+
+    def _updated_metrics(self, labels: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
+        """Updates the metrics, and returns one value per example."""
+        self.compute_metrics(None, labels, predictions)
+        return predictions
 
     def fit(
         self,
         x: Any = None,
+        y: None = None,
         *,
         batch_size: int | None = None,
         epochs: int = 1,
         steps_per_epoch: int | None = None,
+        validation_split: float = 0.0,
         validation_data: Any = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
         initial_epoch: int = 0,
         shuffle: bool = False,
+        class_weight: None = None,
+        sample_weight: None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: str | int = "auto",
     ) -> keras.callbacks.History:
@@ -277,11 +329,15 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
         Args:
             x: a `TaskDistribution`; or episodes ((support_x, support_y), (query_x, query_y)):
-                batches of them in a `tf.data.Dataset` or a generator, or arrays of all tasks.
+                batches of them in a `tf.data.Dataset` or a generator, or arrays of all tasks. They
+                may also be dicts with the keys "support_x", ..., and contain sample weights, see
+                `read_episode`.
+            y: not used, because the labels are part of the episodes.
             batch_size: tasks per meta-step, for a `TaskDistribution` (with `steps_per_epoch`) and
                 for arrays.
             epochs: number of the epoch after which training ends, counted from 0.
             steps_per_epoch: meta-steps per epoch.
+            validation_split: fraction of the tasks, the last ones, to validate with; for arrays.
             validation_data: like `x`; a `TaskDistribution` needs `validation_steps`.
             validation_steps: batches of episodes, the same ones at every validation.
             validation_batch_size: tasks per batch of validation; None for `batch_size`.
@@ -290,6 +346,8 @@ class EpisodicLearner(keras.Model, abc.ABC):
             initial_epoch: number of the first epoch, to resume training.
             shuffle: shuffles the batches of a `keras.utils.PyDataset`. Other data, whose order is
                 always kept, are not affected.
+            class_weight: not used, because classes are numbered differently in each task.
+            sample_weight: not used, because weights are part of the episodes.
             callbacks: Keras callbacks.
             verbose: "auto", 0, 1 or 2, as in Keras.
 
@@ -297,31 +355,38 @@ class EpisodicLearner(keras.Model, abc.ABC):
             `keras.callbacks.History`.
 
         Raises:
-            ValueError: if a `TaskDistribution` is given without a batch size or steps.
+            ValueError: if a `TaskDistribution` is given without a batch size or steps, or for
+                arguments that are not used.
         """
+        check_unused(y=y, class_weight=class_weight, sample_weight=sample_weight)
+        if validation_split and validation_data is None:
+            x, validation_data = split_last(x, validation_split)
         data = self._stream(x, "train", batch_size, steps_per_epoch)
         if validation_data is not None:
             validation_data = self._stream(
                 validation_data, "test", validation_batch_size or batch_size, validation_steps
             )
-        return super().fit(
-            data,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=validation_data,
-            validation_steps=validation_steps,
-            validation_freq=validation_freq,
-            initial_epoch=initial_epoch,
-            shuffle=shuffle,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+        with self._label_checks.raising():
+            return super().fit(
+                data,
+                epochs=epochs,
+                steps_per_epoch=steps_per_epoch,
+                validation_data=validation_data,
+                validation_steps=validation_steps,
+                validation_freq=validation_freq,
+                initial_epoch=initial_epoch,
+                shuffle=shuffle,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
 
     def evaluate(
         self,
         x: Any = None,
+        y: None = None,
         *,
         batch_size: int | None = None,
+        sample_weight: None = None,
         steps: int | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: str | int = "auto",
@@ -332,7 +397,9 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
         Args:
             x: as for `fit`.
+            y: not used, as for `fit`.
             batch_size: as for `fit`.
+            sample_weight: not used, as for `fit`.
             steps: batches of episodes, for a `TaskDistribution`.
             callbacks: Keras callbacks.
             verbose: "auto", 0, 1 or 2, as in Keras.
@@ -343,16 +410,71 @@ class EpisodicLearner(keras.Model, abc.ABC):
             The loss if there are no metrics; a list of the loss and the metrics; or a dict.
 
         Raises:
-            ValueError: if a `TaskDistribution` is given without a batch size or steps.
+            ValueError: as for `fit`.
         """
-        return super().evaluate(
-            self._stream(x, "test", batch_size, steps),
-            steps=steps,
-            callbacks=callbacks,
-            verbose=verbose,
-            return_dict=return_dict,
-            **kwargs,
-        )
+        check_unused(y=y, sample_weight=sample_weight)
+        with self._label_checks.raising():
+            return super().evaluate(
+                self._stream(x, "test", batch_size, steps),
+                steps=steps,
+                callbacks=callbacks,
+                verbose=verbose,
+                return_dict=return_dict,
+                **kwargs,
+            )
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: None = None,
+        sample_weight: None = None,
+        class_weight: None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One meta-step, on one batch of episodes.
+
+        Args:
+            x: arrays of episodes, as for `fit`.
+            y: not used, as for `fit`.
+            sample_weight: not used, as for `fit`.
+            class_weight: not used, as for `fit`.
+            return_dict: returns a dict from names to values instead of a list.
+
+        Returns:
+            As for `evaluate`.
+
+        Raises:
+            ValueError: if `x` are not episodes, or for arguments that are not used.
+        """
+        check_unused(y=y, class_weight=class_weight, sample_weight=sample_weight)
+        return super().train_on_batch(self._batch(x, "train"), return_dict=return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: None = None, sample_weight: None = None, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics after adaptation to one batch of episodes; see `train_on_batch`."""
+        check_unused(y=y, sample_weight=sample_weight)
+        return super().test_on_batch(self._batch(x, "test"), return_dict=return_dict)
+
+    def predict_step(self, data: Any) -> Any:
+        """What `predict` computes: the outputs of the model before it learns from a support set.
+
+        Raises:
+            ValueError: if `data` are episodes.
+        """
+        if looks_like_episode(data):
+            raise ValueError(
+                "`x` must be inputs [n, ...] of the model, because `predict` does not adapt. "
+                "Received: episodes. Use `learner.adapt(support_x, support_y).predict(query_x)`."
+            )
+        return super().predict_step(data)
+
+    def _batch(self, x: Any, role: Role) -> dict[str, Any]:
+        batch, changed = self._streams.batch(x, role)
+        if changed:
+            setattr(self, f"{role}_function", None)
+        self._label_checks.batch(batch, role)
+        return batch
 
     def _stream(self, x: Any, role: Role, batch_size: int | None, steps: int | None) -> Any:
         stream, changed = self._streams.open(
@@ -360,7 +482,33 @@ class EpisodicLearner(keras.Model, abc.ABC):
         )
         if changed:
             setattr(self, f"{role}_function", None)  # the compiled step contains the old tasks
-        return stream
+        seed = seeds.stateless_seed(self.seed, seeds.Purpose.TRAIN_TASKS, 0)
+        return self._label_checks.stream(x, stream, role, seed, batch_size)
+
+    def check_labels(self, support_y: np.ndarray, query_y: np.ndarray, role: Role = "test") -> None:
+        """Checks that the loss can be computed of the labels of episodes.
+
+        Args:
+            support_y: [B, n, ...].
+            query_y: [B, m, ...].
+            role: "train" or "test".
+
+        Raises:
+            ValueError: as `mtnet_tf.meta.check_labels`.
+        """
+        shape = self.prediction_shape(role)
+        if shape is not None:
+            check_labels(self.task_loss, support_y, shape, "support_y")
+            check_labels(self.task_loss, query_y, shape, "query_y")
+
+    def prediction_shape(self, role: Role = "test") -> tuple[int | None, ...] | None:
+        """Shape (None, ..., N) of the predictions; None if it is not known.
+
+        Args:
+            role: "train" or "test", in which tasks may have another number of classes.
+        """
+        outputs = getattr(self.model, "outputs", None)
+        return tuple(outputs[0].shape) if outputs else None
 
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the learner again."""

@@ -37,7 +37,7 @@ from mtnet_tf.meta import (
     meta_loss,
     predict,
 )
-from mtnet_tf.tasks import Episode
+from mtnet_tf.tasks import Episode, Examples, Inputs
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -59,6 +59,7 @@ class MetaLearner(EpisodicLearner):
     """
 
     adapts_weights = True
+    supports_sample_weight = True
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class MetaLearner(EpisodicLearner):
         redraw_masks: bool = False,
         adapt_layers: Sequence[str | keras.layers.Layer] | None = None,
         update_rule: UpdateRule | None = None,
+        check_derivatives: bool = True,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -89,6 +91,9 @@ class MetaLearner(EpisodicLearner):
                 MAML. The model is then called task by task and without XLA, which is slower but
                 gives the same numbers. It must not contain activity regularisers.
             update_rule: `UpdateRule` in place of gradient descent. Give either this or `step_size`.
+            check_derivatives: whether to reject layers that make meta-gradients wrong, because a
+                derivative of them in TensorFlow is wrong; False to warn only. With `first_order`,
+                they are not looked for.
             seed: run seed of tasks and masks.
             **kwargs: Keras' `name`.
 
@@ -97,11 +102,14 @@ class MetaLearner(EpisodicLearner):
                 derivative is wrong, or if a number is out of range.
         """
         num_inner_steps = validate_integer("num_inner_steps", num_inner_steps, 0)
-        check_stock_layers(model, first_order)
+        check_stock_layers(
+            model, first_order, adapt_layers=adapt_layers, only_warn=not check_derivatives
+        )
         super().__init__(model, seed, **kwargs)
         self._support_loss = keras.metrics.Mean(name="support_loss")
         self.num_inner_steps = num_inner_steps
         self.first_order = first_order
+        self.check_derivatives = check_derivatives
         self.redraw_masks = redraw_masks
         self.adapt_layers = None
         if adapt_layers is not None:
@@ -207,7 +215,7 @@ class MetaLearner(EpisodicLearner):
 
     def adapt_weights(
         self,
-        support: tuple[tf.Tensor, tf.Tensor],
+        support: Examples,
         *,
         num_inner_steps: int,
         masks: Masks | None,
@@ -217,7 +225,7 @@ class MetaLearner(EpisodicLearner):
         """Runs the inner loop on support sets.
 
         Args:
-            support: pair (x [B, n, ...], y [B, n, ...]).
+            support: (x [B, n, ...], y [B, n, ...]), or (x, y, sample weights [B, n]).
             num_inner_steps: number of steps.
             masks: see `adapt`.
             loss: None for the one given to `compile`.
@@ -236,7 +244,7 @@ class MetaLearner(EpisodicLearner):
         )
 
     def predict_with(
-        self, weights: Sequence[tf.Tensor], x: tf.Tensor, statistics: SetStatistics | None = None
+        self, weights: Sequence[tf.Tensor], x: Inputs, statistics: SetStatistics | None = None
     ) -> tf.Tensor:
         """Predictions [B*m, ...] of tasks with these fast weights; see `mtnet_tf.meta.predict`."""
         return predict(self.model, self.task_weights, weights, x, False, statistics)
@@ -254,7 +262,7 @@ class MetaLearner(EpisodicLearner):
         )
 
     def predictors(
-        self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
+        self, support: Examples, num_inner_steps: int, seed: tf.Tensor
     ) -> Sequence[Predictor]:
         """The network before adaptation and after each step; see `EpisodicLearner`."""
         masks = self.masks(count_tasks(support[0]), seed)
@@ -271,6 +279,7 @@ class MetaLearner(EpisodicLearner):
         support_x: Any,
         support_y: Any,
         *,
+        sample_weight: Any = None,
         num_inner_steps: int | None = None,
         masks: Literal["most_probable"] | int = "most_probable",
         statistics: Literal["support", "query"] = "support",
@@ -288,8 +297,10 @@ class MetaLearner(EpisodicLearner):
         (3, 1)
 
         Args:
-            support_x: [n, ...], any number of examples.
+            support_x: [n, ...], any number of examples; a dict or list of arrays if the model has
+                several inputs.
             support_y: [n, ...], class numbers or targets; classes may have unequal shots.
+            sample_weight: [n], factors of the losses of the examples; None for 1.
             num_inner_steps: number of steps; None: as in training.
             masks: "most_probable", or an int, the seed of one draw.
             statistics: what normalises a query: "support", the statistics of the support set; or
@@ -308,6 +319,7 @@ class MetaLearner(EpisodicLearner):
             self,
             support_x,
             support_y,
+            sample_weight=sample_weight,
             num_inner_steps=num_inner_steps,
             masks=masks,
             statistics=statistics,
@@ -363,6 +375,7 @@ class MetaLearner(EpisodicLearner):
             "num_inner_steps": self.num_inner_steps,
             "first_order": self.first_order,
             "redraw_masks": self.redraw_masks,
+            "check_derivatives": self.check_derivatives,
             "adapt_layers": self.adapt_layers and list(self.adapt_layers),
             "update_rule": keras.saving.serialize_keras_object(self.update_rule),
         }
@@ -376,7 +389,8 @@ class MetaLearner(EpisodicLearner):
         Version 0.1.0 stored a step size in addition to the rule, and used it only without a rule.
         """
         rule = keras.saving.deserialize_keras_object(config.get("update_rule"), custom_objects)
-        config = {**config, "update_rule": rule}
+        # Earlier versions accepted layers with wrong derivatives; their files can be loaded.
+        config = {"check_derivatives": False, **config, "update_rule": rule}
         if rule is not None:
             config.pop("step_size", None)
         return super().from_config(config, custom_objects)

@@ -14,10 +14,11 @@ import tensorflow as tf
 
 from mtnet_tf.layers import FastWeightScope, SetStatistics, TaskWeight
 from mtnet_tf.meta.inner_loop import InnerTrajectory, Masks, adapt, initial_fast_weights
-from mtnet_tf.meta.losses import TaskLoss, task_losses
-from mtnet_tf.meta.per_task import predict_per_task
+from mtnet_tf.meta.loss_shapes import TaskLoss
+from mtnet_tf.meta.losses import task_losses
+from mtnet_tf.meta.per_task import predict_per_task, single_output
 from mtnet_tf.meta.update_rules import StepSize, UpdateRule
-from mtnet_tf.tasks import Episode
+from mtnet_tf.tasks import Episode, Examples, Inputs
 
 ZERO = tf.UnconnectedGradients.ZERO
 
@@ -54,21 +55,30 @@ class MetaLoss(NamedTuple):
         return self._replace(value=value)
 
 
-def flatten_tasks(x: tf.Tensor) -> tf.Tensor:
-    """[B, n, ...] -> [B*n, ...]."""
-    return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
+def flatten_tasks(x: Inputs) -> Inputs:
+    """[B, n, ...] -> [B*n, ...], for each tensor of a structure of them."""
+    return tf.nest.map_structure(
+        lambda tensor: tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], 0)), x
+    )
 
 
-def count_tasks(x: tf.Tensor) -> int | tf.Tensor:
-    """B of a tensor [B, ...]: an int if it is known during tracing, else a tensor."""
-    return x.shape[0] or tf.shape(x)[0]
+def unflatten_tasks(outputs: tf.Tensor, x: Inputs) -> tf.Tensor:
+    """[B*m, ...] -> [B, m, ...], where `x` are inputs [B, m, ...]."""
+    num_examples = tf.shape(tf.nest.flatten(x)[0])[1]
+    return tf.reshape(outputs, [count_tasks(x), num_examples, *outputs.shape[1:]])
+
+
+def count_tasks(x: Inputs) -> int | tf.Tensor:
+    """B of tensors [B, ...]: an int if it is known during tracing, else a tensor."""
+    first = tf.nest.flatten(x)[0]
+    return first.shape[0] or tf.shape(first)[0]
 
 
 def predict(
     model: keras.Model,
     task_weights: Sequence[TaskWeight],
     weights: Sequence[tf.Tensor],
-    x: tf.Tensor,
+    x: Inputs,
     training: bool = True,
     statistics: SetStatistics | None = None,
 ) -> tf.Tensor:
@@ -81,7 +91,7 @@ def predict(
         model: Keras model, [n, ...] -> [n, ...].
         task_weights: the weights that adapt.
         weights: their fast weights, list of [B, *variable.shape].
-        x: [B, n, ...].
+        x: [B, n, ...], or a structure of such tensors.
         training: passed to the model.
         statistics: `SetStatistics` to record or to use; None for the statistics of the set itself.
 
@@ -95,7 +105,7 @@ def predict(
     num_tasks = count_tasks(x)
     values = zip([w.variable for w in task_weights], weights, strict=True)
     with FastWeightScope(values, num_tasks, statistics):
-        return model(flatten_tasks(x), training=training)
+        return single_output(model(flatten_tasks(x), training=training))
 
 
 def set_losses(
@@ -103,9 +113,10 @@ def set_losses(
     task_weights: Sequence[TaskWeight],
     loss: TaskLoss,
     weights: Sequence[tf.Tensor],
-    x: tf.Tensor,
+    x: Inputs,
     y: tf.Tensor,
     training: bool = True,
+    sample_weight: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The loss of the network of each task on a set.
 
@@ -114,22 +125,24 @@ def set_losses(
         task_weights: the weights that adapt.
         loss: see `task_losses`.
         weights: fast weights, list of [B, *variable.shape].
-        x: [B, n, ...].
+        x: [B, n, ...], or a structure of such tensors.
         y: [B, n, ...].
         training: passed to the model.
+        sample_weight: [B, n], factors of the losses of the examples; None for 1.
 
     Returns:
         Pair (losses [B], reduced over examples as `loss` says; predictions [B*n, ...]).
     """
     predictions = predict(model, task_weights, weights, x, training)
-    return task_losses(loss, flatten_tasks(y), predictions, count_tasks(x)), predictions
+    losses = task_losses(loss, flatten_tasks(y), predictions, count_tasks(x), sample_weight)
+    return losses, predictions
 
 
 def adapt_to_support(
     model: keras.Model,
     task_weights: Sequence[TaskWeight],
     loss: TaskLoss,
-    support: tuple[tf.Tensor, tf.Tensor],
+    support: Examples,
     *,
     training: bool = True,
     **options: Unpack[InnerOptions],
@@ -140,17 +153,17 @@ def adapt_to_support(
         model: Keras model.
         task_weights: the weights that adapt.
         loss: see `task_losses`.
-        support: pair (x [B, n, ...], y [B, n, ...]).
+        support: (x [B, n, ...], y [B, n, ...]), or (x, y, sample weights [B, n]).
         training: passed to the model.
         **options: of `adapt`.
 
     Returns:
         `InnerTrajectory`.
     """
-    x, y = support
+    x, y, *sample_weight = support
 
     def support_losses(weights: list[tf.Tensor], step: int) -> tf.Tensor:
-        return set_losses(model, task_weights, loss, weights, x, y, training)[0]
+        return set_losses(model, task_weights, loss, weights, x, y, training, *sample_weight)[0]
 
     initial = initial_fast_weights([w.variable for w in task_weights], count_tasks(x))
     return adapt(support_losses, initial, **options)
@@ -180,8 +193,9 @@ def meta_loss(
     Returns:
         `MetaLoss`.
     """
-    support = (episode.support_x, episode.support_y)
-    trajectory = adapt_to_support(model, task_weights, loss, support, training=training, **options)
+    trajectory = adapt_to_support(
+        model, task_weights, loss, episode.support, training=training, **options
+    )
     return query_loss(model, task_weights, loss, episode, trajectory, training=training)
 
 
@@ -207,8 +221,11 @@ def query_loss(
     Returns:
         `MetaLoss`.
     """
-    weights, x, y = trajectory.fast_weights, episode.query_x, episode.query_y
-    losses, predictions = set_losses(model, task_weights, loss, weights, x, y, training)
+    weights = trajectory.fast_weights
+    x, y, *sample_weight = episode.query
+    losses, predictions = set_losses(
+        model, task_weights, loss, weights, x, y, training, *sample_weight
+    )
     return MetaLoss(tf.reduce_mean(losses), predictions, losses, trajectory)
 
 

@@ -14,13 +14,14 @@ import tensorflow as tf
 
 from mtnet_tf._keras import flatten_layers, seed_generators
 from mtnet_tf.layers import FastWeightScope, SetStatistics, TaskWeight
+from mtnet_tf.tasks import Inputs
 
 
 def predict_per_task(
     model: keras.Model,
     task_weights: Sequence[TaskWeight],
     weights: Sequence[tf.Tensor],
-    x: tf.Tensor,
+    x: Inputs,
     training: bool = True,
     statistics: SetStatistics | None = None,
 ) -> tf.Tensor:
@@ -32,7 +33,7 @@ def predict_per_task(
         model: Keras model, [n, ...] -> [n, ...].
         task_weights: the weights that adapt.
         weights: their fast weights, list of [B, *variable.shape].
-        x: [B, n, ...].
+        x: [B, n, ...], or a structure of such tensors.
         training: passed to the model.
         statistics: `SetStatistics` to record or to use; None for the statistics of the set itself.
 
@@ -44,20 +45,20 @@ def predict_per_task(
     values = list(weights)
     if training:
         lent += [g.state for g in generators]
-        values += [_task_seeds(g, tf.shape(x)[0]) for g in generators]
+        values += [_task_seeds(g, tf.shape(tf.nest.flatten(x)[0])[0]) for g in generators]
     replays = statistics is not None and statistics.replays
     recorded = statistics.recorded if statistics is not None and replays else []
     layers: list[keras.layers.Layer] = []
 
     def one_task(
-        values: list[tf.Tensor], x: tf.Tensor, recorded: list[Any]
+        values: list[tf.Tensor], x: Inputs, recorded: list[Any]
     ) -> tuple[tf.Tensor, list[Any]]:
         own = SetStatistics(tf.nest.map_structure(lambda t: t[None], recorded) if replays else None)
         with (
             keras.StatelessScope(list(zip(lent, values, strict=True))),
             FastWeightScope([], num_tasks=1, statistics=own),
         ):
-            predictions = model(x, training=training)
+            predictions = single_output(model(x, training=training))
         layers[:] = own.layers  # the same in every trace
         return predictions, [] if replays else own.recorded
 
@@ -66,6 +67,22 @@ def predict_per_task(
         statistics.recorded += tf.nest.map_structure(lambda t: tf.squeeze(t, 1), found)
         statistics.layers += layers
     return predictions
+
+
+def single_output(outputs: Any) -> tf.Tensor:
+    """The output of a model, which may be in a dict or list with nothing else.
+
+    Raises:
+        ValueError: if the model has several outputs.
+    """
+    found = tf.nest.flatten(outputs)
+    if len(found) != 1:
+        raise ValueError(
+            "`model` must have one output, on which the loss is defined. Received: a model with "
+            f"{len(found)} outputs. Choose one, `keras.Model(model.inputs, model.outputs[0])`, or "
+            "combine them in one layer, such as `Concatenate`."
+        )
+    return found[0]
 
 
 def check_no_activity_regularizers(model: keras.Model) -> None:

@@ -1,27 +1,50 @@
 """`Episode`, one sample of a batch of tasks, and `TaskDistribution`, which draws episodes."""
 
 import abc
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+# Inputs of a model: a tensor [B, n, ...], or a dict or list of them for a model with several.
+Inputs = Any
+# A set of examples: (inputs, targets [B, n, ...]) or (inputs, targets, sample weights [B, n]).
+Examples = tuple[Any, ...]
 
 
 class Episode(NamedTuple):
     """Support and query sets of B tasks.
 
     Attributes:
-        support_x: [B, n, ...].
+        support_x: [B, n, ...]; a dict or list of tensors if the model has several inputs.
         support_y: [B, n, ...], class numbers (int) or targets (float).
-        query_x: [B, m, ...].
+        query_x: [B, m, ...], like `support_x`.
         query_y: [B, m, ...].
         classes: [B, N], the class of the data set that each label stands for; None if unknown.
+        support_weight: [B, n], factors of the losses of the examples; None for 1.
+        query_weight: [B, m], likewise.
     """
 
-    support_x: tf.Tensor
+    support_x: Inputs
     support_y: tf.Tensor
-    query_x: tf.Tensor
+    query_x: Inputs
     query_y: tf.Tensor
     classes: tf.Tensor | None = None
+    support_weight: tf.Tensor | None = None
+    query_weight: tf.Tensor | None = None
+
+    @property
+    def support(self) -> Examples:
+        """The support set: inputs, targets and, if there are any, sample weights."""
+        return _examples(self.support_x, self.support_y, self.support_weight)
+
+    @property
+    def query(self) -> Examples:
+        """The query set, like `support`."""
+        return _examples(self.query_x, self.query_y, self.query_weight)
+
+
+def _examples(x: Inputs, y: tf.Tensor, sample_weight: tf.Tensor | None) -> Examples:
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
 class TaskDistribution(abc.ABC):

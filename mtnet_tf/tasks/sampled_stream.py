@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode_structure import read_episode
 
 # More batches than any training takes.
 _ENDLESS = 2**40
@@ -67,7 +68,8 @@ class SampledBatches:
         if not tasks.in_graph:
 
             def sample(number: tf.Tensor) -> Episode:
-                return tasks.sample(seeds.stateless_seed(run_seed, purpose, number), batch_size)
+                seed = seeds.stateless_seed(run_seed, purpose, number)
+                return read_episode(tasks.sample(seed, batch_size))
 
             stream = stream.map(sample, num_parallel_calls=2).prefetch(2)
         return cls(tasks, batch_size, stream)

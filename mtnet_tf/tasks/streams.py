@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode_structure import read_episode
 from mtnet_tf.tasks.sampled_stream import SampledBatches
-from mtnet_tf.tasks.user_episodes import episode_batches
+from mtnet_tf.tasks.user_episodes import episode_arrays, episode_batches
 
 Role = Literal["train", "test"]
 _PURPOSES = {"train": seeds.Purpose.TRAIN_TASKS, "test": seeds.Purpose.VALIDATION_TASKS}
@@ -62,6 +63,21 @@ class EpisodeStreams:
         self._sampled[role] = self._known[stream] if is_known else None
         return stream, before != self._sampled[role]
 
+    def batch(self, x: Any, role: Role) -> tuple[dict[str, Any], bool]:
+        """Converts one batch of episodes that the user provides.
+
+        Args:
+            x: arrays [B, n, ...] in a structure that `read_episode` accepts.
+            role: "train" or "test".
+
+        Returns:
+            Pair (dict with fields of `Episode`, whether the previous data of this role were
+            different ones, sampled from a distribution).
+        """
+        changed = self._sampled.get(role) is not None
+        self._sampled[role] = None
+        return episode_arrays(x), changed
+
     def samples_in_graph(self, role: Role) -> bool:
         """Whether the compiled step samples its tasks, and its data are numbers of batches."""
         sampled = self._sampled.get(role)
@@ -71,6 +87,6 @@ class EpisodeStreams:
         """The `Episode` in `data`, or one sampled with `seed`."""
         sampled = self._sampled.get(role)
         if sampled is None or not sampled[0].in_graph:
-            return Episode(*tf.nest.flatten(data))
+            return read_episode(data)
         tasks, batch_size = sampled
-        return tasks.sample(seed, batch_size)
+        return read_episode(tasks.sample(seed, batch_size))

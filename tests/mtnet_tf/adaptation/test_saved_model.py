@@ -256,13 +256,26 @@ def test_a_function_of_class_numbers_needs_classification_to_be_set(tmp_path):
     assert read_metadata(tmp_path / "1")["num_ways"] == 3
 
 
-def test_a_model_with_two_inputs_cannot_be_exported():
-    inputs = [keras.Input((1,)), keras.Input((1,))]
-    outputs = TWDense(1)(keras.layers.Concatenate()(inputs))
-    learner = MetaLearner(keras.Model(inputs, outputs), 0.1)
-    learner.compile("adam", "mse")
-    with pytest.raises(ValueError, match="one input and one output .* Received: 2 inputs"):
-        learner.export("nowhere")
+@pytest.mark.parametrize("structure", [dict, list])
+def test_a_model_with_two_inputs_has_a_signature_argument_for_each(rng, tmp_path, structure):
+    inputs = {name: keras.Input((1,), name=name) for name in ("sum", "ids-part")}
+    given = inputs if structure is dict else list(inputs.values())
+    outputs = TWDense(1)(keras.layers.Concatenate()(list(inputs.values())))
+    learner = MetaLearner(keras.Model(given, outputs), 0.1)
+    learner.compile("adam", "mse", jit_compile=False)
+    x = rng.normal(size=(2, 5, 1)).astype("float32")
+    y = x[0] + x[1]
+    served = tf.saved_model.load(str(learner.export(tmp_path / "1"))).signatures
+    support = {"support_x_sum": x[:1], "support_x_ids_part": x[1:], "support_y": y[None]}
+    query = {"query_x_sum": x[1:], "query_x_ids_part": x[:1]}
+    answer = served["serving_default"](**support, **query)["predictions"][0]
+    parts = {"sum": x[0], "ids-part": x[1]} if structure is dict else [x[0], x[1]]
+    adapted = learner.adapt(parts, y)
+    swapped = {"sum": x[1], "ids-part": x[0]} if structure is dict else [x[1], x[0]]
+    np.testing.assert_allclose(answer, adapted(swapped), rtol=1e-5)
+    learned = served["adapt"](**support)
+    np.testing.assert_allclose(served["predict"](**learned, **query)["predictions"][0], answer)
+    assert read_metadata(tmp_path / "1")["input_shape"] == {"sum": [1], "ids-part": [1]}
 
 
 @pytest.mark.slow
