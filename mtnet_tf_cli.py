@@ -10,41 +10,39 @@ RUN is a run folder, whose path is printed when the run starts. To resume an int
 the same command. In a checkout, `python main.py` is equivalent to `mtnet-tf`.
 """
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Hides most of the messages of TensorFlow's C++ code, which reads the variable when it is imported.
-# TensorFlow 2.21 still logs a few lines before it reads it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import tensorflow as tf
 from absl import app, flags, logging
 
-from maml_baselines import METHODS, build_learner, resolve
-from mtnet_tf.experiments import (
-    ACTIONS,
-    FLAGS,
-    Run,
-    Settings,
-    as_flags,
-    check_same_run,
-    compare,
-    default_of,
-    evaluate_run,
-    exit_status,
-    fields_of,
-    help_of,
-    load_learner,
-    run_name,
-    say,
-    settings_table,
-    train_run,
-)
-from mtnet_tf.learners import MetaLearner
-from mtnet_tf.pictures import Preparation, predict_pictures
+from data_prep.io import make_output_readable, quiet_start
+
+with quiet_start("mtnet-tf"):
+    import tensorflow as tf
+    from maml_baselines import METHODS, build_learner, resolve
+    from mtnet_tf.experiments import (
+        ACTIONS,
+        FLAGS,
+        Run,
+        Settings,
+        as_flags,
+        check_same_run,
+        compare,
+        default_of,
+        evaluate_run,
+        exit_status,
+        fields_of,
+        help_of,
+        load_learner,
+        run_name,
+        say,
+        settings_table,
+        train_run,
+    )
+    from mtnet_tf.learners import MetaLearner
+    from mtnet_tf.pictures import Preparation, predict_pictures
 
 VALUES = flags.FLAGS
 
@@ -153,8 +151,9 @@ def export(settings: Settings, run: Run) -> Path:
         shape = learner.model.input_shape[1:]
         resampling = (run.config().get("data") or {}).get("resampling")
         preparation = Preparation.of_run(settings, shape, resampling).describe()
-    learner.export(VALUES.export_dir, preparation=preparation)
-    return Path(VALUES.export_dir)
+    folder = user_path(VALUES.export_dir)
+    learner.export(folder, preparation=preparation)
+    return folder
 
 
 def run_command(argv: Sequence[str]) -> int:
@@ -196,6 +195,7 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 def run_main() -> None:
     """Entry point of `mtnet-tf` and `main.py`."""
+    make_output_readable()
     sys.modules["__main__"].__doc__ = __doc__  # absl prints it above the flags
     define_flags()
     app.run(main, flags_parser=parse)

@@ -1,7 +1,6 @@
 """Command line: `python -m maml_baselines table1 | table3`, with most flags of `main.py`."""
 
 import argparse
-import os
 import shlex
 import sys
 from argparse import SUPPRESS
@@ -9,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Hides most of the messages of TensorFlow's C++ code, which reads it when it is imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
+from data_prep.io import make_output_readable, user_path
 from maml_baselines.methods import METHODS
-from maml_baselines.tables import methods_of, settings_of, write_table
+from maml_baselines.tables import LACKING_FLAGS, methods_of, settings_of, write_table
 from mtnet_tf.experiments import (
     DATA_SOURCES,
     FLAG_OF,
@@ -27,9 +24,6 @@ from mtnet_tf.experiments import (
     task_name,
 )
 
-# Flags that distinguish methods, and flags with another default here.
-_NOT_FOR_ALL = ("method", "baseline", "use_T", "use_M", "share_M", "stop_grad", "run", "train")
-_NOT_FOR_ALL += ("datasource", "train_update_lr", "train_update_batch_size")
 # Settings that the name of a table contains already, or does not need.
 _UNNAMED = ("data_source", "num_ways", "num_shots", "polynomial_order", "synthetic", "data_dir")
 _UNNAMED += ("image_size", "packed_dir", "runs_dir", "write_summaries", "run_eagerly")
@@ -62,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     places = ", ".join(f"{source} for {table}" for table, source in _DATA.items())
     parser.add_argument("--datasource", help=f"one of {', '.join(DATA_SOURCES)}; default: {places}")
     for name in FLAGS:
-        if name not in _NOT_FOR_ALL:
+        if name not in (*LACKING_FLAGS, "datasource"):
             _add_flag(parser, name)
     return parser
 
@@ -87,8 +81,8 @@ def _table_path(table: str, table_file: str | None, given: Mapping[str, Any], me
     """Path of the table without its suffix."""
     if table_file is None:
         usual = settings_of({n: v for n, v in given.items() if n in _UNNAMED}, method)
-        return Path(usual.runs_dir) / _file_stem(table, given, usual)
-    path = Path(table_file)
+        return user_path(usual.runs_dir) / _file_stem(table, given, usual)
+    path = user_path(table_file)
     return path.with_suffix("") if path.suffix in (".csv", ".json", ".md", ".png") else path
 
 
@@ -133,8 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 if a row failed, 2 for invalid input, 130 after an interruption.
     """
+    make_output_readable()
     arguments = sys.argv[1:] if argv is None else argv
-    return exit_status("maml_baselines", lambda: run_command(arguments), ("methods", "table_file"))
+    return exit_status(
+        "maml_baselines", lambda: run_command(arguments), ("methods", "table_file"), LACKING_FLAGS
+    )
 
 
 if __name__ == "__main__":

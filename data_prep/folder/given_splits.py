@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from data_prep.errors import DataError
-from data_prep.io import FolderSource
+from data_prep.io import FolderSource, is_visible
 from data_prep.packed import (
     SPLITS,
     check_disjoint,
@@ -88,7 +88,8 @@ def _is_in(name: str, folder: str) -> bool:
 
 
 def _subfolders(source: FolderSource, place: str) -> list[str]:
-    return [path.name for path in sorted((source.path / place).iterdir()) if path.is_dir()]
+    folders = (path for path in sorted((source.path / place).iterdir()) if path.is_dir())
+    return [folder.name for folder in folders if is_visible(folder.name)]
 
 
 def _clear_splits(names: Iterable[str]) -> set[str]:

@@ -18,7 +18,8 @@ from data_prep.io.locks import InUseError, exclusive
 from data_prep.io.output import make_output_readable
 from data_prep.io.parallel import in_parallel, validate_workers
 from data_prep.io.progress import bar
-from data_prep.io.sources import FolderSource, ImageSource
+from data_prep.io.sources import FolderSource, ImageSource, is_visible
+from data_prep.io.startup import quiet_start
 from data_prep.io.text_files import read_json, write_csv, write_json, write_text
 
 __all__ = [
@@ -32,9 +33,11 @@ __all__ = [
     "exclusive",
     "in_parallel",
     "is_vacant",
+    "is_visible",
     "make_output_readable",
     "open_source",
     "printable",
+    "quiet_start",
     "read_json",
     "recover",
     "replacing",

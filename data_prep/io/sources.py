@@ -21,16 +21,14 @@ def is_image(name: str, suffixes: Collection[str]) -> bool:
     >>> is_image("cat/1.PNG", {".png"}), is_image("__MACOSX/cat/1.png", {".png"})
     (True, False)
     """
-    return PurePosixPath(name).suffix.lower() in suffixes and not _is_junk(name)
+    return PurePosixPath(name).suffix.lower() in suffixes and is_visible(name)
 
 
-def _is_junk(name: str) -> bool:
+def is_visible(name: str) -> bool:
+    """Whether a user has created a file or folder, and not an operating system; see `is_image`."""
     parts = PurePosixPath(name).parts
-    return (
-        "__MACOSX" in parts
-        or any(part.startswith(".") for part in parts)
-        or parts[-1].lower() in ("thumbs.db", "desktop.ini")
-    )
+    hidden = "__MACOSX" in parts or any(part.startswith(".") for part in parts)
+    return not hidden and parts[-1].lower() not in ("thumbs.db", "desktop.ini")
 
 
 class ImageSource(abc.ABC):
@@ -107,7 +105,7 @@ class FolderSource(ImageSource):
         names = [name for name in found if is_image(name, suffixes)]
         super().__init__(path, names, max_bytes)
         images = set(names)
-        self.others = sorted(n for n in found if n not in images and not _is_junk(n))
+        self.others = sorted(n for n in found if n not in images and is_visible(n))
 
     def close(self) -> None:
         """Does nothing, because files are opened one at a time."""

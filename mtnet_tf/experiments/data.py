@@ -20,6 +20,11 @@ from data_prep import (
     find_overlap,
     load_packed,
 )
+from mtnet_tf.experiments.class_counts import (
+    check_num_classes,
+    check_num_images,
+    needed_classes,
+)
 from mtnet_tf.experiments.settings import Settings
 from mtnet_tf.tasks import ImageClasses, Polynomials, Sinusoids, TaskDistribution, split_classes
 
@@ -83,21 +88,20 @@ class DataSource:
     def _image_tasks(self, split: str) -> ImageClasses:
         settings = self._settings
         packed, classes = self.pictures(split)
+        sizes = {name: len(self.pictures(name).classes) for name in SPLITS}
+        check_num_classes(settings, split, sizes, self._is_drawn(packed))
+        counts = packed.counts[classes]
+        num_queries = _num_queries(settings, split, counts)
+        names = [packed.class_names[c] for c in classes]
+        check_num_images(settings, split, names, counts.tolist(), num_queries)
         has_own_ways = split == "train" and settings.num_train_ways
-        name = "num_train_ways" if has_own_ways else "num_ways"
-        num_ways = getattr(settings, name)
-        if len(classes) < num_ways:
-            raise ValueError(
-                f"`{name}` must not exceed the {len(classes)} classes of the {split} split. "
-                f"Received: {name}={num_ways}. Use fewer ways, or provide more classes."
-            )
         return ImageClasses(
             packed.images,
             packed.counts,
             classes=classes,
-            num_ways=num_ways,
+            num_ways=settings.num_train_ways if has_own_ways else settings.num_ways,
             num_shots=settings.num_shots,
-            num_queries=_num_queries(settings, split, packed.counts[classes]),
+            num_queries=num_queries,
             rotations=settings.data_source == "omniglot",
             in_graph=True if _fits_on_a_gpu(packed, classes) else None,
         )
@@ -127,7 +131,16 @@ class DataSource:
             return ensure_omniglot(settings.data_dir, settings.synthetic)
         if settings.data_source == "miniimagenet":
             return ensure_miniimagenet(settings.data_dir, settings.synthetic)
-        return ensure_folder(settings.data_dir, settings.image_size, packed_dir=settings.packed_dir)
+        return ensure_folder(
+            settings.data_dir,
+            settings.image_size,
+            packed_dir=settings.packed_dir,
+            min_classes=needed_classes(settings),
+        )
+
+    def _is_drawn(self, packed: PackedImages) -> bool:
+        """Whether the classes of a folder were divided at random."""
+        return self._settings.data_source == "folder" and not packed.details["split_given"]
 
     def identity(self) -> dict[str, str | None] | None:
         """Hashes that identify the images of a run; None for regression.
@@ -162,6 +175,18 @@ class DataSource:
                 "restore the original images, choose another run folder with `run_dir` or "
                 "`runs_dir`, or train again from the start with `resume=False`."
             )
+
+    def split_notes(self) -> list[str]:
+        """A sentence about the splits, if the folder of images does not contain them."""
+        splits = [self.pictures(split) for split in SPLITS]
+        if not self._is_drawn(splits[0].packed):
+            return []
+        train, val, test = (len(pictures.packed.class_names) for pictures in splits)
+        return [
+            f"The folder contains no train, val and test folders: its {train + val + test} classes "
+            f"were divided at random into {train} for training, {val} for validation, {test} for "
+            "the test."
+        ]
 
     def find_leaks(self) -> Overlap:
         """The classes and the images with equal pixels that occur in more than one split.

@@ -283,7 +283,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     return Settings(**{name: value for name, value in known.items() if name in DEFAULTS})
 
 
-def as_flags(message: str, further: Sequence[str] = ()) -> str:
+def as_flags(message: str, further: Sequence[str] = (), without: Sequence[str] = ()) -> str:
     """An error message of the library, with flags in place of the fields that it names.
 
     `` `step_size` `` becomes `--update_lr`, and `Received: step_size=0.1` becomes
@@ -292,11 +292,13 @@ def as_flags(message: str, further: Sequence[str] = ()) -> str:
     Args:
         message: message with the names of fields in backticks and after "Received:".
         further: names of flags that the program has in addition to those of this module.
+        without: names of flags of this module that the program lacks. Their fields stay.
 
     Returns:
         The message for the command line.
     """
     flag_of = {**FLAG_OF, **{name: name for name in (*ACTIONS, *further)}}
+    flag_of = {field: name for field, name in flag_of.items() if name not in without}
     names = "|".join(sorted(flag_of, key=len, reverse=True))
     message = re.sub(rf"`({names})(=[^`]*)?`", lambda m: f"--{flag_of[m[1]]}{m[2] or ''}", message)
     start, received, values = message.partition("Received: ")

@@ -1,7 +1,9 @@
 """The name, the title and the settings of a run as text."""
 
+import re
 from pathlib import Path
 
+from data_prep.io import printable, user_path
 from mtnet_tf.experiments.flags import FLAG_OF
 from mtnet_tf.experiments.settings import DEFAULTS, Settings
 
@@ -40,7 +42,10 @@ def task_name(settings: Settings, num_shots: int) -> str:
     """
     source = settings.data_source + ("_synthetic" if settings.synthetic else "")
     if settings.data_source == "folder":
-        source += f"_{Path(settings.data_dir).resolve().name}{settings.image_size}"
+        name = user_path(settings.data_dir).resolve().name
+        if printable(name) != name:  # TensorFlow could not write files into a folder of this name
+            name = re.sub(r"[^\w-]+", "_", name, flags=re.ASCII)
+        source += f"_{name}{settings.image_size}"
     if settings.is_image:
         source += f"_{settings.num_ways}way"
     if settings.data_source == "polynomial":

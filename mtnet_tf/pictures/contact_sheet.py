@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from data_prep.io import replacing
+from data_prep.io import printable, replacing, user_path
 
 _CELL = 1.15  # inches of an image with its caption
 _MOST_SHOTS = 6
@@ -71,8 +71,10 @@ def _count(shots: int) -> str:
 
 
 def _short(text: str, length: int) -> str:
-    text = str(text)
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    """The text with a gap in the middle, because labels often have the same beginning."""
+    text = printable(text)
+    end = length // 2
+    return text if len(text) <= length else f"{text[: length - end - 1]}…{text[-end:]}"
 
 
 class _Sheet:
@@ -120,6 +122,6 @@ class _Sheet:
 
     def save(self, path: str | Path) -> None:
         """Writes the PNG file atomically."""
-        with replacing(path) as partial, warnings.catch_warnings():
+        with replacing(user_path(path)) as partial, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # a label in a script without a font
             self._figure.savefig(partial, dpi=130)

@@ -9,16 +9,24 @@ from typing import Any, Literal, Self
 import numpy as np
 import tensorflow as tf
 
+from data_prep.images import Picture
 from mtnet_tf.adaptation import Adapter, check_class_numbers
 from mtnet_tf.experiments import Run, load_learner
 from mtnet_tf.learners import MetaLearner
-from mtnet_tf.pictures.image_preparation import INVERT, Image, Preparation, list_pictures
+from mtnet_tf.pictures.image_preparation import INVERT, Preparation
+from mtnet_tf.pictures.one_or_several import list_pictures
 
 _PICTURES_AT_ONCE = 256
 
 
 class FewShotClassifier:
     """Learns new classes of images from a few examples of each, like a scikit-learn classifier.
+
+    One image is a path, a Pillow image, or an array [H, W] or [H, W, C] with C = 1 (grey), 3 (RGB)
+    or 4 (RGB and opacity). Several images are an iterable of these (a list, a column of a table),
+    or an array [m, H, W, C]. An array [m, H, W] is m grey images, unless it could be one image. If
+    it is unclear, an error asks for a list. Arrays contain uint8, uint16 or bool, see
+    `data_prep.load_picture`; images may have any size. For one image, the results have one row.
 
     Example:
     >>> import numpy as np
@@ -28,8 +36,8 @@ class FewShotClassifier:
     >>> learner.compile("adam", FewShotCrossentropy(1))
     >>> images = np.zeros([3, 28, 28], "uint8")
     >>> classifier = FewShotClassifier(learner).fit(images, ["ka", "ka", "ga"])
-    >>> classifier.predict(images).shape
-    (3,)
+    >>> classifier.predict(images).shape, classifier.predict(images[0]).shape
+    ((3,), (1,))
 
     Attributes:
         classes_: the sorted labels given to `fit`.
@@ -71,7 +79,7 @@ class FewShotClassifier:
             shape = self.learner.model.input_shape[1:]
             self.preparation = Preparation.of_kind(shape, drawings)
         else:
-            run = Run(Path(run_folder))
+            run = Run(run_folder)
             config = run.config()
             learner = load_learner(run.find(iteration))
             if not isinstance(learner, MetaLearner):
@@ -92,11 +100,11 @@ class FewShotClassifier:
         check_class_numbers(self.learner.task_loss)
         self._adapter = None
 
-    def fit(self, pictures: Iterable[Image], labels: Iterable[Any]) -> Self:
+    def fit(self, pictures: Picture | Iterable[Picture], labels: Iterable[Any]) -> Self:
         """Adapts the network to a support set.
 
         Args:
-            pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C], of any size.
+            pictures: images, see `FewShotClassifier`.
             labels: one label per image, all strings or all numbers. There may be as many classes as
                 the model distinguishes, and at least two. Classes have equal weight, even if the
                 numbers of their images differ.
@@ -107,7 +115,8 @@ class FewShotClassifier:
         Raises:
             ValueError: for invalid labels or images.
         """
-        pictures = list_pictures(pictures)
+        labels = _as_labels(labels)
+        pictures = self._list(pictures, labels.size)
         classes, numbers = self._classes(pictures, labels)
         inverted, sentence = bool(self.invert), "As requested."
         if self.invert == "auto":
@@ -121,10 +130,12 @@ class FewShotClassifier:
         self.classes_, self.inverted_, self.inversion_ = classes, inverted, sentence
         return self
 
+    def _list(self, pictures: Picture | Iterable[Picture], num_labels: int) -> list[Picture]:
+        return list_pictures(pictures, self.preparation.image_shape[-1], num_labels)
+
     def _classes(
-        self, pictures: Sequence[Image], labels: Iterable[Any]
+        self, pictures: Sequence[Picture], labels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        labels = _as_labels(labels)
         classes, numbers = np.unique(labels, return_inverse=True)
         most = self.learner.model.output_shape[-1]
         if labels.shape != (len(pictures),):
@@ -139,11 +150,11 @@ class FewShotClassifier:
             )
         return classes, numbers
 
-    def predict_proba(self, pictures: Iterable[Image]) -> np.ndarray:
+    def predict_proba(self, pictures: Picture | Iterable[Picture]) -> np.ndarray:
         """Probability of each class.
 
         Args:
-            pictures: as for `fit`.
+            pictures: one image or several, see `FewShotClassifier`.
 
         Returns:
             float32 array [m, number of classes], in the order of `classes_`.
@@ -163,16 +174,16 @@ class FewShotClassifier:
         ]
         return tf.concat(found, 0).numpy()
 
-    def predict(self, pictures: Iterable[Image]) -> np.ndarray:
-        """The most probable label of each image, array [m]; see `predict_proba`."""
+    def predict(self, pictures: Picture | Iterable[Picture]) -> np.ndarray:
+        """The most probable label of each image, array [m], [1] for one; see `predict_proba`."""
         most_probable = self.predict_proba(pictures).argmax(1)
         return self.classes_[most_probable]
 
-    def score(self, pictures: Iterable[Image], labels: Iterable[Any]) -> float:
+    def score(self, pictures: Picture | Iterable[Picture], labels: Iterable[Any]) -> float:
         """The fraction of images whose predicted label is right.
 
         Args:
-            pictures: as for `fit`.
+            pictures: one image or several, see `FewShotClassifier`.
             labels: the true label of each image.
 
         Returns:
@@ -181,7 +192,8 @@ class FewShotClassifier:
         Raises:
             ValueError: as `predict_proba`, or for labels that were not given to `fit`.
         """
-        found, labels = self.predict(pictures), _as_labels(labels)
+        labels = _as_labels(labels)
+        found = self.predict(self._list(pictures, labels.size))
         unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
         if unknown or labels.shape != found.shape:
             raise ValueError(
@@ -199,6 +211,7 @@ def _as_labels(labels: Iterable[Any]) -> np.ndarray:
         ValueError: for a mixture of strings and numbers, which NumPy would turn into strings.
     """
     values = np.asarray(list(labels) if isinstance(labels, Iterator) else labels, object)
+    values = np.atleast_1d(values)  # the label of one image
     found = values.ravel().tolist()
     strings = all(isinstance(x, str) for x in found)
     if not strings and not all(isinstance(x, Number) and x == x for x in found):  # NaN != NaN

@@ -2,20 +2,18 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
 
 from data_prep import load_picture
-from data_prep.images import Resampling
+from data_prep.images import Picture, Resampling
 from mtnet_tf.experiments import Settings
+from mtnet_tf.pictures.one_or_several import list_pictures
 
 # In a drawing with less paper than this, ink and paper cannot be distinguished.
 _PAPER_SHARE = 0.6
 INVERT = ("auto", True, False)
-# A file, or an array uint8 [H, W] or [H, W, C].
-Image = str | Path | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +67,11 @@ class Preparation:
             )
         return cls.of_kind(image_shape, settings.data_source == "omniglot", resampling)
 
-    def load(self, pictures: Iterable[Image], invert: bool = False) -> np.ndarray:
+    def load(self, pictures: Picture | Iterable[Picture], invert: bool = False) -> np.ndarray:
         """Reads images.
 
         Args:
-            pictures: iterable of paths, or of uint8 arrays [H, W] or [H, W, C] of any size.
+            pictures: one image or several, of any size; see `FewShotClassifier`.
             invert: whether to invert light and dark.
 
         Returns:
@@ -84,11 +82,11 @@ class Preparation:
         """
         loaded = [
             load_picture(p, self.image_shape, invert=invert, resampling=self.resampling)
-            for p in list_pictures(pictures)
+            for p in list_pictures(pictures, self.image_shape[-1])
         ]
         return np.stack(loaded).astype("float32") / 255.0
 
-    def inverts(self, pictures: Iterable[Image]) -> tuple[bool, str]:
+    def inverts(self, pictures: Picture | Iterable[Picture]) -> tuple[bool, str]:
         """Whether drawings must be inverted because they show dark ink on light paper.
 
         Paper covers a larger part of a drawing than ink does.
@@ -132,18 +130,3 @@ class Preparation:
             "resampling": self.resampling,
             "ink": "1 on paper 0" if self.drawings else None,
         }
-
-
-def list_pictures(pictures: Iterable[Image]) -> list[Image]:
-    """A list of the given paths or arrays.
-
-    Raises:
-        ValueError: if they are not an iterable, or there are none.
-    """
-    is_many = isinstance(pictures, Iterable) and not isinstance(pictures, str)
-    listed = list(pictures) if is_many else []
-    if not listed:
-        raise ValueError(
-            f"`pictures` must be a list of at least one path or array. Received: {pictures!r}."
-        )
-    return listed

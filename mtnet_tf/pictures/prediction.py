@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from data_prep.images import SUFFIXES
+from data_prep.images import MAX_BYTES, SUFFIXES
+from data_prep.io import FolderSource, is_visible, printable, user_path
 from mtnet_tf.pictures.contact_sheet import write_contact_sheet
 from mtnet_tf.pictures.few_shot_classifier import FewShotClassifier
 
@@ -52,7 +53,7 @@ def predict_pictures(
         ValueError: if there is no run, or a folder or an image is invalid.
     """
     examples, queries = find_support(support), find_queries(query)
-    sheet = Path(sheet or Path(run_folder) / "contact_sheet.png")
+    sheet = user_path(sheet or user_path(run_folder) / "contact_sheet.png")
     classifier = FewShotClassifier(run_folder, iteration=iteration, invert=invert)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the printed text contains it
@@ -63,7 +64,7 @@ def predict_pictures(
         for path, row in zip(queries, probabilities, strict=True)
     ]
     _draw(classifier, examples, found, sheet)
-    return found, f"{classifier.inversion_}\n{_table(found)}\nContact sheet: {sheet}"
+    return found, f"{classifier.inversion_}\n{_table(found)}\nContact sheet: {printable(sheet)}"
 
 
 def find_support(folder: str | Path) -> list[tuple[str, Path]]:
@@ -79,17 +80,17 @@ def find_support(folder: str | Path) -> list[tuple[str, Path]]:
         ValueError: if there are no such folders, or images elsewhere.
     """
     folder = _existing(folder, "`support`")
-    labels = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    names = _names(folder)
+    labels = [p for p in sorted(folder.iterdir()) if p.is_dir() and is_visible(p.name)]
     if not labels:
         raise ValueError(
             f"`support` must be a folder that contains a folder of images for each label. "
-            f"Received: {folder}, which contains no folder."
+            f"Received: {printable(folder)}, which contains no folder."
         )
-    loose = [p.name for p in sorted(folder.iterdir()) if _is_picture(Path(p.name)) and p.is_file()]
-    if loose:
+    if loose := [name for name in names if "/" not in name]:
         raise ValueError(
             "`support` must contain every image in the folder of its label. "
-            f"Received: {folder}, with {loose[0]} next to its folders."
+            f"Received: {printable(folder)}, with {printable(loose[0])} next to its folders."
         )
     return [(label.name, path) for label in labels for path in _pictures(label, "`support`")]
 
@@ -100,39 +101,39 @@ def find_queries(query: str | Path) -> list[Path]:
     Raises:
         ValueError: if there are none.
     """
-    query = Path(query)
+    query = user_path(query)
     if query.is_file():
         return [query]
     if not query.exists():
         raise ValueError(
-            f"`query` must be an image or a folder of images. Received: {query}, which does "
-            "not exist."
+            "`query` must be an image or a folder of images. "
+            f"Received: {printable(query)}, which does not exist."
         )
     return _pictures(_existing(query, "`query`"), "`query`")
 
 
 def _existing(folder: str | Path, name: str) -> Path:
-    folder = Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{name} must be a folder. Received: {folder}, which is not one.")
+        raise ValueError(
+            f"{name} must be a folder. Received: {printable(folder)}, which is not one."
+        )
     return folder
 
 
 def _pictures(folder: Path, name: str) -> list[Path]:
-    found = [p for p in sorted(folder.rglob("*")) if _is_picture(p.relative_to(folder))]
-    found = [p for p in found if p.is_file()]
+    found = sorted(folder / picture for picture in _names(folder))
     if not found:
         raise ValueError(
-            f"{name} must contain images. Received: {folder}, which contains none "
+            f"{name} must contain images. Received: {printable(folder)}, which contains none "
             f"({', '.join(sorted(SUFFIXES))})."
         )
     return found
 
 
-def _is_picture(path: Path) -> bool:
-    """Whether a path has the name of an image, and no part of it is hidden."""
-    hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden
+def _names(folder: Path) -> list[str]:
+    """The images in a folder and below it, without those that an operating system created."""
+    return FolderSource(folder, MAX_BYTES, SUFFIXES).names
 
 
 def _draw(
@@ -155,5 +156,9 @@ def _draw(
 
 
 def _table(found: Sequence[Prediction]) -> str:
-    width = max(len(p.label) for p in found)
-    return "\n".join(f"{p.label:<{width}}  {p.probability:6.1%}  {p.path}" for p in found)
+    labels = [printable(p.label) for p in found]
+    width = max(map(len, labels))
+    return "\n".join(
+        f"{label:<{width}}  {p.probability:6.1%}  {printable(p.path)}"
+        for label, p in zip(labels, found, strict=True)
+    )

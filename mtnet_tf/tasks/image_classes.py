@@ -61,7 +61,7 @@ class ImageClasses(TaskDistribution):
         counts = np.asarray(counts, np.int32)
         classes = np.arange(len(counts)) if classes is None else np.asarray(classes)
         _check_array(images, counts, rotations)
-        _check_classes(counts[classes], num_ways, num_shots + num_queries)
+        _check_classes(classes, counts[classes], num_ways, num_shots + num_queries)
         self.classes = classes
         self.num_ways = num_ways
         self.num_shots = num_shots
@@ -182,15 +182,16 @@ def _check_array(images: np.ndarray, counts: np.ndarray, rotations: bool) -> Non
         )
 
 
-def _check_classes(counts: np.ndarray, num_ways: int, per_class: int) -> None:
+def _check_classes(classes: np.ndarray, counts: np.ndarray, num_ways: int, per_class: int) -> None:
     """Raises ValueError unless there are enough classes, and enough images of each."""
     if len(counts) < num_ways:
         raise ValueError(
             f"`num_ways` must not exceed the number of classes, {len(counts)}. "
-            f"Received: num_ways={num_ways}."
+            f"Received: num_ways={num_ways}. Use fewer ways, or more classes."
         )
     if counts.min() < per_class:
         raise ValueError(
-            f"Every class must have num_shots + num_queries = {per_class} images. Received: a "
-            f"class of {counts.min()}. Use fewer shots or queries."
+            f"Every class must have `num_shots` + `num_queries` = {per_class} images. Received: a "
+            f"class of {counts.min()} (class {classes[counts.argmin()]}). Use fewer shots or "
+            "queries."
         )

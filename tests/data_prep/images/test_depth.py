@@ -13,12 +13,12 @@ from data_prep.images import REAL_BITS, decode
 from support.archives import encode_png
 from support.jpegs import encode
 
-SIZE = (6, 5)
+WIDTH, HEIGHT = 6, 5
 
 
 def samples(bits, channels=None, smallest=0):
     """Random samples of the full range, [5, 6] or [5, 6, C]."""
-    shape = SIZE[::-1] if channels is None else (*SIZE[::-1], channels)
+    shape = (HEIGHT, WIDTH) if channels is None else (HEIGHT, WIDTH, channels)
     found = np.random.default_rng(bits).integers(smallest, 2**bits, shape)
     found.flat[0] = 2**bits - 1
     return found
@@ -46,7 +46,7 @@ def deep_png(pixels, significant_bits=None):
 
 def load(data, channels, tmp_path):
     (tmp_path / "image").write_bytes(data)
-    found = load_picture(tmp_path / "image", (*SIZE[::-1], channels))
+    found = load_picture(tmp_path / "image", (HEIGHT, WIDTH, channels))
     return found[..., 0] if channels == 1 else found
 
 
@@ -91,7 +91,7 @@ def test_the_range_of_a_pgm_file_is_in_its_header(tmp_path):
 
 
 def test_opacity_of_16_bits_is_used(tmp_path):
-    pixels = np.full((*SIZE[::-1], 4), 4095)
+    pixels = np.full((HEIGHT, WIDTH, 4), 4095)
     pixels[..., :3] = 0
     pixels[0, 0, 3] = 0
     found = load(deep_png(pixels), 3, tmp_path)
@@ -101,11 +101,10 @@ def test_opacity_of_16_bits_is_used(tmp_path):
 @pytest.mark.parametrize("bits", [8, 12, 16])
 def test_an_array_of_16_bits_and_a_pillow_image_are_scaled_like_a_file(bits):
     grey, colour = samples(bits).astype(np.uint16), samples(bits, 3).astype(np.uint16)
-    shape = SIZE[::-1]
     for picture in (grey, grey[..., None], Image.fromarray(grey)):
-        found = load_picture(picture, (*shape, 1))[..., 0]
+        found = load_picture(picture, (HEIGHT, WIDTH, 1))[..., 0]
         np.testing.assert_array_equal(found, scaled(grey, bits))
-    np.testing.assert_array_equal(load_picture(colour, (*shape, 3)), scaled(colour, bits))
+    np.testing.assert_array_equal(load_picture(colour, (HEIGHT, WIDTH, 3)), scaled(colour, bits))
 
 
 def test_a_pillow_image_that_was_opened_has_the_pixels_of_its_file(tmp_path):

@@ -6,6 +6,7 @@ from data_prep import ensure_folder, prepare_synthetic_miniimagenet, prepare_syn
 from mtnet_tf.experiments.build import build_network
 from mtnet_tf.experiments.data import DataSource
 from mtnet_tf.experiments.flags import resolve
+from mtnet_tf.experiments.reports import run_name
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +122,109 @@ def test_a_folder_is_listed_once(photos, tmp_path, monkeypatch):
     data.check_same_images({"data": data.identity()})
     assert data.tasks("train").num_ways == data.tasks("val").num_ways == 2
     assert not data.find_leaks().classes and len(calls) == 1
+
+
+def folder_of(tmp_path, classes):
+    """A folder with so many images in each class, named by its path; returns its path."""
+    rng = np.random.default_rng(0)
+    for name, count in classes.items():
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(0, 256, (6, 6), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "own" / name / f"{i}.png")
+    return tmp_path / "own"
+
+
+def source_of(tmp_path, classes, **given):
+    folder = folder_of(tmp_path, classes)
+    return DataSource(folder_settings(folder, tmp_path / "packed", num_shots=1, **given))
+
+
+def test_six_classes_suffice_for_tasks_of_two(tmp_path):
+    data = source_of(tmp_path, dict.fromkeys("abcdef", 3))
+    assert [len(data.pictures(s).classes) for s in ("train", "val", "test")] == [2, 2, 2]
+    assert [data.tasks(s).num_ways for s in ("train", "val", "test")] == [2, 2, 2]
+    assert "its 6 classes were divided at random into 2 for training" in data.split_notes()[0]
+
+
+def test_training_tasks_of_more_ways_get_enough_classes(tmp_path):
+    data = source_of(tmp_path, dict.fromkeys("abcdefgh", 3), num_train_ways=4)
+    assert [len(data.pictures(s).classes) for s in ("train", "val", "test")] == [4, 2, 2]
+
+
+def test_given_splits_have_no_note(tmp_path):
+    splits = {"Train/a": 3, "Train/b": 3, "Val/c": 3, "Val/d": 3, "Test/e": 3, "Test/f": 3}
+    data = source_of(tmp_path, splits)
+    assert data.split_notes() == [] and data.tasks("test").num_ways == 2
+
+
+GIVEN = {"Train/a": 3, "Train/b": 3, "Val/c": 3, "Test/d": 3, "Test/e": 3}
+
+
+@pytest.mark.parametrize(
+    ("classes", "given", "split", "says"),
+    [
+        (
+            dict.fromkeys("abcde", 3),
+            {},
+            "val",
+            "`num_ways` must not exceed the 1 class of the val split. Received: num_ways=2, with 3 "
+            "train, 1 val and 1 test classes. Add 1 class to `data_dir`: the splits are drawn "
+            r"from 5 classes, and 6 are needed \(2 \+ 2 \+ 2\).$",
+        ),
+        (
+            dict.fromkeys("abcdefghij", 3),
+            {"num_ways": 5},
+            "test",
+            "2 classes of the test split.* Add 5 classes to .* 15 are needed .*set `num_ways=3`.$",
+        ),
+        (GIVEN, {}, "val", "the 1 class of the val split.* Add 1 class to the val folder in"),
+        (
+            dict.fromkeys("abcdefghij", 3),
+            {"num_ways": 3, "num_train_classes": 2},
+            "train",
+            "the 2 classes of the train split.* Set `num_train_classes` to 3 or more, or to -1",
+        ),
+        (
+            dict.fromkeys("abcdefgh", 3),
+            {"num_train_ways": 5},
+            "val",
+            r"with 5 train, 1 val and 2 test classes. Add 1 class to .*needed \(5 \+ 2 \+ 2\).$",
+        ),
+    ],
+)
+def test_too_few_classes_state_how_many_are_needed(classes, given, split, says, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        source_of(tmp_path, classes, **given).tasks(split)
+
+
+def test_too_few_synthetic_classes_state_how_many_are_needed(data_dir):
+    with pytest.raises(ValueError, match="3 classes of the val .* at least 5 are needed in each"):
+        DataSource(settings("omniglot", data_dir, num_ways=5)).tasks("val")
+
+
+@pytest.mark.parametrize(
+    ("given", "split", "says"),
+    [
+        ({"num_shots": 3, "num_queries": 2}, "val", "at least 5 images: `num_shots` = 3 .* "
+         '`num_queries` = 2 .* Received: "c" has 2, "d" has 4. Add images to these classes'),
+        ({"num_shots": 2}, "test", '.*= 2 for the query set. Received: "e" has 3. Add'),
+        ({"num_shots": 1, "num_train_queries": 9}, "train", '.*ies` = 9 .*"a" has 6'),
+        ({"num_shots": 6}, "train", r'at least 7 images: .* "a" has 6, "b\\n" has 6'),
+    ],
+)  # fmt: skip
+def test_classes_with_too_few_images_are_named(given, split, says, tmp_path):
+    counts = {"train/a": 6, "train/b\n": 6, "val/c": 2, "val/d": 4, "test/e": 3, "test/f": 9}
+    folder = folder_of(tmp_path, counts)
+    data = DataSource(folder_settings(folder, tmp_path / "packed", **given))
+    with pytest.raises(ValueError, match=f"Every class of the {split} split must have {says}"):
+        data.tasks(split)
+
+
+def test_a_tilde_in_the_settings_stands_for_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder_of(tmp_path, dict.fromkeys("abcdef", 3))
+    given = folder_settings("~/own", "~/packed")
+    assert DataSource(given).tasks("val").num_ways == 2
+    assert (tmp_path / "packed").is_dir()
+    assert run_name(given.replace(data_dir="~")).startswith(f"folder_{tmp_path.name}12_2way")

@@ -69,6 +69,12 @@ def test_a_program_may_have_further_flags():
     assert as_flags(message).startswith("`methods` must")
 
 
+def test_a_program_may_lack_flags():
+    message = "Name `run_dir` or `runs_dir`. Received: run_dir=x, seed=1."
+    expected = "Name `run_dir` or --logdir. Received: run_dir=x, --seed=1."
+    assert as_flags(message, without=["run"]) == expected
+
+
 def test_settings_are_read_under_the_names_of_flags_and_of_fields():
     settings = resolve({"data_source": "omniglot", "num_ways": 3, "step_size": 0.2})
     old = {name: getattr(settings, flag.field) for name, flag in FLAGS.items()}

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import keras
@@ -139,6 +140,37 @@ def test_images_and_labels_may_be_iterators(fitted, run_folder):
     assert classifier.predict(draw(label) for label in LABELS).shape == (3,)
 
 
+def test_one_image_gives_one_label(fitted, tmp_path):
+    pixels = draw("row")
+    Image.fromarray(pixels).save(tmp_path / "row.png")
+    forms = [pixels, pixels[..., 0], pixels[..., :1], Image.fromarray(pixels), pixels[..., 0] > 100]
+    forms += [
+        tmp_path / "row.png",
+        str(tmp_path / "row.png"),
+        pixels[..., 0].astype("uint16") * 257,
+    ]
+    for picture in forms:
+        assert fitted.predict(picture).tolist() == ["row"]
+        assert fitted.predict_proba(picture).shape == (1, 3)
+        np.testing.assert_array_equal(
+            fitted.predict_proba(picture), fitted.predict_proba([picture])
+        )
+        assert fitted.score(picture, "row") == fitted.score([picture], ["row"]) == 1.0
+
+
+def test_several_images_give_a_label_each(fitted):
+    pictures = [draw(label)[..., 0] for label in LABELS]
+    for several in (np.stack(pictures), np.stack(pictures)[..., None], iter(pictures)):
+        assert fitted.predict(several).tolist() == LABELS
+    assert fitted.score(np.stack(pictures), LABELS) == 1.0
+
+
+def test_support_images_may_be_of_pillow(run_folder):
+    pictures = [Image.fromarray(draw(label)) for label in LABELS]
+    classifier = FewShotClassifier(run_folder, invert=True).fit(pictures, LABELS)
+    assert classifier.predict(pictures).tolist() == LABELS
+
+
 def test_images_are_resized_with_the_filter_of_the_run(run_folder, tmp_path):
     assert FewShotClassifier(run_folder).preparation.resampling == "nearest"
     shutil.copytree(run_folder, tmp_path / "run")
@@ -180,7 +212,9 @@ def test_other_wrong_arguments_raise_an_error(run_folder, fitted, tmp_path):
         (lambda: FewShotClassifier(run_folder, invert="yes"), "`invert` must be one of"),
         (lambda: FewShotClassifier(run_folder).predict([draw("row")]), "Call `fit` first"),
         (lambda: fitted.predict([]), "at least one path or array"),
-        (lambda: fitted.predict("query.png"), "must be a list"),
+        (lambda: fitted.predict("query.png"), "Cannot read the image `query.png`"),
+        (lambda: fitted.predict(np.zeros([12, 12, 12], "uint8")), "which is ambiguous"),
+        (lambda: fitted.predict(np.zeros([12, 12])), "Received: float64 .*astype"),
         (lambda: fitted.score([draw("row")], ["circle"]), "unknown among them: .'circle'"),
         (lambda: Preparation.of_run(Settings(), (1,)), "trained on images"),
     ):
@@ -242,3 +276,27 @@ def test_wrong_folders_raise_an_error(run_folder, folders):
     (query / "row.jpg").write_bytes(b"\xff\xd8 broken")
     with pytest.raises(ValueError, match="row.jpg. is not a complete image"):
         predict_pictures(run_folder, support, query)
+
+
+def test_labels_may_have_any_name(run_folder, folders):
+    names = [os.fsdecode(b"row\xff"), "Column", 'a\n"b",$x$']
+    for label, name in zip(LABELS, names, strict=True):
+        (folders / "support" / label).rename(folders / "support" / name)
+    shutil.copytree(folders / "support" / "Column", folders / "support" / "column")
+    (folders / "support" / "__MACOSX").mkdir()
+    found, text = predict_pictures(run_folder, folders / "support", folders / "query")
+    assert len(found) == 3 and {p.label for p in found} <= {*names, "column"}
+    text.encode("utf-8")
+    assert len(text.splitlines()) == 5  # inversion, three images, contact sheet
+    assert r"a\n" in text or r"row\udcff" in text
+
+
+def test_a_tilde_in_any_path_stands_for_the_home_folder(run_folder, folders, monkeypatch):
+    monkeypatch.setenv("HOME", str(folders))
+    shutil.copytree(run_folder, folders / "run")
+    found, text = predict_pictures("~/run", "~/support", "~/query/row.jpg", sheet="~/sheet.png")
+    assert [p.label for p in found] == ["row"] and str(folders / "sheet.png") in text
+    assert (folders / "sheet.png").is_file()
+    classifier = FewShotClassifier("~/run", invert=True)
+    pictures = [f"~/support/{label}/0.png" for label in LABELS]
+    assert classifier.fit(pictures, LABELS).predict("~/query/row.jpg").tolist() == ["row"]
