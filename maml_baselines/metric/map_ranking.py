@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from maml_baselines.metric.matching import cosine_similarity
-from maml_baselines.metric.metric_learner import MetricLearner
+from maml_baselines.metric.metric_learner import MetricLearner, as_numbers
 from mtnet_tf.meta import InnerTrajectory, MetaLoss, flatten_tasks
 from mtnet_tf.tasks import Episode
 
@@ -155,11 +155,12 @@ class MAPRanking(MetricLearner):
             return super().meta_loss(episode, seed, training=False)
         support = self.embed(episode.support_x, training=True)
         query = self.embed(episode.query_x, training=True)
-        labels = tf.concat([episode.support_y, episode.query_y], 1)
+        numbers = as_numbers(episode.support_y)
+        labels = tf.concat([numbers, as_numbers(episode.query_y)], 1)
         losses = ranking_losses(
             tf.concat([support, query], 1), labels, self.num_train_ways, LOSSES[self.ranking_loss]
         )
-        one_hot = tf.one_hot(episode.support_y, self.num_train_ways, dtype=support.dtype)
+        one_hot = tf.one_hot(numbers, self.num_train_ways, dtype=support.dtype)
         answers = flatten_tasks(self.compare(support, one_hot, query))
         return MetaLoss(tf.reduce_mean(losses), answers, losses, InnerTrajectory([], []))
 

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from maml_baselines.metric.matching import cosine_similarity
-from maml_baselines.metric.metric_learner import MetricLearner
+from maml_baselines.metric.metric_learner import MetricLearner, as_numbers
 from mtnet_tf import MetaLearner
 from mtnet_tf.layers import FastWeightScope
 from mtnet_tf.meta import InnerTrajectory, MetaLoss, count_tasks, flatten_tasks
@@ -51,7 +51,7 @@ def classification_loss(
     places = tf.searchsorted(tf.constant(classes), tf.reshape(episode.classes, [-1]))
     places = tf.reshape(places, tf.shape(episode.classes))  # [B, N], among the C
     numbers = [
-        flatten_tasks(tf.gather(places, y, batch_dims=1))
+        flatten_tasks(tf.gather(places, as_numbers(y), batch_dims=1))
         for y in (episode.support_y, episode.query_y)
     ]
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(

@@ -5,7 +5,7 @@ other one. Nothing fails, and the number is wrong.
 """
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -40,11 +40,16 @@ def values_per_example(loss: TaskLoss, labels: tf.Tensor, predictions: tf.Tensor
     if is_known(loss):
         labels, predictions = align_ranks(labels, predictions)
     else:
-        labels, predictions = matching_pair(function, labels, predictions, _name(loss))
+        labels, predictions = matching_pair(function, labels, predictions, "`loss`")
     values = tf.convert_to_tensor(function(labels, predictions))
     given, found = predictions.shape[0], values.shape[:1].as_list()
     if not found or (found[0] is not None and given is not None and found[0] % given):
-        _raise(_name(loss), labels, predictions, f"values of shape {values.shape}")
+        raise ValueError(
+            "`loss` must return one value per example: a tensor [n], or [n, ...]. Received: "
+            f"{_name(loss)}, which returns values of shape {values.shape} for labels of shape "
+            f"{labels.shape} and predictions of shape {predictions.shape}. Remove its reduction "
+            "over the examples."
+        )
     return values
 
 
@@ -64,7 +69,7 @@ def matching_pair(
         function: function (labels, predictions) -> values of the examples, [n, ...].
         labels: [n, ...].
         predictions: [n, ...].
-        name: what the function is, for the message.
+        name: the argument that the function was, for the message.
 
     Returns:
         Pair (labels, predictions), as given or as returned by `align_ranks`.
@@ -81,7 +86,11 @@ def matching_pair(
     if _keeps_examples_separate(function, *aligned):
         return aligned
     if separate is False:
-        _raise(name, labels, predictions, "values that combine different examples")
+        raise ValueError(
+            f"{name} must compare each prediction with its own label. Received: labels of shape "
+            f"{labels.shape} and predictions of shape {predictions.shape}, of which it combines "
+            "different examples. Give both the same shape."
+        )
     return given  # it cannot be traced, and will raise its own error
 
 
@@ -154,12 +163,3 @@ def _num_axes_of_examples(shape: tf.TensorShape) -> int:
     """How many factors of a shape are the number of examples."""
     sizes = [size for size in (shape if shape.rank else []) if size]
     return sum((size % _NUM_EXAMPLES == 0) + (size % _NUM_EXAMPLES**2 == 0) for size in sizes)
-
-
-def _raise(name: str, labels: tf.Tensor, predictions: tf.Tensor, found: str) -> NoReturn:
-    raise ValueError(
-        "`loss` must return one value per example: a tensor [n], or [n, ...], without a reduction "
-        f"over the examples. Received: {name}, which computes {found} from labels of shape "
-        f"{labels.shape} and predictions of shape {predictions.shape}. Compare arrays of the same "
-        "shape, or remove the reduction."
-    )

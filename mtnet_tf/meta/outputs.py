@@ -125,9 +125,10 @@ def class_numbers(loss: TaskLoss, labels: tf.Tensor, output_shape: Shape) -> tf.
     kind, labels_of_loss = _meaning(loss)
     single = _is_single(output_shape)
     if labels_of_loss == "one-hot":
-        return tf.argmax(labels, -1, tf.int32)
+        return tf.argmax(tf.cast(labels, tf.float32), -1, tf.int32)
     if labels_of_loss == "binary":
-        return tf.cast(_without_last(labels, output_shape) > 0, tf.int32) if single else None
+        likelihood = tf.cast(_without_last(labels, output_shape), tf.float32)
+        return tf.cast(likelihood > 0.5, tf.int32) if single else None
     if labels_of_loss == "targets" and (not labels.dtype.is_integer or output_shape[-1] == 1):
         return None
     numbers = _without_last(labels, output_shape)

@@ -131,6 +131,12 @@ def test_output_factor_is_a_root_of_the_softmax_hessian(rng):
     np.testing.assert_allclose(root @ root.T, np.diag(p) - np.outer(p, p), atol=1e-12)
 
 
+def test_output_factor_of_one_logit_is_the_root_of_the_variance(rng):
+    logits = tf.constant(rng.normal(size=(3, 1)))
+    p = tf.sigmoid(logits).numpy()
+    np.testing.assert_allclose(output_factor(logits, True)[:, 0] ** 2, p * (1 - p), rtol=1e-12)
+
+
 def learner(kind, **options):
     found = kind(network(3, 1, num_inputs=1), 0.1, **options)
     found.compile("adam", "mean_squared_error", run_eagerly=True)

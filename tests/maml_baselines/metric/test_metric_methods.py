@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 from maml_baselines import METHODS, build_learner, resolve
+from maml_baselines.metric.map_ranking import MAPRanking
 from maml_baselines.metric.matching import FullContextMatchingNetwork, attend
 from maml_baselines.metric.pretrained import classification_loss
 from maml_baselines.metric.prototypical import PrototypicalNetwork, prototypes
-from mtnet_tf import ImageClasses, Sinusoids, evaluate
+from mtnet_tf import FewShotCrossentropy, ImageClasses, Sinusoids, evaluate
 from mtnet_tf.adaptation.adapter import Adapter
 from mtnet_tf.tasks import Episode
 
@@ -193,6 +194,36 @@ def test_a_metric_method_trains_on_more_ways_than_it_is_tested_on():
                         validation_data=tiny_pictures(3), validation_steps=1).history  # fmt: skip
     assert any(np.any(a != b) for a, b in zip(before, found.meta_parameters, strict=True))
     assert np.isfinite(history["loss"] + history["val_loss"]).all()
+
+
+@pytest.mark.parametrize("kind", [PrototypicalNetwork, MAPRanking])
+def test_labels_may_have_any_dtype_and_shape(kind, rng):
+    x, numbers = rng.normal(size=(2, 4, 2)).astype("float32"), np.array([[0, 1, 0, 1]] * 2)
+    losses = []
+    for labels in (
+        numbers,
+        numbers.astype("int16"),
+        numbers.astype("float32")[..., None],
+        numbers.astype(bool),
+        np.eye(2)[numbers],
+    ):
+        learner = identity_embedding(kind)
+        loss = FewShotCrossentropy(2, one_hot=labels.shape[-1] == 2)
+        learner.compile("sgd", loss, jit_compile=False)
+        episode = Episode(*map(tf.constant, (x, labels, x, labels)))
+        losses.append([learner.meta_loss(episode, SEED, training=t).value for t in (True, False)])
+    np.testing.assert_allclose(losses, [losses[0]] * len(losses), rtol=1e-6)
+
+
+def test_labels_are_checked_against_the_classes_of_a_task():
+    learner = identity_embedding(PrototypicalNetwork, num_train_ways=3)
+    learner.compile("sgd", FewShotCrossentropy(1), run_eagerly=True)
+    x, y = np.zeros([2, 3, 2], "float32"), np.array([[0, 1, 2]] * 2)
+    learner.check_labels(y, y, "train")
+    with pytest.raises(ValueError, match="from 0 to 1, .* Received: 0, 1, 2"):
+        learner.evaluate(((x, y), (x, y)), verbose=0)
+    with pytest.raises(ValueError, match="from 0 to 2, .* Received: 1, 2, 3. Subtract 1"):
+        learner.check_labels(y + 1, y, "train")
 
 
 def test_a_learner_without_inner_steps_cannot_be_exported():

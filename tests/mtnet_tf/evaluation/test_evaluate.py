@@ -9,11 +9,14 @@ import tensorflow as tf
 import tqdm
 
 from mtnet_tf import (
+    Episode,
     Evaluation,
     FewShotCrossentropy,
     ImageClasses,
     MetaLearner,
     Sinusoids,
+    TaskDistribution,
+    TWDense,
     evaluate,
     networks,
     seeds,
@@ -42,6 +45,65 @@ def test_scores_are_accuracies_where_there_are_any_and_losses_otherwise():
         assert getattr(regression, kind) is loss
         assert getattr(classification, kind) is accuracy
     assert (regression.metric, classification.metric) == ("loss", "accuracy")
+
+
+class TwoClasses(TaskDistribution):
+    """Points whose first coordinate is their class; labels in the form that a loss takes."""
+
+    num_shots = num_queries = 2
+
+    def __init__(self, label):
+        self.label = label
+
+    def sample(self, seed, num_tasks):
+        numbers = tf.tile([[0, 1, 1, 0]], [num_tasks, 1])
+        noise = tf.random.stateless_normal([num_tasks, 4, 1], seed)
+        x = tf.concat([tf.cast(2 * numbers - 1, tf.float32)[..., None], noise], -1)
+        return Episode(x, self.label(numbers), x, self.label(numbers))
+
+
+def first_coordinate(outputs, activation=None):
+    """A model whose outputs follow from the first coordinate of a point, -1 or 1."""
+    inputs = keras.Input((2,))
+    cell = TWDense(outputs, activation, mask=None, use_bias=False)
+    model = keras.Model(inputs, cell(inputs))
+    cell.kernel.assign([[4.0] * outputs, [0.0] * outputs])
+    if outputs == 2:
+        cell.kernel.assign([[-2.0, 2.0], [0.0, 0.0]])
+    return model
+
+
+P = 1 / (1 + np.exp(-4.0))  # of the correct class, at both outputs
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "activation", "label"),
+    [
+        (keras.losses.BinaryCrossentropy(from_logits=True), 1, None, tf.identity),
+        ("binary_crossentropy", 1, "sigmoid", lambda y: tf.cast(y, tf.float32)[..., None]),
+        ("binary_crossentropy", 1, "sigmoid", lambda y: tf.cast(y, tf.bool)),
+        (FewShotCrossentropy(2), 2, None, lambda y: tf.cast(y, tf.float32)),
+        (FewShotCrossentropy(2, one_hot=True), 2, None, lambda y: tf.one_hot(y, 2)),
+    ],
+)
+def test_accuracy_and_probabilities_follow_from_the_loss(loss, outputs, activation, label):
+    learner = MetaLearner(first_coordinate(outputs, activation), 0.0001)
+    learner.compile("sgd", loss, jit_compile=False)
+    result = run(learner, TwoClasses(label), num_episodes=20, num_inner_steps=0)
+    np.testing.assert_array_equal(result.query_accuracy, 1.0)
+    np.testing.assert_array_equal(result.labels, [[0, 1, 1, 0]] * 20)
+    expected = np.array([[P, 1 - P], [1 - P, P], [1 - P, P], [P, 1 - P]])
+    np.testing.assert_allclose(result.probabilities[:, 0], [expected] * 20, rtol=1e-4)
+
+
+@pytest.mark.parametrize("label", [tf.identity, lambda y: 2 * y - 1])
+def test_scores_of_a_hinge_loss_have_an_accuracy_and_no_probabilities(label):
+    learner = MetaLearner(first_coordinate(1), 0.0001)
+    learner.compile("sgd", "hinge", jit_compile=False)
+    result = run(learner, TwoClasses(label), num_episodes=20, num_inner_steps=1)
+    np.testing.assert_array_equal(result.query_accuracy, 1.0)
+    assert result.probabilities is None
+    np.testing.assert_array_equal(result.query_loss, 0.0)
 
 
 def test_scores_equal_those_of_adapting_each_task_alone():

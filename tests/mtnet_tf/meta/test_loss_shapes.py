@@ -106,20 +106,20 @@ def test_a_loss_may_return_several_values_for_each_example(rng):
 @pytest.mark.parametrize(
     ("loss", "part"),
     [
-        (lambda y, p: tf.reduce_mean(tf.square(y[:, None] - p)), "combine different examples"),
-        (lambda y, p: tf.reduce_mean(p), "combine different examples"),
-        (lambda y, p: tf.reduce_sum(tf.reshape(y, [2, 2]), 1), r"values of shape \(2,\)"),
-        (lambda y, p: tf.square(y[None] - p), "combine different examples"),
-        (lambda y, p: tf.reduce_mean(tf.square(y[None] - p), 1), "combine different examples"),
+        (lambda y, p: tf.reduce_mean(tf.square(y[:, None] - p)), "shape .4, 1., of which it combines different examples"),
+        (lambda y, p: tf.reduce_mean(p), "shape .4, 1., of which it combines different examples"),
+        (lambda y, p: tf.reduce_sum(tf.reshape(y, [2, 2]), 1), r"one value per example.*values of shape \(2,\)"),
+        (lambda y, p: tf.square(y[None] - p), "shape .4, 1., of which it combines different examples"),
+        (lambda y, p: tf.reduce_mean(tf.square(y[None] - p), 1), "shape .4, 1., of which it combines different examples"),
     ],
 )
 def test_a_loss_that_mixes_examples_is_rejected(loss, part):
-    with pytest.raises(ValueError, match=f"one value per example.*{part}.*labels of shape"):
+    with pytest.raises(ValueError, match=f"`loss` must .*{part}"):
         task_losses(loss, LABELS, PREDICTIONS, 2)
 
 
 def test_a_scalar_is_rejected_for_labels_of_the_right_shape():
-    with pytest.raises(ValueError, match=r"values of shape \(\) from labels of shape \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"values of shape \(\) for labels of shape \(4, 1\)"):
         task_losses(lambda y, p: tf.reduce_mean(y - p), LABELS[:, None], PREDICTIONS, 2)
 
 

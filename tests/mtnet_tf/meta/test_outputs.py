@@ -105,6 +105,8 @@ def test_the_predicted_class_is_the_likelier_one(loss, outputs, expected):
         (losses.Hinge(), [-1, 1], ONE, [0, 1]),
         (losses.Hinge(), [[0.0], [1.0]], ONE, [0, 1]),
         (LOGITS, [[0], [1]], ONE, [0, 1]),
+        (LOGITS, [False, True], ONE, [0, 1]),
+        (losses.CategoricalCrossentropy(), [[True, False], [False, True]], (None, 2), [0, 1]),
         (LOGITS, [[1, 0, 1], [0, 0, 1]], THREE, None),
         (lambda y, p: y, [0, 2], THREE, [0, 2]),
         (lambda y, p: y, [0.0, 2.0], THREE, None),
