@@ -11,6 +11,7 @@ from mtnet_tf.layers.block_max_pooling2d import BlockMaxPooling2D
 from mtnet_tf.layers.exact_group_normalization import ExactGroupNormalization
 from mtnet_tf.layers.exact_layer_normalization import ExactLayerNormalization
 from mtnet_tf.layers.exact_normalization import ExactNormalization
+from mtnet_tf.layers.exact_resizing import ExactResizing, ExactUpSampling2D
 from mtnet_tf.layers.fast_weights import FastWeightScope, SetStatistics
 from mtnet_tf.layers.integers import is_integer, validate_integer
 from mtnet_tf.layers.mask_logits import MaskLogits
@@ -27,6 +28,8 @@ __all__ = [
     "ExactGroupNormalization",
     "ExactLayerNormalization",
     "ExactNormalization",
+    "ExactResizing",
+    "ExactUpSampling2D",
     "FastWeightScope",
     "MaskLogits",
     "SetStatistics",

@@ -58,5 +58,12 @@ TABLE = [
     (layers.ExactGroupNormalization, {"groups": 2, "axis": 1, "center": False}, (6, 4)),
     (layers.ExactGroupNormalization, {"groups": -1, "epsilon": 1e-5}, (5, 4, 3)),
     (layers.BlockMaxPooling2D, {"pool_size": 2}, (5, 4, 3)),
+    (layers.ExactResizing, {"height": 4, "width": 6}, (5, 4, 3)),
+    (
+        layers.ExactResizing,
+        {"height": 8, "width": 6, "interpolation": "bicubic", "pad_to_aspect_ratio": True},
+        (5, 4, 3),
+    ),
+    (layers.ExactUpSampling2D, {"size": (2, 3), "interpolation": "bilinear"}, (5, 4, 3)),
     (layers.MaskLogits, {"shape": (3,), "temperature": 0.5, "hard": False}, (3,)),
 ]

@@ -21,6 +21,8 @@ STOCK = {
     layers.ExactGroupNormalization: keras.layers.GroupNormalization,
     layers.TaskBatchNormalization: keras.layers.BatchNormalization,
     layers.BlockMaxPooling2D: keras.layers.MaxPooling2D,
+    layers.ExactResizing: keras.layers.Resizing,
+    layers.ExactUpSampling2D: keras.layers.UpSampling2D,
 }
 # Two abstract classes, and the masks.
 WITHOUT_COUNTERPART = {layers.TWLayer, layers.ExactNormalization, layers.MaskLogits}
@@ -109,6 +111,8 @@ REQUIRED = {
     layers.ExactGroupNormalization: {"groups": 2},
     layers.TaskBatchNormalization: {"scale": True},
     layers.BlockMaxPooling2D: {},
+    layers.ExactResizing: {"height": 3, "width": 5},
+    layers.ExactUpSampling2D: {"interpolation": "bilinear"},
 }
 
 
@@ -195,13 +199,17 @@ DTYPES = [
 ]
 
 
+REJECT_BOOLS = (layers.BlockMaxPooling2D, layers.ExactResizing, layers.ExactUpSampling2D)
+
+
 @pytest.mark.parametrize(
     ("ours", "dtype", "policy"),
     [
         (ours, *dtypes)
         for ours in STOCK
         for dtypes in DTYPES
-        if (ours, dtypes[0]) != (layers.BlockMaxPooling2D, "bool")  # Keras rejects them, too
+        # Keras rejects them, too.
+        if dtypes[0] != "bool" or ours not in REJECT_BOOLS
     ],
 )
 def test_inputs_of_any_dtype_are_cast_as_by_keras(ours, dtype, policy, rng):
@@ -209,7 +217,10 @@ def test_inputs_of_any_dtype_are_cast_as_by_keras(ours, dtype, policy, rng):
     x = rng.integers(0, 2 if dtype == "bool" else 9, size=(6, *shape)).astype(dtype)
     layer, stock = same_layers(ours, policy, shape)
     # Keras' convolutions reject integers, and its layer and group normalisation round for them.
-    exact = ours in (layers.TWDense, layers.TaskBatchNormalization, layers.BlockMaxPooling2D)
+    exact = ours in (
+        *(layers.TWDense, layers.TaskBatchNormalization, layers.BlockMaxPooling2D),
+        *(layers.ExactResizing, layers.ExactUpSampling2D),
+    )
     expected = stock(x if exact else x.astype("float32"))
     inputs = keras.Input(shape, dtype=dtype)
     results = [layer(x), keras.Model(inputs, layer(inputs))(x)]

@@ -46,6 +46,22 @@ LAYERS = {
         lambda: layers.ExactGroupNormalization(2, dtype="float64"),
         (3, 4),
     ),
+    "ExactResizing": (lambda: layers.ExactResizing(3, 6, dtype="float64"), (5, 4, 2)),
+    "ExactResizing of channels first": (
+        lambda: layers.ExactResizing(
+            4,
+            3,
+            "bicubic",
+            crop_to_aspect_ratio=True,
+            data_format="channels_first",
+            dtype="float64",
+        ),
+        (2, 5, 5),
+    ),
+    "ExactUpSampling2D": (
+        lambda: layers.ExactUpSampling2D((2, 1), interpolation="lanczos3", dtype="float64"),
+        (3, 4, 2),
+    ),
     "BlockMaxPooling2D": (lambda: layers.BlockMaxPooling2D(dtype="float64"), (4, 4, 2)),
 }
 
