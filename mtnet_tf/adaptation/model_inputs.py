@@ -78,7 +78,7 @@ class ModelInputs:
 
     def _parts(self, x: Any, name: str) -> list[Any]:
         """The inputs in `x`, in the order of `names`."""
-        if self.names == [""]:
+        if self.names == [""] and not isinstance(x, Mapping):
             return [x]
         if isinstance(x, Mapping) and set(x) == set(self.names):
             return [x[key] for key in self.names]
@@ -87,6 +87,11 @@ class ModelInputs:
             return list(x)
         if len(self.names) == 1 and not isinstance(x, Mapping):
             return [x]
+        if self.names == [""]:
+            raise ValueError(
+                f"`{name}` must be one array, because the model has one input. "
+                f"Received: a dict with {sorted(map(str, x))}."
+            )
         sequence = ", or a list of them in this order" if is_ordered else ""
         received = f"a dict with {sorted(map(str, x))}" if isinstance(x, Mapping) else type(x)
         raise ValueError(

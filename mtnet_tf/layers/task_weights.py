@@ -35,6 +35,8 @@ def find_task_weights(
             f"The layers to adapt must have trainable weights. Received: {list(layers)}."
         )
     cells = [x for x in flatten_layers(model) if isinstance(x, TWLayer) and x.trainable]
+    if cells and not any(cell.built for cell in cells):  # `build` of a subclass may build nothing
+        raise _not_built(model)
     task_weights = [weight for cell in cells if cell.built for weight in cell.task_weights()]
     if not task_weights:
         raise ValueError(
@@ -48,10 +50,14 @@ def find_task_weights(
 def check_built(model: keras.Model) -> None:
     """Raises ValueError if a model has no weights yet."""
     if not model.built:
-        raise ValueError(
-            f"`model` must be built. Received: {model.name}, which has no weights yet. Call it on "
-            "data once, or start it with `keras.Input`."
-        )
+        raise _not_built(model)
+
+
+def _not_built(model: keras.Model) -> ValueError:
+    return ValueError(
+        f"`model` must be built. Received: {model.name}, which has no weights yet. Call it on "
+        "data once, or start it with `keras.Input`."
+    )
 
 
 def find_layer(model: keras.Model, layer: str | keras.layers.Layer) -> keras.layers.Layer:

@@ -477,6 +477,8 @@ class EpisodicLearner(keras.Model, abc.ABC):
         return batch
 
     def _stream(self, x: Any, role: Role, batch_size: int | None, steps: int | None) -> Any:
+        if x is None:
+            raise ValueError("`x` must be a TaskDistribution or episodes. Received: x=None.")
         stream, changed = self._streams.open(
             x, role, batch_size, steps, self.seed, lambda: int(batch_counter(self.optimizer))
         )

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtnet_tf._keras import loss_mask
+from mtnet_tf._keras import keras_mask
 from mtnet_tf.layers import validate_integer
 from mtnet_tf.meta.loss_shapes import TaskLoss, values_per_example
 
@@ -132,7 +132,7 @@ def task_losses(
         labels: [B*n, ...], flattened.
         predictions: [B*n, ...], flattened.
         num_tasks: B.
-        sample_weight: [B, n], factors of the values of the examples, reduced as in Keras: the mean
+        sample_weight: [B, n] or [B, n, 1], factors of the values of the examples, reduced as in Keras: the mean
             divides by the number of examples, unless `reduction` is "mean_with_sample_weight".
 
     Returns:
@@ -144,7 +144,7 @@ def task_losses(
     if predictions.dtype.size < 4:  # half precision is for products; sums need more
         predictions = tf.cast(predictions, tf.float32)
     values = values_per_example(loss, labels, predictions)
-    counted = loss_mask(values)
+    counted = keras_mask(values)
     values = tf.reshape(values, _shape_of_tasks(values, predictions, num_tasks))  # [B, n * k]
     if counted is not None:
         counted = tf.reshape(tf.cast(counted, values.dtype), tf.shape(values))
@@ -177,7 +177,8 @@ def _shape_of_tasks(
 
 
 def _repeated(sample_weight: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Weights [B, n] for values [B, n * k], k of each example."""
+    """Weights [B, n] or [B, n, 1] for values [B, n * k], k of each example."""
     sizes = tf.shape(sample_weight)
     each = tf.reshape(values, [sizes[0], sizes[1], -1])  # [B, n, k]
-    return tf.reshape(tf.ones_like(each) * sample_weight[:, :, None], tf.shape(values))
+    weights = tf.reshape(sample_weight, [sizes[0], sizes[1], 1])
+    return tf.reshape(tf.ones_like(each) * weights, tf.shape(values))

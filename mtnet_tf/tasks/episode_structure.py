@@ -128,6 +128,11 @@ def check_shapes(episode: Episode) -> None:
     if any(len(shape) < 2 for found in shapes.values() for shape in found):
         raise ValueError(f"{_EXPECTED}, of arrays [tasks, examples, ...]. {_received(shapes)}")
     for half in _HALVES:
+        if any(shape[2:] not in ((), (1,)) for shape in shapes.get(f"{half}_weight", [])):
+            raise ValueError(
+                f"`{half}_weight` must be [tasks, examples], one number for each example. "
+                f"{_received(shapes)}"
+            )
         sizes = [s[:2] for name, found in shapes.items() if name.startswith(half) for s in found]
         if not all(_agree(axis) for axis in zip(*sizes, strict=True)):
             raise ValueError(

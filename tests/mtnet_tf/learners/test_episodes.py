@@ -113,8 +113,9 @@ def test_weighted_losses_are_reduced_as_in_keras(rng, reduction):
     loss = keras.losses.MeanAbsoluteError(reduction=reduction)
     expected = [loss(y[i], p[i], sample_weight=weights[i]) for i in range(4)]
     labels, predictions = tf.constant(y.reshape(12, 2)), tf.constant(p.reshape(12, 2))
-    found = task_losses(loss, labels, predictions, 4, weights)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    for given in (weights, weights[..., None]):
+        found = task_losses(loss, labels, predictions, 4, given)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_a_method_that_cannot_weight_examples_says_so(arrays):
@@ -166,6 +167,8 @@ def test_a_batch_replaces_sampled_tasks_in_compiled_steps(arrays):
         ("train_on_batch", {"y": 1}, "`y` must be None"),
         ("train_on_batch", {"class_weight": {0: 1.0}}, "`class_weight` must be None"),
         ("test_on_batch", {"sample_weight": [1.0]}, "`sample_weight` must be None"),
+        ("fit", {"x": None}, "`x` must be a TaskDistribution or episodes"),
+        ("evaluate", {"x": None}, "`x` must be a TaskDistribution or episodes"),
         ("train_on_batch", {"x": Sinusoids()}, "`x` must be episodes"),
         ("predict", {}, "`predict` does not adapt"),
         ("predict_on_batch", {}, "`predict` does not adapt"),

@@ -79,6 +79,7 @@ def test_inputs_may_be_structures():
         (((SX, {"a": SY, "b": SY}), (QX, QY)), "`support_y` must be one array"),
         (((SX, SY[:, :2]), (QX, QY)), "of the support set must have the same numbers"),
         (((SX, SY, WEIGHT[:1]), (QX, QY)), "of the support set must have the same numbers"),
+        (((SX, SY, SX[..., [0, 0]]), (QX, QY)), r"`support_weight` must be \[tasks, examples\]"),
         (({"a": SX, "b": SX[:, :1]}, SY, QX, QY), "of the support set must have the same"),
         (((SX, SY), (QX[:1], QY[:1])), "the same number of tasks"),
         (((SX[0, 0], SY), (QX, QY)), r"arrays \[tasks, examples, ...\]"),
