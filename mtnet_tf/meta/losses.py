@@ -132,8 +132,9 @@ def task_losses(
         labels: [B*n, ...], flattened.
         predictions: [B*n, ...], flattened.
         num_tasks: B.
-        sample_weight: [B, n] or [B, n, 1], factors of the values of the examples, reduced as in Keras: the mean
-            divides by the number of examples, unless `reduction` is "mean_with_sample_weight".
+        sample_weight: [B, n] or [B, n, 1], factors of the values of the examples, reduced as in
+            Keras: the mean divides by the number of examples, unless `reduction` is
+            "mean_with_sample_weight".
 
     Returns:
         Tensor [B], at least float32.
