@@ -17,10 +17,11 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from data_prep.io import make_output_readable, quiet_start
+from data_prep.io import make_output_readable, quiet_start, user_path
 
-with quiet_start("mtnet-tf"):
+with quiet_start(Path(sys.argv[0]).name):
     import tensorflow as tf
+
     from maml_baselines import METHODS, build_learner, resolve
     from mtnet_tf.experiments import (
         ACTIONS,
