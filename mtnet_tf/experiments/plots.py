@@ -1,5 +1,6 @@
 """Plots of a run, written as PNG files without a display."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from data_prep.io import replacing
+from data_prep.io import printable, replacing
 from mtnet_tf.evaluation import Calibration, Evaluation, RegressionCurves, summarize
 
 LONGEST_NAME = 16
@@ -28,8 +29,14 @@ def _figure(
 
 
 def _write(figure: Figure, path: str | Path) -> None:
-    with replacing(path) as partial:
+    with replacing(path) as partial, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a name in a script without a font
         figure.savefig(partial, dpi=110)
+
+
+def _literal(name: str) -> str:
+    """The name of a class, so that it can be drawn and no part of it is a formula."""
+    return printable(name).replace("$", r"\$")
 
 
 def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: str) -> None:
@@ -140,6 +147,7 @@ def _draw_confusion(
     image = axis.imshow(mistakes, vmin=0, vmax=highest, cmap="Blues")
     axis.grid(False)
     names = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 2]}.." for n in names]
+    names = [_literal(name) for name in names]
     size = max(5, min(9, 200 // len(names)))
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axis.set_yticks(range(len(names)), names, fontsize=size)

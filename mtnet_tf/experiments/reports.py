@@ -90,8 +90,9 @@ def title(settings: Settings) -> str:
 
 def settings_table(settings: Settings, path: str | Path) -> str:
     """The method, the run folder and every setting under the name of its flag, as text."""
-    lines = [f"  {FLAG_OF[name]:<24}{value}" for name, value in settings.as_dict().items()]
-    head = [f"Method: {title(settings)}", f"Run folder: {path}", "Settings:"]
+    values = settings.as_dict().items()
+    lines = [f"  {FLAG_OF[name]:<24}{printable(value)}" for name, value in values]
+    head = [f"Method: {title(settings)}", f"Run folder: {printable(path)}", "Settings:"]
     if settings.synthetic:
         head.insert(1, "Data: SYNTHETIC images; the scores cannot be compared with published ones.")
     return "\n".join([*head, *lines])

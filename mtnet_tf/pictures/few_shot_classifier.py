@@ -1,7 +1,7 @@
 """`FewShotClassifier`: a trained run that learns a user's own classes from a few images."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Number
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -96,8 +96,9 @@ class FewShotClassifier:
             "masks": masks,
             "statistics": statistics,
         }
-        Adapter(self.learner, **self._options)  # reports invalid options immediately
-        check_class_numbers(self.learner.task_loss)
+        adapter = Adapter(self.learner, **self._options)  # reports invalid options immediately
+        check_class_numbers(self.learner.task_loss, self.learner.model.output_shape)
+        self._most_classes = adapter.num_classes
         self._adapter = None
 
     def fit(self, pictures: Picture | Iterable[Picture], labels: Iterable[Any]) -> Self:
@@ -137,7 +138,7 @@ class FewShotClassifier:
         self, pictures: Sequence[Picture], labels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         classes, numbers = np.unique(labels, return_inverse=True)
-        most = self.learner.model.output_shape[-1]
+        most = self._most_classes
         if labels.shape != (len(pictures),):
             raise ValueError(
                 "`labels` must contain one label for each of `pictures`. "
@@ -145,7 +146,7 @@ class FewShotClassifier:
             )
         if not 2 <= len(classes) <= most:
             raise ValueError(
-                f"`labels` must contain from 2 to {most} classes; the model was trained to "
+                f"`labels` must contain {'from 2 to ' if most > 2 else ''}{most} classes; the model was trained to "
                 f"distinguish {most}. Received: {len(classes)} classes."
             )
         return classes, numbers
@@ -160,24 +161,32 @@ class FewShotClassifier:
             float32 array [m, number of classes], in the order of `classes_`.
 
         Raises:
-            ValueError: before `fit`, or for images that cannot be read.
+            ValueError: before `fit`, for images that cannot be read, or if the learner was trained
+                with a hinge loss, which has no probabilities.
         """
+        adapter = self._fitted()
+        return self._of_all(adapter.predict_probabilities, pictures)
+
+    def _fitted(self) -> Adapter:
         if self._adapter is None:
             raise ValueError("The classifier has not learned any classes. Call `fit` first.")
+        return self._adapter
+
+    def _of_all(
+        self, answer: Callable[..., tf.Tensor], pictures: Picture | Iterable[Picture]
+    ) -> np.ndarray:
+        """Answers [m, ...] of the adapted network for any number of images."""
         x = self.preparation.load(pictures, self.inverted_)
         # Queries that are normalised by their own statistics must remain one set.
-        size = _PICTURES_AT_ONCE if self._adapter.statistics == "support" else len(x)
+        size = _PICTURES_AT_ONCE if self._options["statistics"] == "support" else len(x)
         parts = [x[i : i + size] for i in range(0, len(x), size)]
-        found = [
-            self._adapter.predict_probabilities(self._adapted, tf.constant(part[None]))[0]
-            for part in parts
-        ]
+        found = [answer(self._adapted, tf.constant(part[None]))[0] for part in parts]
         return tf.concat(found, 0).numpy()
 
     def predict(self, pictures: Picture | Iterable[Picture]) -> np.ndarray:
         """The most probable label of each image, array [m], [1] for one; see `predict_proba`."""
-        most_probable = self.predict_proba(pictures).argmax(1)
-        return self.classes_[most_probable]
+        adapter = self._fitted()
+        return self.classes_[self._of_all(adapter.predict_classes, pictures)]
 
     def score(self, pictures: Picture | Iterable[Picture], labels: Iterable[Any]) -> float:
         """The fraction of images whose predicted label is right.
