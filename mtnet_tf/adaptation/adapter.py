@@ -5,12 +5,14 @@ The inner loop is the one of training. `MetaLearner.adapt`, `MetaLearner.export`
 the statistics that normalise a query, and the number of classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from mtnet_tf.adaptation.finiteness import check_finite_inputs, check_finite_result
 from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.adaptation.model_inputs import Inputs, ModelInputs
 from mtnet_tf.layers import SetStatistics, is_integer, validate_integer
@@ -18,11 +20,13 @@ from mtnet_tf.meta import (
     FewShotCrossentropy,
     FirstLogits,
     TaskLoss,
+    check_labels,
     class_numbers,
     count_tasks,
     flatten_tasks,
     initial_fast_weights,
     output_kind,
+    predicted_classes,
     probabilities,
     unflatten_tasks,
 )
@@ -115,18 +119,38 @@ class Adapter:
 
         Returns:
             `Adapted`.
+
+        Raises:
+            ValueError: if the support set, an adapted weight or an output of the adapted networks
+                is not finite, or a label does not fit the loss. A compiled program, such as an
+                exported SavedModel, cannot raise it.
         """
         support = (support_x, support_y)
-        weights = self.learner.adapt_weights(
-            support if sample_weight is None else (*support, sample_weight),
+        support = support if sample_weight is None else (*support, sample_weight)
+        if tf.executing_eagerly():
+            self._check_support(*support)
+        trajectory = self.learner.adapt_weights(
+            support,
             num_inner_steps=self.num_inner_steps,
             masks=self._masks(),
             loss=self._loss(support_y),
-        ).fast_weights
-        recorder = SetStatistics()
+        )
+        outputs, recorder = None, SetStatistics()
         if self.statistics == "support":
-            self._outputs(weights, support_x, recorder)
-        return Adapted(weights, recorder.recorded, recorder.layers)
+            outputs = self._outputs(trajectory.fast_weights, support_x, recorder)
+        if tf.executing_eagerly():
+            check_finite_result(self.learner, trajectory, outputs)
+        return Adapted(trajectory.fast_weights, recorder.recorded, recorder.layers)
+
+    def _check_support(
+        self, x: Inputs, y: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
+        """Raises ValueError if a support set [B, n, ...] has values that no network can learn."""
+        shape = self.inputs.output_shape
+        if self.num_ways is not None:
+            shape = (*shape[:-1], self.num_ways)
+        check_labels(self.learner.task_loss, np.asarray(y), shape, "support_y")
+        check_finite_inputs(support_x=x, sample_weight=sample_weight)
 
     def predict(self, adapted: Adapted, query_x: Inputs) -> tf.Tensor:
         """Outputs of the adapted networks.
@@ -151,6 +175,16 @@ class Adapter:
         """
         outputs = self.predict(adapted, query_x)
         return probabilities(self.learner.task_loss, outputs, num_batch_axes=2)
+
+    def predict_classes(self, adapted: Adapted, query_x: Inputs) -> tf.Tensor:
+        """Numbers of the most probable classes, int32 [B, m].
+
+        Args:
+            adapted: `Adapted`.
+            query_x: [B, m, ...].
+        """
+        outputs = self.predict(adapted, query_x)
+        return predicted_classes(self.learner.task_loss, outputs, num_batch_axes=2)
 
     def predict_initial(self, query_x: Inputs) -> tf.Tensor:
         """Outputs of the network before adaptation; each set is normalised by its own statistics.
@@ -242,12 +276,18 @@ def _check_options(
         )
 
 
-def check_class_numbers(loss: TaskLoss) -> None:
-    """Raises ValueError if a classification loss takes one-hot labels."""
-    kind, has_class_numbers = output_kind(loss)
+def check_class_numbers(loss: TaskLoss, output_shape: Sequence[int | None] | None = None) -> None:
+    """Raises ValueError if a classification loss takes one-hot labels, or several per example.
+
+    Args:
+        loss: Keras loss or function.
+        output_shape: shape of the model's outputs, (None, ..., N); None for N > 1 outputs.
+    """
+    kind, has_class_numbers = output_kind(loss, output_shape)
     if kind != "predictions" and not has_class_numbers:
         name = getattr(loss, "name", getattr(loss, "__name__", loss))
         raise ValueError(
             "The learner's loss must accept class numbers, like `sparse_categorical_"
-            f"crossentropy`. Received: {name}, which takes one-hot labels."
+            f"crossentropy`. Received: {name}, which takes one-hot labels for the outputs of this "
+            "model."
         )
