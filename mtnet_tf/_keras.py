@@ -14,12 +14,32 @@ from keras.src.models.functional import Functional
 __all__ = [
     "Functional",
     "batch_counter",
+    "check_keras_model",
     "flatten_layers",
     "graph_functions",
-    "loss_mask",
+    "is_optional",
+    "keras_mask",
+    "lambda_output_shape",
     "loss_tracker",
     "seed_generators",
 ]
+
+
+def check_keras_model(model: Any) -> None:
+    """Raises ValueError unless it is a model (or layer) of Keras 3; tf_keras contains Keras 2."""
+    if isinstance(model, keras.layers.Layer):
+        return
+    kinds = type(model).__mro__
+    kind = f"{getattr(model, 'name', 'an object')} of class {type(model).__name__}"
+    if any(x.__module__.startswith(("tf_keras.", "tensorflow.python.keras.")) for x in kinds):
+        raise ValueError(
+            f"`model` must be a model of Keras 3 (`import keras`). Received: {kind} of tf_keras, "
+            "which is Keras 2. Save it with `model.save('model.h5')` and load it with "
+            "`keras.saving.load_model('model.h5', compile=False)`. If it cannot be loaded, build "
+            "the same layers with `keras` and copy the weights with "
+            "`new_model.set_weights(model.get_weights())`."
+        )
+    raise ValueError(f"`model` must be a Keras model. Received: {kind}.")
 
 
 def flatten_layers(
@@ -48,9 +68,24 @@ def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
     return model._loss_tracker
 
 
-def loss_mask(values: tf.Tensor) -> tf.Tensor | None:
-    """Which values of a loss its mean counts; None for all. `ignore_class` makes Keras set it."""
-    return getattr(values, "_keras_mask", None)
+def is_optional(tensor: keras.KerasTensor) -> bool:
+    """Whether an input of a functional model may be None."""
+    layer = tensor._keras_history.operation  # pyright: ignore[reportAttributeAccessIssue]
+    return isinstance(layer, keras.layers.InputLayer) and layer.optional
+
+
+def keras_mask(tensor: tf.Tensor) -> tf.Tensor | None:
+    """The mask that Keras has attached to a tensor, or None.
+
+    For the output of a layer, it tells which time steps count. For the values of a loss, it tells
+    which values the mean counts: `ignore_class` makes Keras set it.
+    """
+    return getattr(tensor, "_keras_mask", None)
+
+
+def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
+    """The argument `output_shape` of a Lambda layer: None, a shape or a function."""
+    return layer._output_shape
 
 
 def graph_functions(graph: tf.Graph) -> Iterable:

@@ -1,5 +1,6 @@
 """`to_mtnet`: converts a Keras model to an MT-net, T-net or M-net, or prepares it for MAML."""
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -7,13 +8,14 @@ import keras
 
 from mtnet_tf import layers as tw
 from mtnet_tf._keras import flatten_layers
-from mtnet_tf.conversion.rebuilding import Replacement, copy_of, rebuild
+from mtnet_tf.conversion.convertible import conversion_problem, pools_blocks
+from mtnet_tf.conversion.rebuilding import Replacement, check_rebuildable, copy_of, rebuild
 
 # Arguments that a stock layer and the TW layer that replaces it have in common.
 _SHARED = (
     *("name", "trainable", "dtype", "activation", "use_bias", "activity_regularizer"),
     *("units", "filters", "kernel_size", "strides", "padding", "dilation_rate"),
-    *("depth_multiplier", "kernel_initializer", "bias_initializer"),
+    *("groups", "depth_multiplier", "kernel_initializer", "bias_initializer"),
     *("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint"),
     *("depthwise_initializer", "depthwise_regularizer", "depthwise_constraint"),
 )
@@ -46,6 +48,7 @@ def to_mtnet(
     mask_initializer: str | keras.initializers.Initializer = "zeros",
     transform_regularizer: str | keras.regularizers.Regularizer | None = None,
     transform_constraint: str | keras.constraints.Constraint | None = None,
+    check_outputs: bool = True,
 ) -> keras.Model:
     """Copies a Keras model and replaces its dense and convolutional layers by TW layers.
 
@@ -53,8 +56,16 @@ def to_mtnet(
     with the trained weights, regularizers and constraints. T starts as the identity by default, so
     the outputs are those of `model`. Batch, layer and group normalisation become the exact layers,
     with their parameters and moving statistics. Max pooling over blocks that do not overlap becomes
-    `BlockMaxPooling2D`. All other layers are copied with their weights; they are meta-learned and
-    do not adapt.
+    `BlockMaxPooling2D`. All other layers are copied with their weights, vocabularies and
+    attributes; they are meta-learned and do not adapt. A layer without weights that Keras cannot
+    copy from its configuration, because it holds a table or belongs to a file (`TFSMLayer`), is
+    shared with `model`. A layer of a class above that cannot be converted, such as a quantised one,
+    is copied, with one warning that names all of them.
+
+    The outputs and time-step masks of the result are compared with those of `model`, in inference,
+    on two random examples. Integers are valid for all `Embedding` layers, strings are words of the
+    vocabularies, and the end of an example is masked if the model masks. The comparison is left out
+    if the model rejects such inputs or if its outputs are random.
 
     Outside a `MetaLearner` the converted model normalises by the moving statistics, as `model`
     does in inference. Within a task, a batch normalisation uses the statistics of the current set
@@ -81,14 +92,17 @@ def to_mtnet(
         mask_initializer: initial value of the mask logits.
         transform_regularizer: regularizer of T, part of the meta-loss.
         transform_constraint: constraint on T after each meta-step.
+        check_outputs: whether to compare the outputs, which takes two calls of each model.
 
     Returns:
         Keras model of the same kind; it shares no weights with `model`.
 
     Raises:
-        ValueError: if the model is not built or is a subclass of `keras.Model`, or if one of the
-            layers that adapt cannot be converted.
+        ValueError: if the model is not built or is a subclass of `keras.Model`; if a layer that
+            `layers` names cannot be converted; or if the outputs differ. The message names the
+            first layer whose output differs.
     """
+    check_rebuildable(model)
     adapts = _layer_filter(model, layers)
     cell_options = {
         "transform": transform,
@@ -100,29 +114,63 @@ def to_mtnet(
         "transform_regularizer": transform_regularizer,
         "transform_constraint": transform_constraint,
     }
-    converted = set()
+    chosen = [] if layers is None or callable(layers) else layers
+    named = {id(tw.find_layer(model, layer)) for layer in chosen}
+    converted: set[int] = set()
+    unchanged: dict[str, str] = {}  # layers and what prevents their conversion
 
     def replace(layer: keras.layers.Layer) -> Replacement:
-        if type(layer) in NORMS:
-            return _exact_norm(layer, frozen_statistics)
-        if type(layer) is keras.layers.MaxPooling2D and _pools_blocks(layer):
-            dtype = layer.get_config()["dtype"]
-            pooling = tw.BlockMaxPooling2D(layer.pool_size[0], name=layer.name, dtype=dtype)
-            return Replacement(pooling, [])
-        if type(layer) in _ADAPTABLE and adapts(layer):
-            converted.add(id(layer))
-            _check_convertible(layer)
-            return (_cell if type(layer) in CELLS else _separable)(layer, cell_options)
+        adapting = type(layer) in _ADAPTABLE and adapts(layer)
+        if not adapting and not _has_exact_counterpart(layer):
+            return copy_of(layer)
+        problem = conversion_problem(layer)
+        if problem is None:
+            if adapting:
+                converted.add(id(layer))
+            return _converted(layer, cell_options, frozen_statistics)
+        name = f"{type(layer).__name__} ({layer.name})"
+        if adapting and id(layer) in named:
+            raise ValueError(
+                f"This kind of layer cannot be converted to a TW layer. Received: {name}, which "
+                f"{problem}. Leave it out of `layers`; it can still adapt if "
+                "`MetaLearner(..., adapt_layers=...)` names it."
+            )
+        unchanged[name] = problem
         return copy_of(layer)
 
-    result = rebuild(model, replace)
+    result = rebuild(model, replace, check_outputs=check_outputs)
     _check_all_converted(model, layers, converted)
+    if unchanged:
+        listed = "; ".join(f"{name}, which {problem}" for name, problem in unchanged.items())
+        warnings.warn(
+            f"Layers of {model.name} that cannot be converted stay as they are: {listed}. They do "
+            "not adapt, unless `MetaLearner(..., adapt_layers=...)` names them.",
+            stacklevel=2,
+        )
     return result
 
 
 def shared_config(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a configuration that a stock layer and its TW layer have in common."""
     return {key: config[key] for key in _SHARED if key in config}
+
+
+def _has_exact_counterpart(layer: keras.layers.Layer) -> bool:
+    """Whether it is a normalisation or pooling layer that we compute exactly."""
+    pools = type(layer) is keras.layers.MaxPooling2D and pools_blocks(layer)
+    return type(layer) in NORMS or pools
+
+
+def _converted(
+    layer: keras.layers.Layer, cell_options: dict[str, Any], frozen_statistics: bool
+) -> Replacement:
+    if type(layer) in NORMS:
+        return _exact_norm(layer, frozen_statistics)
+    if isinstance(layer, keras.layers.MaxPooling2D):
+        dtype = layer.get_config()["dtype"]
+        pooling = tw.BlockMaxPooling2D(layer.pool_size[0], name=layer.name, dtype=dtype)
+        return Replacement(pooling, [])
+    return (_cell if type(layer) in CELLS else _separable)(layer, cell_options)
 
 
 def _cell(layer: keras.layers.Layer, cell_options: dict[str, Any]) -> Replacement:
@@ -165,48 +213,10 @@ def _exact_norm(layer: keras.layers.Layer, frozen_statistics: bool) -> Replaceme
     config = layer.get_config()
     options = {"moving_statistics": True, "frozen": frozen_statistics or not layer.trainable}
     if isinstance(layer, keras.layers.BatchNormalization):
-        if config.get("renorm"):
-            raise ValueError(
-                "A BatchNormalization that uses batch renormalisation cannot be converted, because "
-                f"it has no exact counterpart. Received: {layer.name} with renorm=True. Create it "
-                "with renorm=False."
-            )
         dropped = ("momentum", "synchronized", "renorm", "renorm_clipping", "renorm_momentum")
         dropped += ("moving_mean_initializer", "moving_variance_initializer")
         config = {k: v for k, v in config.items() if k not in dropped} | options
     return Replacement(NORMS[type(layer)].from_config(config), layer.get_weights())
-
-
-def _pools_blocks(layer: keras.layers.MaxPooling2D) -> bool:
-    """Whether the pooling windows are squares that do not overlap."""
-    square = layer.pool_size == layer.strides and len(set(layer.pool_size)) == 1
-    return square and layer.padding == "valid" and layer.data_format == "channels_last"
-
-
-def _check_convertible(layer: keras.layers.Layer) -> None:
-    config = layer.get_config()
-    quantized = isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
-    problems = {
-        "has grouped channels": config.get("groups", 1) > 1,
-        "uses the channels_first format": config.get("data_format") == "channels_first",
-        "is quantised": quantized,
-        "has LoRA weights": config.get("lora_rank"),
-        "has a depthwise_constraint over channels": _constrains_channels(config),
-    }
-    for problem, found in problems.items():
-        if found:
-            raise ValueError(
-                "This kind of layer cannot be converted to a TW layer. "
-                f"Received: {type(layer).__name__} ({layer.name}), which {problem}. Leave it out "
-                "of `layers`; it can still adapt if `MetaLearner(..., adapt_layers=...)` names it."
-            )
-
-
-def _constrains_channels(config: dict[str, Any]) -> bool:
-    """Whether a depthwise constraint uses an axis that a TW layer merges: C or multiplier."""
-    constraint = keras.constraints.get(config.get("depthwise_constraint"))
-    axis = getattr(constraint, "axis", 0)
-    return not set(axis if isinstance(axis, list | tuple) else [axis]) <= {0, 1}
 
 
 def _layer_filter(

@@ -7,7 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from mtnet_tf._keras import Functional, flatten_layers
+from mtnet_tf._keras import Functional, check_keras_model, flatten_layers, is_optional
+from mtnet_tf.conversion.comparing import check_same_outputs
+from mtnet_tf.conversion.copying import copy_attributes, copy_layer
 from mtnet_tf.layers import TWLayer
 
 
@@ -20,11 +22,14 @@ class Replacement:
         values: arrays for the variables in `targets()`, in this order.
         cells: the TW layers inside `layer` whose task weights get `values`; None if all variables
             of `layer` get them.
+        source: the layer of which `layer` is a copy, with the same attributes; None if it is
+            another layer.
     """
 
     layer: keras.layers.Layer
     values: Sequence[Any]
     cells: Sequence[TWLayer] | None = None
+    source: keras.layers.Layer | None = None
 
     def targets(self) -> list[keras.Variable]:
         """The variables that get `values`."""
@@ -34,7 +39,10 @@ class Replacement:
 
 
 def rebuild(
-    model: keras.Model, replace: Callable[[keras.layers.Layer], Replacement]
+    model: keras.Model,
+    replace: Callable[[keras.layers.Layer], Replacement],
+    *,
+    check_outputs: bool = False,
 ) -> keras.Model:
     """Copies a model and replaces its layers.
 
@@ -42,28 +50,53 @@ def rebuild(
         model: built Sequential or functional model.
         replace: function that returns the `Replacement` of a layer. It is called once for each
             layer. Nested models are traversed and not passed to it.
+        check_outputs: whether the copy must have the outputs of `model`, see `check_same_outputs`.
 
     Returns:
         Keras model of the same kind.
 
     Raises:
-        ValueError: if the model is not built, or is a subclass of `keras.Model`.
+        ValueError: if the model is not built, is a subclass of `keras.Model`, or has other outputs
+            than its copy although they are checked.
     """
     check_rebuildable(model)
-    replacements = []
+    replacements: list[tuple[keras.layers.Layer, Replacement]] = []
 
     def clone(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Layer):  # an operation, such as x + y
             return type(layer).from_config(layer.get_config())
-        replacements.append(replace(layer))
-        return replacements[-1].layer
+        replacements.append((layer, replace(layer)))
+        return replacements[-1][1].layer
 
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    for replacement in replacements:
+    copy = keras.models.clone_model(
+        model, _inputs_like(model), clone_function=clone, recursive=True
+    )
+    for _, replacement in replacements:
         for variable, value in zip(replacement.targets(), replacement.values, strict=True):
             variable.assign(keras.ops.reshape(value, variable.shape))
+        if replacement.source is not None:
+            copy_attributes(replacement.source, replacement.layer)
     finalize_statistics(copy)
+    if check_outputs:
+        check_same_outputs(model, copy, [(old, new.layer) for old, new in replacements])
     return copy
+
+
+def _inputs_like(model: keras.Model) -> Any:
+    """New inputs of a functional model; None for Keras' own, which are dense and not optional."""
+    if isinstance(model, keras.Sequential):
+        return None
+
+    def new_input(x: Any) -> Any:
+        return keras.Input(
+            batch_shape=x.shape,
+            dtype=x.dtype,
+            name=x.name,
+            sparse=x.sparse,
+            optional=is_optional(x),
+        )
+
+    return keras.tree.map_structure(new_input, model.input)
 
 
 def finalize_statistics(model: keras.Model) -> None:
@@ -76,9 +109,15 @@ def finalize_statistics(model: keras.Model) -> None:
             layer.finalize_state()
 
 
+def is_rebuildable(model: keras.Model) -> bool:
+    """Whether the model has a graph of layers: whether it is Sequential or functional."""
+    return isinstance(model, keras.Sequential | Functional)
+
+
 def check_rebuildable(model: keras.Model) -> None:
     """Raises ValueError if the model is not built, or is a subclass of `keras.Model`."""
-    if not isinstance(model, keras.Sequential | Functional):
+    check_keras_model(model)
+    if not is_rebuildable(model):
         raise ValueError(
             "`model` must be a Sequential or functional Keras model. "
             f"Received: {model.name} of class {type(model).__name__}. Write it as "
@@ -91,27 +130,16 @@ def check_rebuildable(model: keras.Model) -> None:
         )
 
 
-def new_layer(layer: keras.layers.Layer, config: dict[str, Any]) -> keras.layers.Layer:
-    """Creates a layer of the same class from a configuration.
+def copy_of(layer: keras.layers.Layer, values: Sequence[Any] | None = None) -> Replacement:
+    """The `Replacement` of a layer by a copy, or by itself if it has no weights and no copy.
 
-    Raises:
-        ValueError: if it is a Lambda layer and Keras is not allowed to load code.
+    Args:
+        layer: the layer.
+        values: arrays for the variables of the copy; None for those of the layer.
     """
-    try:
-        return type(layer).from_config(config)
-    except ValueError as error:
-        if not isinstance(layer, keras.layers.Lambda):
-            raise
-        raise ValueError(
-            "A Lambda layer contains code, and Keras copies it only if it is trusted. "
-            f"Received: {layer.name}. Call `keras.config.enable_unsafe_deserialization()`."
-        ) from error
-
-
-def copy_of(layer: keras.layers.Layer) -> Replacement:
-    """The `Replacement` of a layer by a copy."""
-    copy = new_layer(layer, layer.get_config())
-    return Replacement(copy, [to_numpy(variable) for variable in layer.variables])
+    if values is None:
+        values = [to_numpy(variable) for variable in layer.variables]
+    return Replacement(copy_layer(layer), values, source=layer)
 
 
 def to_numpy(variable: keras.Variable) -> np.ndarray:

@@ -196,7 +196,25 @@ def test_a_graph_tells_the_functions_that_it_calls():
 def test_a_loss_that_ignores_a_class_tells_which_values_count():
     loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=1)
     values = loss.call(tf.constant([0, 1]), tf.constant([[0.5, 0.5], [0.5, 0.5]]))
-    counted = _keras.loss_mask(values)
+    counted = _keras.keras_mask(values)
     assert counted is not None, CHANGED.format("_keras_mask")
     assert counted.numpy().tolist() == [True, False]
-    assert _keras.loss_mask(tf.zeros([2])) is None
+    assert _keras.keras_mask(tf.zeros([2])) is None
+
+
+def test_the_output_of_a_layer_tells_which_time_steps_count():
+    mask = _keras.keras_mask(keras.layers.Embedding(3, 2, mask_zero=True)(tf.constant([[1, 0]])))
+    assert mask is not None, CHANGED.format("_keras_mask")
+    assert mask.numpy().tolist() == [[True, False]]
+
+
+def test_a_lambda_layer_tells_the_shape_of_its_outputs():
+    layer = keras.layers.Lambda(lambda x: x, output_shape=(3,))
+    assert _keras.lambda_output_shape(layer) == (3,), CHANGED.format("_output_shape")
+
+
+def test_an_input_tells_whether_it_is_optional():
+    for optional in (True, False):
+        inputs = keras.Input((3,), optional=optional)
+        assert _keras.is_optional(inputs) == optional, CHANGED.format("_keras_history")
+    assert not _keras.is_optional(keras.layers.Dense(2)(inputs)), CHANGED.format("_keras_history")
