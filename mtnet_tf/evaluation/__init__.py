@@ -3,7 +3,7 @@
 May import: `meta`, `tasks`, `seeds`, `data_prep.io`.
 """
 
-from mtnet_tf.evaluation.calibration import Calibration, calibration, confusion
+from mtnet_tf.evaluation.calibration import Calibration, calibration, confusion, count_confusions
 from mtnet_tf.evaluation.evaluate import Evaluation, Learner, evaluate
 from mtnet_tf.evaluation.intervals import Summary, bootstrap_interval, summarize
 from mtnet_tf.evaluation.regression_curves import RegressionCurves, regression_curves
@@ -19,6 +19,7 @@ __all__ = [
     "bootstrap_interval",
     "calibration",
     "confusion",
+    "count_confusions",
     "evaluate",
     "regression_curves",
     "summarize",

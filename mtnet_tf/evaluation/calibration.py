@@ -58,6 +58,32 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 1
     return Calibration(edges, mean_confidence, accuracy, count)
 
 
+def count_confusions(
+    probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts how often class i was predicted as class j, and how often it could have been.
+
+    Args:
+        probabilities: [E, m, N].
+        labels: [E, m], ints.
+        classes: [E, N], the class (or group of classes) that each label stands for.
+        num_classes: C, classes are numbered from 0.
+
+    Returns:
+        Pair (predictions [C, C], true class by predicted class; queries of class i in episodes that
+        contain class j [C, C]).
+    """
+    episodes = np.arange(len(labels))[:, None]
+    truth = np.take_along_axis(classes, labels, 1)  # [E, m]
+    predicted = np.take_along_axis(classes, probabilities.argmax(-1), 1)  # [E, m]
+    counts = np.zeros((num_classes, num_classes))
+    queries, is_present = np.zeros((2, len(labels), num_classes))
+    np.add.at(counts, (truth, predicted), 1)
+    np.add.at(queries, (episodes, truth), 1)
+    is_present[episodes, classes] = 1
+    return counts, queries.T @ is_present
+
+
 def confusion(
     probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray, num_classes: int
 ) -> np.ndarray:
@@ -72,13 +98,6 @@ def confusion(
     Returns:
         Array [C, C] of rates; true class by predicted class; NaN if no episode contains both.
     """
-    episodes = np.arange(len(labels))[:, None]
-    truth = np.take_along_axis(classes, labels, 1)  # [E, m]
-    predicted = np.take_along_axis(classes, probabilities.argmax(-1), 1)  # [E, m]
-    counts = np.zeros((num_classes, num_classes))
-    queries, is_present = np.zeros((2, len(labels), num_classes))
-    np.add.at(counts, (truth, predicted), 1)
-    np.add.at(queries, (episodes, truth), 1)
-    is_present[episodes, classes] = 1
+    counts, chances = count_confusions(probabilities, labels, classes, num_classes)
     with np.errstate(invalid="ignore"):
-        return counts / (queries.T @ is_present)
+        return counts / chances

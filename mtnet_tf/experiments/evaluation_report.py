@@ -9,14 +9,19 @@ import numpy as np
 
 from data_prep.io import write_csv, write_json
 from mtnet_tf._version import versions
-from mtnet_tf.evaluation import Evaluation, bootstrap_interval, calibration, confusion, summarize
+from mtnet_tf.evaluation import (
+    Evaluation,
+    bootstrap_interval,
+    calibration,
+    count_confusions,
+    summarize,
+)
+from mtnet_tf.experiments.confusion_plot import Confusion, PictureOf
 from mtnet_tf.experiments.plots import plot_adaptation, plot_answers
 from mtnet_tf.experiments.reports import title
 from mtnet_tf.experiments.run_folder import Run
 from mtnet_tf.experiments.settings import DEFAULTS, Settings
 
-# More classes than this are grouped by folder (the alphabets of Omniglot) in the confusion plot.
-MOST_NAMED_CLASSES = 50
 INDUCTIVE_NOTE = """\
 * inductive: normalised by the support set, so that each query is predicted independently. The other
   columns are transductive, as in the paper: normalised by all queries together."""
@@ -30,6 +35,7 @@ def write(
     iteration: int,
     *,
     class_names: Sequence[str] | None = None,
+    picture_of: PictureOf | None = None,
     extras: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes the files of an evaluation.
@@ -45,6 +51,7 @@ def write(
         split: "test" or "val".
         iteration: meta-iteration of the checkpoint that was evaluated.
         class_names: names of all classes of the data set, for `evaluation.classes`.
+        picture_of: function from a class of the data set to one of its images.
         extras: further entries of the JSON file.
 
     Returns:
@@ -64,9 +71,10 @@ def write(
         found = calibration(evaluation.probabilities[:, step], evaluation.labels)
         record["expected_calibration_error"] = found.error
         answers = evaluation.probabilities[:, step], evaluation.labels
-        confused, names = _confusion(*answers, evaluation.classes, class_names)
+        confused = _confusion(*answers, evaluation.classes, class_names, picture_of)
+        record["most_frequent_mistakes"] = confused.describe_pairs()
         text = f"{heading}, after {step} step{'s' * (step != 1)}"
-        plot_answers(found, confused, names, f"{path}_answers.png", text)
+        plot_answers(found, confused, f"{path}_answers.png", text)
     write_json(f"{path}.json", record)
     write_csv(episodes, _episode_rows(evaluation))
     return _table(evaluation, heading) + f"\nWritten to {path}*"
@@ -135,23 +143,19 @@ def _confusion(
     labels: np.ndarray,
     classes: np.ndarray | None,
     class_names: Sequence[str] | None,
-) -> tuple[np.ndarray, list[str]]:
-    """Rates of confusion [C, C] and the names of their rows; by label if classes are unknown."""
+    picture_of: PictureOf | None,
+) -> Confusion:
+    """The mistakes among the classes that occur; among the labels if classes are unknown."""
     if class_names is None or classes is None:
         num_ways = probabilities.shape[-1]
         numbers = np.tile(np.arange(num_ways), (len(labels), 1))
-        rates = confusion(probabilities, labels, numbers, num_ways)
-        return rates, [f"label {i}" for i in range(num_ways)]
-    present = np.unique(classes)
-    groups = [str(class_names[c]) for c in present]
-    if len(groups) > MOST_NAMED_CLASSES and all("/" in name for name in groups):
-        groups = [name.rpartition("/")[0] for name in groups]
-    names, rows = np.unique(groups, return_inverse=True)
-    numbers = rows[np.searchsorted(present, classes)]
-    rates = confusion(probabilities, labels, numbers, len(names))
-    # If there are too many classes to name, those that are recognised least often.
-    shown = np.sort(np.argsort(np.diag(rates), kind="stable")[:MOST_NAMED_CLASSES])
-    return rates[np.ix_(shown, shown)], list(names[shown])
+        counted = count_confusions(probabilities, labels, numbers, num_ways)
+        return Confusion(*counted, [f"label {i}" for i in range(num_ways)])
+    present, rows = np.unique(classes, return_inverse=True)
+    numbers = rows.reshape(classes.shape)
+    counted = count_confusions(probabilities, labels, numbers, len(present))
+    pictures = picture_of and (lambda row: picture_of(int(present[row])))
+    return Confusion(*counted, [str(class_names[c]) for c in present], pictures)
 
 
 def _table(evaluation: Evaluation, heading: str) -> str:

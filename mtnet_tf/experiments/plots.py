@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from data_prep.io import printable, replacing
 from mtnet_tf.evaluation import Calibration, Evaluation, RegressionCurves, summarize
-
-LONGEST_NAME = 16
+from mtnet_tf.experiments.confusion_plot import Confusion, draw_confusion
 
 
 def _figure(
@@ -101,18 +99,13 @@ def plot_adaptation(evaluation: Evaluation, path: str | Path, title: str) -> Non
 
 
 def plot_answers(
-    calibration: Calibration,
-    confusion: np.ndarray,
-    names: Sequence[str],
-    path: str | Path,
-    title: str,
+    calibration: Calibration, confusion: Confusion, path: str | Path, title: str
 ) -> None:
     """Plots accuracy against confidence, and which classes are confused.
 
     Args:
         calibration: accuracy by confidence.
-        confusion: [C, C], rates; NaN if unknown.
-        names: names of the C rows.
+        confusion: mistakes by class.
         path: path of the PNG file.
         title: title of the plot.
     """
@@ -134,26 +127,8 @@ def plot_answers(
         f"calibration error {calibration.error:.3f}; above each bar: number of predictions",
         fontsize=9,
     )
-    _draw_confusion(figure, right, confusion, names)
+    draw_confusion(figure, right, confusion)
     _write(figure, path)
-
-
-def _draw_confusion(
-    figure: Figure, axis: Axes, confusion: np.ndarray, names: Sequence[str]
-) -> None:
-    # On the scale of the correct predictions, mistakes would be too pale to see.
-    mistakes = np.where(np.eye(len(names), dtype=bool), np.nan, confusion)
-    highest = np.nanmax(mistakes, initial=0.01)
-    image = axis.imshow(mistakes, vmin=0, vmax=highest, cmap="Blues")
-    axis.grid(False)
-    names = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 2]}.." for n in names]
-    names = [_literal(name) for name in names]
-    size = max(5, min(9, 200 // len(names)))
-    axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
-    axis.set_yticks(range(len(names)), names, fontsize=size)
-    axis.set(xlabel="predicted class", ylabel="true class")
-    axis.set_title("rate of confusion in the episodes that contain both classes", fontsize=9)
-    figure.colorbar(image, ax=axis, shrink=0.8)
 
 
 def plot_scores(

@@ -170,15 +170,17 @@ def _evaluate(
     extras = {**learner.report(), "num_meta_parameters": sum(sizes)}
     extras |= {"adapts_weights": learner.adapts_weights}
     extras |= {"num_shots": tasks.num_shots, "num_queries": tasks.num_queries}
-    names = None
+    pictures: dict[str, Any] = {}
     if settings.is_image:
-        names = data.pictures(split).packed.class_names
+        packed = data.pictures(split).packed
+        pictures["class_names"] = packed.class_names
+        pictures["picture_of"] = lambda number: packed.images[packed.offsets[number]]
         extras["leaks"] = check_leaks(data, split, say)
     else:
         curves = regression_curves(learner, data.tasks(split, curves=True))
         heading = "; ".join([title(settings), *_active(extras)])
         plot_regression(curves, run.path / f"{split}_curves.png", heading)
-    say(write(run, evaluation, settings, split, iteration, class_names=names, extras=extras))
+    say(write(run, evaluation, settings, split, iteration, extras=extras, **pictures))
     for line in _active(extras):
         say(f"{line[0].upper()}{line[1:]}.")
     return evaluation

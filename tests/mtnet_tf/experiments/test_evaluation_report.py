@@ -35,11 +35,6 @@ def classification(num_classes=6, num_episodes=50):
     )  # fmt: skip
 
 
-def answers_after_a_step(num_classes, num_episodes):
-    found = classification(num_classes, num_episodes)
-    return found.probabilities[:, 1], found.labels, found.classes
-
-
 def write(run, evaluation, class_names):
     table = evaluation_report.write(run, evaluation, SETTINGS, "test", 9, class_names=class_names)
     return table, json.loads((run.path / "test_ubs1_stepsize0.4.json").read_text())
@@ -66,14 +61,6 @@ def test_every_episode_has_a_row(run):
     assert float(rows[3]["inductive_after_1"]) == evaluation.inductive[3, 1]
 
 
-def test_many_classes_are_grouped_by_their_folder():
-    names = [f"alphabet{i % 3}/character{i}" for i in range(60)]
-    rates, groups = evaluation_report._confusion(*answers_after_a_step(60, 400), names)
-    assert groups == ["alphabet0", "alphabet1", "alphabet2"]
-    # Only character 0 is mistaken, and it is of alphabet 0.
-    assert rates[0].max() < 1 and np.all(rates[1:] == np.eye(3)[1:])
-
-
 def test_calibration_and_confusion_are_plotted(run):
     _, record = write(run, classification(), list("abcdef"))
     assert (run.path / "test_ubs1_stepsize0.4_answers.png").read_bytes().startswith(b"\x89PNG")
@@ -81,11 +68,20 @@ def test_calibration_and_confusion_are_plotted(run):
     assert not list(run.path.glob("*partial*"))
 
 
-def test_flat_names_of_many_classes_are_not_grouped():
-    names = [f"cat{i:02d}" for i in range(60)]
-    rates, shown = evaluation_report._confusion(*answers_after_a_step(60, 400), names)
-    assert rates.shape == (50, 50) and len(shown) == 50
-    assert "cat00" in shown  # the one that is mistaken
+@pytest.mark.parametrize(("num_classes", "num_episodes"), [(6, 50), (30, 400)])
+def test_the_most_frequent_mistakes_are_recorded_with_full_names(run, num_classes, num_episodes):
+    """Only class 0 is mistaken, in every episode that contains it."""
+    names = [f"a_long_name_of_an_alphabet/character{i:02d}" for i in range(num_classes)]
+    evaluation = classification(num_classes, num_episodes)
+    _, record = write(run, evaluation, names)
+    mistakes = record["most_frequent_mistakes"]
+    assert {mistake["true"] for mistake in mistakes} == {names[0]}
+    for mistake in mistakes:
+        pair = {0, names.index(mistake["predicted"])}
+        together = sum(pair == set(classes) for classes in evaluation.classes.tolist())
+        assert mistake["count"] == mistake["of"] == together
+    counts = [mistake["count"] for mistake in mistakes]
+    assert counts == sorted(counts, reverse=True) and len(counts) == min(num_classes - 1, 8)
 
 
 def test_evaluations_with_other_settings_have_other_file_names():
