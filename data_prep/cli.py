@@ -183,8 +183,9 @@ def _add_folder(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description=(
             "Packs images of any size and format into one array file per split. They are turned "
             "upright and stretched to the given size. The folder contains either a folder for each "
-            "class, or the folders train, val and test, each of which contains class folders. It "
-            "is never changed. It is packed again only if its files or the options have changed."
+            "class, or the folders train, val and test (or other usual names, such as Training, "
+            "VALID and meta-test), each of which contains class folders. It is never changed. It "
+            "is packed again only if its files or the options have changed."
         ),
     )
     parser.add_argument(

@@ -115,7 +115,7 @@ def test_a_method_is_trained_by_name_and_evaluated_from_its_folder(command, tmp_
     assert other.returncode == 2 and "--method=metasgd implies --use_T=False" in other.stderr
 
 
-def test_synthetic_omniglot_trains_predicts_and_is_exported(command, tmp_path):
+def test_synthetic_omniglot_trains_predicts_and_is_exported(command, tmp_path, monkeypatch):
     from data_prep import prepare_synthetic_omniglot
 
     prepare_synthetic_omniglot(tmp_path / "data", num_classes=60, progress=False)
@@ -145,7 +145,8 @@ def test_synthetic_omniglot_trains_predicts_and_is_exported(command, tmp_path):
     assert "they are inverted" in answer.stdout and "Set --invert=True" in answer.stdout
     assert "own/ka/1.png" in answer.stdout
     assert (run / "contact_sheet.png").is_file()
-    exported = command(f"--run={run}", "--export_dir=served/1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    exported = command(f"--run={run}", "--export_dir=~/served/1")
     assert exported.returncode == 0, exported.stderr
     assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
 
@@ -172,6 +173,57 @@ def test_a_folder_of_images_trains_and_its_splits_are_checked(command, tmp_path)
     assert again.returncode == 2
     assert "must be the ones that the run in this folder was trained on" in again.stderr
     assert (run / "test_ubs1_stepsize0.01_updates1_episodes20_answers.png").is_file()
+
+
+def write_photos(folder, class_names, per_class=3):
+    rng = np.random.default_rng(0)
+    for name in class_names:
+        (folder / name).mkdir(parents=True)
+        for i in range(per_class):
+            pixels = rng.integers(0, 256, (14, 14, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.PNG")
+
+
+OWN_IMAGES = ["--datasource=folder", "--image_size=8", "--num_classes=2", "--conv=False"]
+OWN_IMAGES += ["--metatrain_iterations=1", "--num_test_episodes=5", "--num_test_updates=1"]
+OWN_IMAGES += ["--debug", "--nolog", "--num_filters=2"]
+
+
+def test_given_splits_of_any_usual_name_train_with_a_tilde_in_every_path(
+    command, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names = [os.fsdecode(b"cat\xff"), "two\nlines", "Cat", "cat", "$x^$", "\u732b"]
+    folders = ["Train", "Train", "Valid", "Valid", "TEST", "TEST"]
+    write_photos(tmp_path / "own", [f"{f}/{n}" for f, n in zip(folders, names, strict=True)])
+    flags = ["--data_dir=~/own", "--packed_dir=~/packed", "--logdir=~/runs"]
+    result = command(*OWN_IMAGES, *flags)
+    assert result.returncode == 0, result.stderr
+    assert "Checked: no class and no image of the test split" in result.stdout
+    assert "divided at random" not in result.stdout
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "test_ubs1_stepsize0.01_updates1_episodes5_answers.png").is_file()
+    assert not (tmp_path / "~").exists()
+    run_flag = f"--run=~/runs/{run.name}"
+    answer = command(
+        "--predict", run_flag, "--support=~/own/Train", "--query=~/own/TEST/$x^$/0.PNG"
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert command("--compare", f"~/runs/{run.name}", f"~/runs/{run.name}").returncode == 0
+
+
+def test_too_few_classes_or_images_are_explained_with_flags(command, tmp_path):
+    write_photos(tmp_path / "own", "abcde")
+    flags = [*OWN_IMAGES, "--data_dir=own", "--packed_dir=packed"]
+    fewer = command(*flags)
+    assert fewer.returncode == 2
+    assert "--num_classes must not exceed the 1 class of the" in fewer.stderr
+    assert "Add 1 class to --data_dir" in fewer.stderr
+    write_photos(tmp_path / "own", "f", per_class=2)
+    small = command(*flags, "--update_batch_size=2", "--num_queries=1")
+    assert small.returncode == 2
+    assert "--update_batch_size = 2 for the support set and --num_queries = 1" in small.stderr
+    assert 'Received: "f" has 2.' in small.stderr
 
 
 @pytest.mark.parametrize(
@@ -242,6 +294,25 @@ def test_a_run_prints_only_its_own_lines(command, tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "written to" in done.stdout.lower()
+
+
+def test_an_ascii_terminal_shows_every_text(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(MAIN.parent), "PYTHONIOENCODING": "ascii:strict"}
+    for name in ("PYTHONUTF8", "PYTHONWARNINGS"):
+        environment.pop(name, None)
+    flags = [
+        "--dim_hidden=2",
+        "--num_test_episodes=5",
+        "--num_test_updates=1",
+        "--debug",
+    ]
+    flags += ["--metatrain_iterations=1", "--validate_every=1", "--logdir=\u732b\udcff \u00b1"]
+    done = subprocess.run(
+        [sys.executable, str(MAIN), *flags], cwd=tmp_path, capture_output=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.decode("ascii")
+    assert "+/- " in printed and r"\u732b\udcff +/-" in printed
 
 
 def test_the_installed_command_runs(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from data_prep.io import InUseError, exclusive
+from data_prep.io import InUseError, exclusive, user_path
 from maml_baselines.methods import METHODS
 from maml_baselines.resolving import build_learner, fits, resolve
 from maml_baselines.tables.files import read_rows, write_files
@@ -86,8 +86,8 @@ def write_table(
     """
     names = sorted(dict.fromkeys(methods), key=lambda name: name != REFERENCE)
     planned = {name: settings_of(given, name) for name in names}
-    folder, name = Path(path).parent, Path(path).name
-    with exclusive(folder, name=f".{name}.lock", wait=False, target=Path(path)):
+    path = user_path(path)
+    with exclusive(path.parent, name=f".{path.name}.lock", wait=False, target=path):
         return _write_rows(planned, path, say, command)
 
 

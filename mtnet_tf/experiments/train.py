@@ -1,6 +1,7 @@
 """The schedule of a run: `fit` from one validation to the next, resumable at any point."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -43,7 +44,7 @@ class Recorder(keras.callbacks.Callback):
         self._title = title
         self._writer = None
         if summaries:
-            self._writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
+            self._writer = tf.summary.create_file_writer(os.fsencode(run.path / "tensorboard"))
 
     @property
     def _learner(self) -> EpisodicLearner:
