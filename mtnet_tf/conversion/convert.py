@@ -30,6 +30,10 @@ NORMS: dict[type[keras.layers.Layer], type[tw.ExactNormalization]] = {
     keras.layers.LayerNormalization: tw.ExactLayerNormalization,
     keras.layers.GroupNormalization: tw.ExactGroupNormalization,
 }
+RESIZING: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
+    keras.layers.Resizing: tw.ExactResizing,
+    keras.layers.UpSampling2D: tw.ExactUpSampling2D,
+}
 _ADAPTABLE = (*CELLS, keras.layers.SeparableConv2D)
 
 LayerFilter = Callable[[keras.layers.Layer], bool]
@@ -56,11 +60,11 @@ def to_mtnet(
     with the trained weights, regularizers and constraints. T starts as the identity by default, so
     the outputs are those of `model`. Batch, layer and group normalisation become the exact layers,
     with their parameters and moving statistics. Max pooling over blocks that do not overlap becomes
-    `BlockMaxPooling2D`. All other layers are copied with their weights, vocabularies and
-    attributes; they are meta-learned and do not adapt. A layer without weights that Keras cannot
-    copy from its configuration, because it holds a table or belongs to a file (`TFSMLayer`), is
-    shared with `model`. A layer of a class above that cannot be converted, such as a quantised one,
-    is copied, with one warning that names all of them.
+    `BlockMaxPooling2D`, and resizing and upsampling become exact. All other layers are copied with
+    their weights, vocabularies and attributes; they are meta-learned and do not adapt. A layer
+    without weights that Keras cannot copy from its configuration, because it holds a table or
+    belongs to a file (`TFSMLayer`), is shared with `model`. A layer of a class above that cannot be
+    converted, such as a quantised one, is copied, with one warning that names all of them.
 
     The outputs and time-step masks of the result are compared with those of `model`, in inference,
     on two random examples. Integers are valid for all `Embedding` layers, strings are words of the
@@ -120,6 +124,8 @@ def to_mtnet(
     unchanged: dict[str, str] = {}  # layers and what prevents their conversion
 
     def replace(layer: keras.layers.Layer) -> Replacement:
+        if type(layer) in RESIZING:
+            return Replacement(RESIZING[type(layer)].from_config(layer.get_config()), [])
         adapting = type(layer) in _ADAPTABLE and adapts(layer)
         if not adapting and not _has_exact_counterpart(layer):
             return copy_of(layer)

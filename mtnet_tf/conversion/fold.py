@@ -5,11 +5,12 @@ import numpy as np
 
 from mtnet_tf import layers as tw
 from mtnet_tf._keras import flatten_layers
-from mtnet_tf.conversion.convert import CELLS, NORMS, shared_config
+from mtnet_tf.conversion.convert import CELLS, NORMS, RESIZING, shared_config
 from mtnet_tf.conversion.rebuilding import Replacement, copy_of, rebuild, to_numpy
 
 _STOCK_CELLS = {ours: stock for stock, ours in CELLS.items()}
 _STOCK_NORMS = {ours: stock for stock, ours in NORMS.items()}
+_STOCK_RESIZING = {ours: stock for stock, ours in RESIZING.items()}
 
 
 def fold(model: keras.Model, *, check_outputs: bool = True) -> keras.Model:
@@ -18,10 +19,10 @@ def fold(model: keras.Model, *, check_outputs: bool = True) -> keras.Model:
     `(x @ W + b) @ T = x @ (W @ T) + b @ T`, so a `TWDense` becomes a `Dense` with kernel `W @ T`
     and bias `b @ T`, and a `TWConv2D` a `Conv2D`. A `TWDepthwiseConv2D` whose T mixes channels
     becomes a `SeparableConv2D`, and a grouped convolution whose T mixes groups becomes a
-    `Sequential` of a grouped convolution and a pointwise one. Exact normalisation layers and
-    `BlockMaxPooling2D` become their stock counterparts; all other layers are copied, as by
-    `to_mtnet`. The result contains no layers of this package, so it can be exported to TensorFlow
-    Lite or ONNX. T costs nothing, except where it mixes channels or groups.
+    `Sequential` of a grouped convolution and a pointwise one. Exact normalisation and
+    resizing layers and `BlockMaxPooling2D` become their stock counterparts; all other layers are
+    copied, as by `to_mtnet`. The result contains no layers of this package, so it can be exported
+    to TensorFlow Lite or ONNX. T costs nothing, except where it mixes channels or groups.
 
     Example:
     >>> model = keras.Sequential([keras.Input((4,)), tw.TWDense(2)])
@@ -60,6 +61,8 @@ def _stock(layer: keras.layers.Layer) -> Replacement:
         return Replacement(_STOCK_CELLS[type(layer)].from_config(config), _merged(layer))
     if type(layer) in _STOCK_NORMS:
         return _stock_norm(layer)
+    if type(layer) in _STOCK_RESIZING:
+        return Replacement(_STOCK_RESIZING[type(layer)].from_config(layer.get_config()), [])
     if isinstance(layer, tw.BlockMaxPooling2D):
         return Replacement(
             keras.layers.MaxPooling2D(layer.pool_size, name=layer.name, dtype=layer.dtype_policy),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-_CONVERT = "`mtnet_tf.to_mtnet(model)` replaces it by {}"
+_CONVERT = "Use {}; `mtnet_tf.to_mtnet(model)` replaces it, except inside other layers"
 _BEFORE = "Augment the images before the episode is created, or as the first layer of the model"
 
 
