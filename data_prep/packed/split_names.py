@@ -71,9 +71,15 @@ class NamedSplits:
         lacking = [split for split, names in self.by_split.items() if not names]
         if self.either:
             verb = "is" if len(self.either) == 1 else "are"
-            found.append(f"It is not clear which split {_and(self.either)} {verb}: rename.")
+            found.append(
+                f"It is not clear which split {_and(self.either)} {verb}: rename to val or test, "
+                "and make sure that there is one of each."
+            )
         elif lacking:
-            found.append(f"There is no {_and(lacking)}.")
+            found.append(
+                f"There is no {_and(lacking)}: move some of the classes there, or put all class "
+                "folders next to each other, without folders of splits."
+            )
         if self.others:
             found.append(f"{_and(self.others)} cannot be assigned to a split: move it away.")
         return found

@@ -93,9 +93,9 @@ def test_folders_of_classes_are_no_splits(classes, tmp_path):
     ("classes", "says"),
     [
         (("train/a", "train/b", "holdout/c"), "Received: holdout, train. It is not clear which"),
-        (("train/a", "train/b", "test/c"), "Received: test, train. There is no val."),
-        (("train/a", "train/b", "val/c"), "Received: train, val. There is no test."),
-        (("train/a", "train/b", "train/c"), "Received: train. There is no val and test."),
+        (("train/a", "train/b", "test/c"), "Received: test, train. There is no val:"),
+        (("train/a", "train/b", "val/c"), "Received: train, val. There is no test:"),
+        (("train/a", "train/b", "train/c"), "Received: train. There is no val and test:"),
         (("train/a", "Train/b", "val/c", "test/d"), "Train and train seem to be the same split"),
         (("train/a", "val/b", "validation/c", "test/d"), "val and validation seem to be the same"),
         (("train/a", "val/b", "test/c", "unlabeled/d"), "unlabeled cannot be assigned to a split"),
