@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from data_prep.io import printable, replacing
+from data_prep.io import replacing
 from mtnet_tf.evaluation import Calibration, Evaluation, RegressionCurves, summarize
 from mtnet_tf.experiments.confusion_plot import Confusion, draw_confusion
 
@@ -30,11 +30,6 @@ def _write(figure: Figure, path: str | Path) -> None:
     with replacing(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a name in a script without a font
         figure.savefig(partial, dpi=110)
-
-
-def _literal(name: str) -> str:
-    """The name of a class, so that it can be drawn and no part of it is a formula."""
-    return printable(name).replace("$", r"\$")
 
 
 def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: str) -> None:
