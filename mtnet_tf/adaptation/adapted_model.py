@@ -72,12 +72,11 @@ def _copy(adapter: Adapter, adapted: Adapted) -> keras.Model:
         values = {id(v): learned[id(v)][0] if id(v) in learned else v for v in layer.variables}
         if not isinstance(layer, TaskBatchNormalization) or layer.frozen:
             return copy_of(layer, list(values.values()))
-        config = layer.get_config()
-        config |= {"frozen": adapter.statistics == "support", "moving_statistics": False}
+        changes = {"frozen": adapter.statistics == "support", "moving_statistics": False}
         for unused in (layer.moving_mean, layer.moving_variance):
             values.pop(id(unused), None)
         fixed = fixed_statistics.get(id(layer), [])
-        return Replacement(new_layer(layer, config), [*values.values(), *fixed])
+        return Replacement(new_layer(layer, changes), [*values.values(), *fixed])
 
     return rebuild(model, replace)
 

@@ -54,11 +54,10 @@ def check_same_outputs(model: keras.Model, copy: keras.Model, layers: LayerPairs
 
 def _accepted_inputs(model: keras.Model) -> tuple[Any, Any]:
     """Inputs and the outputs for them, or None twice if the model accepts none."""
-    random = RandomInputs(model)
     for size in _UNKNOWN_SIZES:
         # What a model raises for inputs that it does not accept is not known.
         try:
-            inputs = random.draw(size)
+            inputs = RandomInputs(model).draw(size)
             return inputs, model(inputs, training=False)
         except Exception:  # noqa: BLE001
             continue

@@ -1,7 +1,7 @@
 """Copies of layers, with the state that is outside of their weights."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -18,16 +18,25 @@ def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Copies a layer from its configuration, and the vocabularies and attributes it has beyond.
 
     A layer that cannot be copied in this way and has no weights is returned as it is: one that
-    holds a table or another object of its own, and a `TFSMLayer`, which belongs to a file.
+    holds a table or another object of its own, one that cannot be created from its configuration,
+    and a `TFSMLayer`, which belongs to a file.
 
     Returns:
         The copy, whose weights are new; or `layer`.
+
+    Raises:
+        ValueError: if it has weights and cannot be created from its configuration.
     """
     if isinstance(layer, keras.layers.TFSMLayer):
         return layer
     if type(layer) is keras.layers.Lambda:
         return _copy_lambda(layer)
-    copy = new_layer(layer, layer.get_config())
+    try:
+        copy = new_layer(layer)
+    except ValueError:
+        if layer.variables:
+            raise
+        return layer
     copy_vocabularies(layer, copy)
     copy_attributes(layer, copy)
     return layer if _holds_objects(layer, copy) else copy
@@ -46,18 +55,27 @@ def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     )
 
 
-def new_layer(layer: keras.layers.Layer, config: dict[str, Any]) -> keras.layers.Layer:
-    """Creates a layer of the same class from a configuration.
+def new_layer(
+    layer: keras.layers.Layer, changes: Mapping[str, Any] | None = None
+) -> keras.layers.Layer:
+    """Creates a layer of the same class from its configuration.
+
+    Args:
+        layer: the layer. The classes of the layers inside it need not be registered with Keras.
+        changes: parts of the configuration that are different; None for none.
 
     Raises:
         ValueError: if the class cannot be created from its own configuration.
     """
+    kinds = {type(inside) for inside in flatten_layers(layer)}
     try:
-        return type(layer).from_config(config)
-    except (TypeError, ValueError) as error:
+        with keras.saving.CustomObjectScope({kind.__name__: kind for kind in kinds}):
+            return type(layer).from_config({**layer.get_config(), **(changes or {})})
+    except (NotImplementedError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).strip().partition("\n\n")[0].split())
         raise ValueError(
             "A layer must be created again from its configuration. Received: "
-            f"{layer.name} of class {type(layer).__name__}, which raises: {error} Return all "
+            f"{layer.name} of class {type(layer).__name__}, which raises '{reason}' Return all "
             "arguments of the constructor from `get_config`."
         ) from error
 

@@ -71,7 +71,9 @@ def rebuild(
     copy = keras.models.clone_model(
         model, _inputs_like(model), clone_function=clone, recursive=True
     )
-    for _, replacement in replacements:
+    for layer, replacement in replacements:
+        if not replacement.layer.built:  # in a Sequential model that Keras could not trace
+            replacement.layer.build_from_config(layer.get_build_config() or {})
         for variable, value in zip(replacement.targets(), replacement.values, strict=True):
             variable.assign(keras.ops.reshape(value, variable.shape))
         if replacement.source is not None:
@@ -123,7 +125,7 @@ def check_rebuildable(model: keras.Model) -> None:
             f"Received: {model.name} of class {type(model).__name__}. Write it as "
             "`keras.Model(inputs, outputs)`, or build it from TWDense and TWConv2D layers."
         )
-    if not model.built:
+    if not model.built or not all(layer.built for layer in model.layers):
         raise ValueError(
             f"`model` must be built. Received: {model.name}, which has no weights yet. Call it on "
             "data once, or start it with `keras.Input`."

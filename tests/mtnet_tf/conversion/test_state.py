@@ -105,6 +105,31 @@ class Encoder(K.Layer):
         return self.embed(self.vectorize(inputs))
 
 
+class Unregistered(K.Layer):
+    """A class that Keras does not know, with an argument that it cannot write."""
+
+    def __init__(self, function=tf.sin, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+class Recurrence(K.Layer):
+    """A recurrent cell of a class that Keras does not know."""
+
+    state_size = 3
+
+    def build(self, input_shape):
+        self.dense = K.Dense(3)
+        self.dense.build((None, input_shape[-1] + 3))
+
+    def call(self, inputs, states):
+        outputs = self.dense(keras.ops.concatenate([inputs, states[0]], -1))
+        return outputs, [outputs]
+
+
 def changed(layer, **attributes):
     for name, value in attributes.items():
         setattr(layer, name, value)
@@ -161,10 +186,20 @@ MODELS = {
     "a table": lambda: network(
         "string", (2,), Table(["x", "y"], dtype="int64"), K.Embedding(4, 3), K.Flatten()
     ),
+    "a function of a class that is not registered": lambda: network(
+        "float32", (4,), Unregistered(lambda x: x * x)
+    ),
+    "a cell of a class that is not registered": lambda: network(
+        "float32", (4,), K.Reshape((2, 2)), K.RNN(Recurrence())
+    ),
+    "a layer that Keras cannot trace": lambda: network(
+        "float32", (4,), K.Reshape((2, 2)), K.TimeDistributed(Unregistered()), K.Flatten()
+    ),
     "a vocabulary inside": lambda: network("string", (), encoder(), K.LSTM(2)),
 }
 # Keras itself does not save these.
-LOST_IN_FILES = ("line breaks", "Lambda", "attributes", "a table", "a vocabulary inside")
+LOST_IN_FILES = ("line breaks", "Lambda", "attributes", "a table", "a vocabulary", "not registered")
+LOST_IN_FILES += ("cannot trace",)
 
 
 def inputs_of(model):
@@ -175,7 +210,7 @@ def inputs_of(model):
 @pytest.mark.parametrize("name", MODELS)
 def test_converted_and_folded_models_keep_the_state_of_their_layers(name, tmp_path):
     model = MODELS[name]()
-    x = inputs_of(model)
+    x = FLOATS if "trace" in name else inputs_of(model)
     expected = model(x).numpy()
     assert np.max(np.ptp(expected, 0)) > 1e-3  # the inputs matter
     converted = to_mtnet(model)
@@ -185,6 +220,16 @@ def test_converted_and_folded_models_keep_the_state_of_their_layers(name, tmp_pa
         converted.save(tmp_path / "model.keras")
         loaded = keras.saving.load_model(tmp_path / "model.keras")
         np.testing.assert_array_equal(loaded(x), converted(x))
+
+
+def test_a_layer_with_weights_that_cannot_be_created_again_is_one_clear_error():
+    class Weighted(Unregistered):
+        def build(self, input_shape):
+            self.weight = self.add_weight(shape=(input_shape[-1],))
+
+    model = network("float32", (4,), Weighted(lambda x: x, name="weighted"))
+    with pytest.raises(ValueError, match="Received: weighted of class Weighted, .*`get_config`"):
+        to_mtnet(model)
 
 
 def test_a_learner_adapts_a_model_with_a_vocabulary():
