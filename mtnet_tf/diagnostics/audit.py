@@ -25,6 +25,7 @@ _FIXES = {
     "first-order only": "train with first_order=True, or give the operation a second derivative",
     "wrong": "rewrite the operation with differentiable operations",
 }
+_ABOVE = "fix the layers above"
 _OUTSIDE = "every layer is exact; look at operations outside of layers"
 
 
@@ -121,6 +122,8 @@ def _explained(
     """The findings, with what makes the meta-gradient wrong or infinite."""
     if whole.verdict == "not finite":
         return explain_infinite_gradient(step, calls, findings, whole)
+    if whole.verdict == "first-order only" and any(f.verdict == "disconnected" for f in findings):
+        return findings, dataclasses.replace(whole, fix=_ABOVE)
     if whole.verdict != "wrong":
         return findings, whole
     outputs, values = step.loss_function()
@@ -130,6 +133,6 @@ def _explained(
         loss = Finding("loss", step.loss_name, *found, operation, _FIXES[found[0]])
         findings = [*findings, loss]
     known = any(finding.verdict != "exact" for finding in findings)
-    fix = "fix the layers above" if known else _OUTSIDE
+    fix = _ABOVE if known else _OUTSIDE
     operation = "" if known else suspects(*step.model_function())
     return findings, dataclasses.replace(whole, operation=operation, fix=fix)

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtnet_tf._keras import Functional
 from mtnet_tf.diagnostics.derivative_rules import operation_rule
 from mtnet_tf.diagnostics.layer_calls import is_float, observed_calls
+from mtnet_tf.layers import input_specs
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def gradient_flow(model: keras.Model, variables: Sequence[keras.Variable]) -> Gr
     Returns:
         `GradientFlow`; None if the model cannot be traced, because its input shape is unknown.
     """
-    inputs = _input_specs(model)
+    inputs = input_specs(model)
     if inputs is None:
         return None
     found: list[GradientFlow] = []
@@ -75,22 +75,3 @@ def gradient_flow(model: keras.Model, variables: Sequence[keras.Variable]) -> Gr
         warnings.simplefilter("ignore")
         tf.function(trace, autograph=False).get_concrete_function(inputs)
     return found[0] if found else None
-
-
-def _input_specs(model: keras.Model) -> Any:
-    """Specifications of the inputs, in the structure of the inputs; None if they are unknown."""
-    if isinstance(model, keras.Sequential | Functional):
-        inputs: Any = model.inputs if isinstance(model, keras.Sequential) else model.input
-        specs = tf.nest.map_structure(lambda i: tf.TensorSpec(i.shape, i.dtype), inputs)
-        return specs[0] if isinstance(specs, list) and len(specs) == 1 else specs
-    shape = (model.get_build_config() or {}).get("input_shape")
-    return _specs_of(shape, model.compute_dtype) if shape else None
-
-
-def _specs_of(shape: Any, dtype: str) -> Any:
-    """Specifications for a structure of shapes; the number of examples is unknown."""
-    if isinstance(shape, dict):
-        return {key: _specs_of(part, dtype) for key, part in shape.items()}
-    if any(isinstance(part, list | tuple | dict) for part in shape):
-        return [_specs_of(part, dtype) for part in shape]
-    return tf.TensorSpec([None, *shape[1:]], dtype)

@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from mtnet_tf.diagnostics.audit_report import Finding
-from mtnet_tf.diagnostics.function_derivatives import Outputs, has_finite_derivatives
+from mtnet_tf.diagnostics.function_derivatives import has_finite_derivatives
 from mtnet_tf.diagnostics.inner_step import InnerStep
 from mtnet_tf.diagnostics.layer_calls import LayerCall, record_calls
 from mtnet_tf.diagnostics.operations import singular_operations
 
 _FIX = "keep the argument away from this value, for example by adding a small constant"
+_TOO_LARGE = "scale its inputs, so that its result stays in the range of numbers"
+_INPUTS = "its inputs are not finite; see the first such layer"
 _STEP = "the weights after the inner step cause it; use a smaller step_size"
 
 
@@ -39,27 +41,25 @@ def explain_infinite_gradient(
         x = tf.nest.map_structure(lambda t: t[0], step.episode.query_x)
         culprits = _culprits(step, record_calls(step.model, x))
         suffix = " after the inner step"
-    if not culprits:
+    if all(culprit.fix == _INPUTS for culprit in culprits):
         return list(findings), dataclasses.replace(whole, fix=_STEP)
     merged = {f.layer: f for f in findings} | {c.layer: c for c in culprits}
-    first = culprits[0]
+    first = next(culprit for culprit in culprits if culprit.fix != _INPUTS)
     fix = f"the derivative of {first.layer} ({first.kind}) is not finite{suffix}; see above"
     return list(merged.values()), dataclasses.replace(whole, fix=fix)
 
 
 def _culprits(step: InnerStep, calls: Sequence[LayerCall]) -> list[Finding]:
-    """A finding for each layer, and the loss, with finite arguments and infinite derivatives."""
+    """A finding for each layer, and the loss, with infinite derivatives or infinite inputs."""
     parts = [(c.layer.name, type(c.layer).__name__, *c.as_function()) for c in calls]
     parts.append(("loss", step.loss_name, *step.loss_function()))
-    return [
-        Finding(
-            name, kind, "not finite", np.nan, np.nan, singular_operations(outputs, values), _FIX
-        )
-        for name, kind, outputs, values in parts
-        if _breaks(outputs, values)
-    ]
-
-
-def _breaks(outputs: Outputs, values: Sequence[tf.Tensor]) -> bool:
-    finite = all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in values)
-    return bool(values) and finite and not has_finite_derivatives(outputs, values)
+    found = []
+    for name, kind, outputs, values in parts:
+        if not values or has_finite_derivatives(outputs, values):
+            continue
+        operation, fix = "", _INPUTS
+        if all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in values):
+            operation = singular_operations(outputs, values)
+            fix = _TOO_LARGE if operation.endswith("is not finite)") else _FIX
+        found.append(Finding(name, kind, "not finite", np.nan, np.nan, operation, fix))
+    return found

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from mtnet_tf._keras import graph_functions
+from mtnet_tf.diagnostics.derivative_rules import operation_rule
 from mtnet_tf.diagnostics.function_derivatives import Outputs
 
 # Operations whose derivative is infinite or undefined for some arguments: a condition on their
@@ -23,8 +24,8 @@ _SINGULAR: dict[str, tuple[Callable[..., tf.Tensor], str]] = {
 def suspects(outputs: Outputs, values: Sequence[tf.Tensor]) -> str:
     """Names of the operations whose gradient is not the default one, in one string.
 
-    These are `tf.stop_gradient` (`tf.nn.moments` contains one), `tf.custom_gradient`, and
-    operations whose gradient has no derivative although TensorFlow says that it is zero.
+    These are `tf.stop_gradient` (`tf.nn.moments` contains one), `tf.custom_gradient`, and the
+    operations of `OPERATION_RULES`.
 
     Args:
         outputs: function from a list of tensors to a list of tensors.
@@ -73,9 +74,7 @@ def singular_operations(outputs: Outputs, values: Sequence[tf.Tensor]) -> str:
 
 
 def _changed(op: tf.Operation) -> bool:
-    if op.type in ("StopGradient", "PreventGradient", "ResizeBilinear"):
-        return True
-    if op.type.startswith("ImageProjectiveTransform"):
+    if op.type in ("StopGradient", "PreventGradient") or operation_rule(op) is not None:
         return True
     attributes = op.node_def.attr
     return op.type == "IdentityN" and b"CustomGradient" in attributes["_gradient_op_type"].s
