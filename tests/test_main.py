@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import mtnet_tf_cli
-from mtnet_tf.experiments import ACTIONS, FLAGS
+from mtnet_tf.experiments import ACTIONS, FLAGS, Run
 
 MAIN = Path(__file__).resolve().parent.parent / "main.py"
 
@@ -224,6 +224,39 @@ def test_too_few_classes_or_images_are_explained_with_flags(command, tmp_path):
     assert small.returncode == 2
     assert "--update_batch_size = 2 for the support set and --num_queries = 1" in small.stderr
     assert 'Received: "f" has 2.' in small.stderr
+
+
+def test_a_run_that_is_damaged_or_being_written_gives_one_line(command, tmp_path):
+    flags = ["--dim_hidden=4", "--metatrain_iterations=2", "--debug", "--nolog", "--logdir=out"]
+    flags += ["--num_test_episodes=20", "--num_test_updates=1", "--meta_batch_size=50"]
+    first = command(*flags)
+    assert first.returncode == 0, first.stderr
+    (folder,) = (tmp_path / "out").iterdir()
+    evaluates, exports = ("--train=False", f"--run={folder}"), (f"--run={folder}", "--export_dir=x")
+    compares, resumes = ("--compare", str(folder), str(folder)), (*flags, "--validate_every=1")
+    with Run(folder).writing():
+        for write in (evaluates, resumes):
+            result = command(*write)
+            assert result.returncode == 2
+            in_use = rf"main.py: Process {os.getpid()} on .* is writing to `.*`. Wait .*\n"
+            assert re.fullmatch(in_use, result.stderr)
+        assert command(*compares).returncode == 0  # reading needs no lock
+    readers = {"config.json": (evaluates, exports), "checkpoints/best.keras": (evaluates, exports)}
+    readers |= {path.name: (compares,) for path in folder.glob("*_episodes.*")}
+    readers |= {path.with_suffix(".json").name: (compares,) for path in folder.glob("test_*.csv")}
+    for name, commands in readers.items():
+        path = folder / name
+        if not path.is_file():
+            continue  # the CSV file of episodes has no JSON file
+        whole = path.read_bytes()
+        for damaged in (whole[: len(whole) // 2], whole[:-3], b"", b"\xff\x00"):
+            path.write_bytes(damaged)
+            for read in commands:
+                result = command(*read)
+                assert result.returncode == 2 and len(result.stderr.splitlines()) == 1, (name, read)
+        path.unlink()
+        assert all(command(*read).returncode in (0, 2) for read in commands), name
+        path.write_bytes(whole)
 
 
 @pytest.mark.parametrize(

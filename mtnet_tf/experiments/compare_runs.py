@@ -60,8 +60,10 @@ def _read(file: Path) -> Result:
         ValueError: if one of them is damaged, or they do not belong together.
     """
     try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            (_, *names), *rows = csv.reader(lines)
+        text = file.read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            raise ValueError("the last line is cut off")
+        (_, *names), *rows = csv.reader(text.splitlines())
         record = read_json(file.with_name(file.name.replace("_episodes.csv", ".json")))
         scores = np.array([values for _, *values in rows], float).reshape(-1, len(names))
         fingerprints = [row[0] for row in rows]

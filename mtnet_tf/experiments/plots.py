@@ -53,13 +53,14 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: str | Path, title: 
         "loss": "training: query, after adaptation",
         "val_loss": "validation: query, after adaptation",
     }
-    for name, label in labels.items():
+    # Without colours, the styles of the lines tell them apart.
+    for (name, label), style in zip(labels.items(), ("dotted", "dashed", "solid"), strict=True):
         if name not in rows[-1]:
             continue  # the method does not adapt
-        axes[0].plot(x, column(name), label=label, marker=marker)
+        axes[0].plot(x, column(name), linestyle=style, label=label, marker=marker)
     axes[0].set(xlabel="meta-iteration", ylabel="loss per task")
     if has_accuracy:
-        axes[1].plot(x, column("accuracy"), label="training", marker=marker)
+        axes[1].plot(x, column("accuracy"), linestyle="dashed", label="training", marker=marker)
         axes[1].plot(x, column("val_accuracy"), label="validation", marker=marker)
         axes[1].set(xlabel="meta-iteration", ylabel="query accuracy after adaptation")
     else:
@@ -82,9 +83,11 @@ def plot_adaptation(evaluation: Evaluation, path: str | Path, title: str) -> Non
     if evaluation.inductive is not None:
         curves["inductive: each query independently"] = evaluation.inductive
     steps = range(evaluation.query.shape[1])
-    for label, scores in curves.items():
-        summary = summarize(scores)
-        axis.errorbar(steps, summary.mean, summary.ci95, marker="o", capsize=3, label=label)
+    styles = ("solid", "dashed")
+    for (label, scores), style in zip(curves.items(), styles, strict=False):
+        found = summarize(scores)
+        line = {"marker": "o", "linestyle": style, "label": label}
+        axis.errorbar(steps, found.mean, found.ci95, capsize=3, **line)
     if len(curves) > 1:
         axis.legend(frameon=False, fontsize=9)
     axis.set(
@@ -106,7 +109,7 @@ def plot_answers(
     """
     figure, (left, right) = _figure(title, 2, height=6)
     centres = (calibration.edges[1:] + calibration.edges[:-1]) / 2
-    left.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    left.plot([0, 1], [0, 1], color="black", linestyle="dashed", linewidth=1, zorder=3)
     width = 0.9 * np.diff(calibration.edges)
     left.bar(centres, np.nan_to_num(calibration.accuracy), width, alpha=0.8)
     for x, accuracy, count in zip(centres, calibration.accuracy, calibration.count, strict=True):
@@ -167,7 +170,7 @@ def plot_regression(curves: RegressionCurves, path: str | Path, title: str) -> N
     figure, axes = _figure(title, len(curves.x), width=4.2, sharey=True)
     shades = np.linspace(0.75, 0.0, len(curves.steps))
     for task, axis in enumerate(axes):
-        axis.plot(curves.x[task], curves.y[task], color="tab:red", label="task")
+        axis.plot(curves.x[task], curves.y[task], linestyle="dashed", color="tab:red", label="task")
         for step, shade, y in zip(curves.steps, shades, curves.predictions, strict=True):
             label = f"after {step} step{'s' * (step > 1)}" if step else "before"
             style = {"color": str(shade), "linestyle": "-" if step else ":", "linewidth": 1.2}

@@ -82,6 +82,11 @@ class Run:
             ValueError: if there is no run in this folder.
         """
         path = self.path / "config.json"
+        if not path.is_file() and self.has_checkpoints():
+            raise ValueError(
+                f"{path} must contain the settings of the checkpoints, but there is no such file. "
+                "Restore it, or move the folder away to train again."
+            )
         if not path.is_file():
             raise ValueError(
                 f"No trained run in {self.path}. Train one first with the same settings and "

@@ -76,6 +76,7 @@ def test_for_a_run_without_evaluation_the_message_tells_how_to_evaluate(tmp_path
         "",
         "episode,support_before\nx,0.5\n",
         "episode,support_before,query_after_0\nx,0.5",
+        "episode,support_before,query_after_0\nx,0.5,0.25\ny,0.5,0.2",
         "episode,support_before,query_after_0\nx,0.5,abc\n",
         "episode,support_before,query_after_0\n",  # the JSON file says that there are two
     ],
