@@ -22,6 +22,7 @@ __all__ = [
     "lambda_output_shape",
     "loss_tracker",
     "seed_generators",
+    "set_keras_mask",
 ]
 
 
@@ -81,6 +82,13 @@ def keras_mask(tensor: tf.Tensor) -> tf.Tensor | None:
     which values the mean counts: `ignore_class` makes Keras set it.
     """
     return getattr(tensor, "_keras_mask", None)
+
+
+def set_keras_mask(tensor: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+    """The same tensor, to which a mask is attached; see `keras_mask`."""
+    if mask is not None:
+        tensor._keras_mask = mask  # pyright: ignore[reportAttributeAccessIssue]
+    return tensor
 
 
 def lambda_output_shape(layer: keras.layers.Lambda) -> Any:

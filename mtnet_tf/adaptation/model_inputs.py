@@ -1,12 +1,14 @@
 """The inputs and the output that a model expects, of whatever kind the model is."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from mtnet_tf.conversion import is_rebuildable
+from mtnet_tf.layers import input_specs
 from mtnet_tf.meta import single_output
 
 # A tensor, or a dict, list or tuple of them.
@@ -30,13 +32,10 @@ class ModelInputs:
             model: built Keras model. A subclass of `keras.Model` is called symbolically with the
                 shapes of its first call; its inputs are floats.
         """
-        described = _described(model)
-        self._structure: Any = _structure(described)
+        self._structure = _specs(model)
         self.names = _names(self._structure)
-        self.specs = [
-            tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tf.nest.flatten(self._structure)
-        ]
-        output: Any = single_output(described.outputs)
+        self.specs: list[tf.TensorSpec] = tf.nest.flatten(self._structure)
+        output = _output(model, self._structure)
         self.output_shape = tuple(output.shape)
         self.target_dtype = "float64" if output.dtype == "float64" else "float32"
 
@@ -100,37 +99,25 @@ class ModelInputs:
         )
 
 
-def _described(model: keras.Model) -> keras.Model:
-    """The model, or a functional model that calls it, if it does not know its inputs itself."""
-    if getattr(model, "inputs", None):
-        return model
-    config = model.get_build_config() or {}
-    shapes = config.get("input_shape")
-    if not shapes:
+def _specs(model: keras.Model) -> Any:
+    specs = input_specs(model)
+    if specs is None:
         raise ValueError(
             "`model` must be a Sequential or functional model, or a subclass of `keras.Model` with "
             f"one argument that was called on data. Received: {model.name}, whose input shapes are "
             "unknown. Call it once, or wrap it: `keras.Model(inputs, model(inputs))`."
         )
-    inputs = _map_shapes(lambda shape: keras.Input(tuple(shape[1:])), shapes)
-    return cast(keras.Model, keras.Model(inputs, model(inputs)))
+    return specs
 
 
-def _map_shapes(function: Any, shapes: Any) -> Any:
-    """Applies a function to every shape in a structure of shapes."""
-    if isinstance(shapes, Mapping):
-        return {key: _map_shapes(function, value) for key, value in shapes.items()}
-    if any(isinstance(part, list | tuple | Mapping) for part in shapes):
-        return [_map_shapes(function, part) for part in shapes]
-    return function(shapes)
-
-
-def _structure(model: keras.Model) -> Any:
-    """The symbolic inputs of a model; one that is alone in a list stands for itself."""
-    inputs: Any = model.inputs if isinstance(model, keras.Sequential) else model.input
-    if isinstance(inputs, list | tuple) and len(inputs) == 1:
-        return inputs[0]
-    return inputs
+def _output(model: keras.Model, specs: Any) -> Any:
+    """The symbolic output of a model; a subclass is called for it."""
+    if is_rebuildable(model):
+        return single_output(model.outputs)
+    inputs = tf.nest.map_structure(
+        lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), specs
+    )
+    return single_output(model(inputs))
 
 
 def _names(structure: Any) -> list[str]:
@@ -142,7 +129,7 @@ def _names(structure: Any) -> list[str]:
             for name in _names(structure[key])
         ]
     if isinstance(structure, list | tuple):
-        return [tensor.name for tensor in tf.nest.flatten(structure)]
+        return [spec.name for spec in tf.nest.flatten(structure)]
     return [""]
 
 

@@ -24,6 +24,7 @@ from mtnet_tf.meta import (
     predicted_classes,
     probabilities,
     task_losses,
+    task_means,
 )
 from mtnet_tf.tasks import Episode, Examples, Inputs, TaskDistribution, read_episode
 
@@ -153,8 +154,10 @@ def evaluate(
 
     Raises:
         ValueError: if the distribution has too few distinct episodes, or if the loss cannot be
-            computed of the labels of the first ones.
+            computed of the labels of the first ones, or if a number is not an integer.
     """
+    num_episodes = seeds.validate_integer("num_episodes", num_episodes, 1)
+    num_inner_steps = seeds.validate_integer("num_inner_steps", num_inner_steps, 0)
     sample = _sample_function(tasks, seed, purpose)
     score = _score_function(learner, num_inner_steps, seed)
     found: dict[str, dict[str, np.ndarray]] = {}
@@ -285,8 +288,7 @@ def _scores(
     if numbers is None:
         return scores
     hits = predicted_classes(loss, predictions) == tf.cast(numbers, tf.int32)
-    hits = tf.reshape(tf.cast(hits, tf.float32), [num_tasks, -1])
-    scores["accuracy"] = tf.reduce_mean(hits, 1)
+    scores["accuracy"] = task_means(tf.cast(hits, tf.float32), predictions, num_tasks)
     scores["labels"] = tf.reshape(numbers, [num_tasks, -1])
     if output_kind(loss)[0] != "scores":
         p = probabilities(loss, predictions)

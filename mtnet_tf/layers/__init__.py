@@ -13,7 +13,8 @@ from mtnet_tf.layers.exact_layer_normalization import ExactLayerNormalization
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.exact_resizing import ExactResizing, ExactUpSampling2D
 from mtnet_tf.layers.fast_weights import FastWeightScope, SetStatistics
-from mtnet_tf.layers.integers import is_integer, validate_integer
+from mtnet_tf.layers.input_specs import input_specs
+from mtnet_tf.layers.integers import as_float, is_integer, validate_integer, validate_positive
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.task_batch_normalization import TaskBatchNormalization
 from mtnet_tf.layers.task_weights import find_layer, find_task_weights
@@ -42,6 +43,9 @@ __all__ = [
     "TaskWeight",
     "find_layer",
     "find_task_weights",
+    "as_float",
+    "input_specs",
     "is_integer",
     "validate_integer",
+    "validate_positive",
 ]

@@ -13,7 +13,7 @@ from mtnet_tf.meta.inner_loop import (
 )
 from mtnet_tf.meta.labels import check_labels
 from mtnet_tf.meta.loss_shapes import TaskLoss, matching_pair
-from mtnet_tf.meta.losses import FewShotCrossentropy, FirstLogits, task_losses
+from mtnet_tf.meta.losses import FewShotCrossentropy, FirstLogits, task_losses, task_means
 from mtnet_tf.meta.mask_sampler import MaskSampler, align_masks
 from mtnet_tf.meta.meta_step import (
     InnerOptions,
@@ -72,6 +72,7 @@ __all__ = [
     "set_losses",
     "single_output",
     "task_losses",
+    "task_means",
     "unflatten_tasks",
     "value_and_gradients",
 ]

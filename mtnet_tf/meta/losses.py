@@ -130,7 +130,7 @@ def task_losses(
             examples of a task; or a function (labels, predictions) -> values per example, which are
             averaged.
         labels: [B*n, ...], flattened.
-        predictions: [B*n, ...], flattened.
+        predictions: [B*n, ...], flattened. Time steps that Keras has masked do not count.
         num_tasks: B.
         sample_weight: [B, n] or [B, n, 1], factors of the values of the examples, reduced as in
             Keras: the mean divides by the number of examples, unless `reduction` is
@@ -142,13 +142,15 @@ def task_losses(
     Raises:
         ValueError: if the loss does not return one value per example, see `values_per_example`.
     """
+    mask = keras_mask(predictions)
     if predictions.dtype.size < 4:  # half precision is for products; sums need more
         predictions = tf.cast(predictions, tf.float32)
     values = values_per_example(loss, labels, predictions)
-    counted = keras_mask(values)
+    counted = _counted(values, mask)
     values = tf.reshape(values, _shape_of_tasks(values, predictions, num_tasks))  # [B, n * k]
     if counted is not None:
         counted = tf.reshape(tf.cast(counted, values.dtype), tf.shape(values))
+        values *= counted
     reduction = loss.reduction if isinstance(loss, keras.losses.Loss) else None
     if sample_weight is not None:
         factors = _repeated(tf.cast(sample_weight, values.dtype), values)
@@ -160,6 +162,33 @@ def task_losses(
     if counted is None:
         return tf.reduce_mean(values, 1)
     return tf.math.divide_no_nan(tf.reduce_sum(values, 1), tf.reduce_sum(counted, 1))
+
+
+def task_means(values: tf.Tensor, predictions: tf.Tensor, num_tasks: int | tf.Tensor) -> tf.Tensor:
+    """The mean of values over the examples of each task, without masked time steps.
+
+    Args:
+        values: [B*n, ...], flattened.
+        predictions: [B*n, ...], flattened, to which Keras may have attached a mask.
+        num_tasks: B.
+
+    Returns:
+        Tensor [B].
+    """
+    counted = _counted(values, keras_mask(predictions))
+    values = tf.reshape(values, [num_tasks, -1])
+    if counted is None:
+        return tf.reduce_mean(values, 1)
+    weights = tf.cast(tf.reshape(counted, [num_tasks, -1]), values.dtype)
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights, 1), tf.reduce_sum(weights, 1))
+
+
+def _counted(values: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor | None:
+    """Which values count, as in Keras: not `ignore_class` and not the masked time steps."""
+    counted = keras_mask(values)
+    if mask is None or mask.shape.rank != values.shape.rank:
+        return counted
+    return mask if counted is None else tf.logical_and(tf.cast(counted, tf.bool), mask)
 
 
 def _shape_of_tasks(

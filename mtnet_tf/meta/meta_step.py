@@ -12,6 +12,7 @@ from typing import NamedTuple, Required, TypedDict, Unpack
 import keras
 import tensorflow as tf
 
+from mtnet_tf._keras import keras_mask, set_keras_mask
 from mtnet_tf.layers import FastWeightScope, SetStatistics, TaskWeight
 from mtnet_tf.meta.inner_loop import InnerTrajectory, Masks, adapt, initial_fast_weights
 from mtnet_tf.meta.loss_shapes import TaskLoss
@@ -96,12 +97,12 @@ def predict(
         statistics: `SetStatistics` to record or to use; None for the statistics of the set itself.
 
     Returns:
-        Tensor [B*n, ...], flattened.
+        Tensor [B*n, ...], flattened, with the time-step mask that Keras attaches to outputs.
     """
     if not all(w.flattened for w in task_weights):
-        return flatten_tasks(
-            predict_per_task(model, task_weights, weights, x, training, statistics)
-        )
+        found = predict_per_task(model, task_weights, weights, x, training, statistics)
+        mask = keras_mask(found)
+        return set_keras_mask(flatten_tasks(found), None if mask is None else flatten_tasks(mask))
     num_tasks = count_tasks(x)
     values = zip([w.variable for w in task_weights], weights, strict=True)
     with FastWeightScope(values, num_tasks, statistics):

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtnet_tf._keras import flatten_layers, seed_generators
+from mtnet_tf._keras import flatten_layers, keras_mask, seed_generators, set_keras_mask
 from mtnet_tf.layers import FastWeightScope, SetStatistics, TaskWeight
 from mtnet_tf.tasks import Inputs
 
@@ -38,7 +38,7 @@ def predict_per_task(
         statistics: `SetStatistics` to record or to use; None for the statistics of the set itself.
 
     Returns:
-        Tensor [B, n, ...].
+        Tensor [B, n, ...], with the time-step mask [B, n, S] that Keras attaches to outputs.
     """
     generators = [g for layer in flatten_layers(model) for g in seed_generators(layer)]
     lent = [w.variable for w in task_weights]
@@ -52,7 +52,7 @@ def predict_per_task(
 
     def one_task(
         values: list[tf.Tensor], x: Inputs, recorded: list[Any]
-    ) -> tuple[tf.Tensor, list[Any]]:
+    ) -> tuple[tf.Tensor, list[tf.Tensor], list[Any]]:
         own = SetStatistics(tf.nest.map_structure(lambda t: t[None], recorded) if replays else None)
         with (
             keras.StatelessScope(list(zip(lent, values, strict=True))),
@@ -60,13 +60,14 @@ def predict_per_task(
         ):
             predictions = single_output(model(x, training=training))
         layers[:] = own.layers  # the same in every trace
-        return predictions, [] if replays else own.recorded
+        mask = keras_mask(predictions)
+        return predictions, [] if mask is None else [mask], [] if replays else own.recorded
 
-    predictions, found = _map(one_task, [values, x, recorded])
+    predictions, masks, found = _map(one_task, [values, x, recorded])
     if statistics is not None and not replays:
         statistics.recorded += tf.nest.map_structure(lambda t: tf.squeeze(t, 1), found)
         statistics.layers += layers
-    return predictions
+    return set_keras_mask(predictions, masks[0] if masks else None)
 
 
 def single_output(outputs: Any) -> tf.Tensor:

@@ -86,7 +86,7 @@ def _from_fields(fields: Mapping[str, Any]) -> Episode:
     if set(fields) == set(_HALVES):
         return find_parts(tuple(fields[name] for name in _HALVES))
     unknown = [str(name) for name in fields if name not in Episode._fields]
-    required = [name for name in Episode._fields if name not in Episode._field_defaults]
+    required = Episode._fields[: Episode._fields.index("classes")]
     missing = [name for name in required if name not in fields]
     if unknown or missing:
         raise ValueError(
