@@ -107,7 +107,7 @@ class TWConv(TWLayer, abc.ABC):
         padding = self.padding
         if padding == "causal":
             before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
-            inputs, padding = keras.ops.pad(inputs, [(0, 0), (before, 0), (0, 0)]), "valid"
+            inputs, padding = tf.pad(inputs, [(0, 0), (before, 0), (0, 0)]), "valid"
         convolve: Any = keras.ops.conv
         return convolve(
             inputs,
