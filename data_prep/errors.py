@@ -6,7 +6,7 @@ and how they are shown.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -16,6 +16,11 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     As in a shell, `~name` stays as it is if there is no user of this name.
     """
     return Path(os.path.expanduser(path))
+
+
+def user_paths(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Several paths as `user_path` returns them; a single one is a list of one."""
+    return [user_path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
 
 
 def printable(name: object) -> str:

@@ -3,7 +3,7 @@
 May import: `errors`.
 """
 
-from data_prep.errors import printable, user_path
+from data_prep.errors import printable, user_path, user_paths
 from data_prep.io.archives import open_source
 from data_prep.io.atomic import (
     building,
@@ -43,6 +43,7 @@ __all__ = [
     "replacing",
     "resuming",
     "user_path",
+    "user_paths",
     "validate_workers",
     "was_interrupted",
     "write_csv",

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_prep.errors import DataError
 from data_prep.images import MAX_BYTES, SUFFIXES
-from data_prep.io import open_source, printable, user_path, validate_workers
+from data_prep.io import open_source, printable, user_path, user_paths, validate_workers
 from data_prep.miniimagenet.folders import IMAGE_SHAPE, encode, pack_folder, shrink, write_folder
 from data_prep.miniimagenet.inspection import (
     Inspection,
@@ -28,7 +28,7 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 
 def prepare_miniimagenet(
     data_dir: str | Path,
-    sources: Sequence[str | Path] = (),
+    sources: str | Path | Sequence[str | Path] = (),
     csv_dir: str | Path | None = None,
     *,
     allow_missing: bool = False,
@@ -69,7 +69,7 @@ def prepare_miniimagenet(
     workers = validate_workers(workers)
 
     def write(replace: bool) -> None:
-        paths = [user_path(source) for source in sources] or _default_sources(plan.data_dir)
+        paths = user_paths(sources) or _default_sources(plan.data_dir)
         with ExitStack() as stack:
             opened = [stack.enter_context(open_source(p, MAX_BYTES, SUFFIXES)) for p in paths]
             wanted = read_lists(_find_lists(paths, csv_dir))

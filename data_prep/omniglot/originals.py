@@ -10,7 +10,7 @@ from PIL import Image
 
 from data_prep.errors import DataError
 from data_prep.images import decode_png
-from data_prep.io import DownloadError, ImageSource, download, open_source, user_path
+from data_prep.io import DownloadError, ImageSource, download, open_source, user_paths
 
 HOME_PAGE = "https://github.com/brendenlake/omniglot"
 DOWNLOAD_URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
@@ -40,7 +40,9 @@ class Drawing:
     image: Image.Image
 
 
-def find_sources(data_dir: Path, sources: Sequence[str | Path], *, progress: bool) -> list[Path]:
+def find_sources(
+    data_dir: Path, sources: str | Path | Sequence[str | Path], *, progress: bool
+) -> list[Path]:
     """Finds an archive or a folder for each of the two parts of Omniglot.
 
     Args:
@@ -56,7 +58,7 @@ def find_sources(data_dir: Path, sources: Sequence[str | Path], *, progress: boo
         DataError: if a part is missing and cannot be downloaded.
     """
     if sources:
-        return [path for source in sources for path in _parts_at(user_path(source))]
+        return [path for source in user_paths(sources) for path in _parts_at(source)]
     places = [data_dir, data_dir / "omniglot", Path.cwd()]
     found = []
     for part in CHARACTERS:

@@ -15,7 +15,7 @@ from data_prep.preparation import Plan, is_prepared, prepare
 
 def prepare_omniglot(
     data_dir: str | Path,
-    sources: Sequence[str | Path] = (),
+    sources: str | Path | Sequence[str | Path] = (),
     resampling: Resampling = "nearest",
     force: bool = False,
     progress: bool = True,

@@ -50,7 +50,7 @@ class Reptile(MetaLearner):
         *,
         first_order: bool = False,
         redraw_masks: bool = False,
-        adapt_layers: Sequence[str | keras.layers.Layer] | None = None,
+        adapt_layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None = None,
         update_rule: UpdateRule | None = None,
         seed: int = 0,
         **kwargs: Any,

@@ -44,7 +44,11 @@ def to_mtnet(
     *,
     transform: bool = True,
     mask: str | None = "unit",
-    layers: Sequence[keras.layers.Layer | str] | LayerFilter | None = None,
+    layers: str
+    | keras.layers.Layer
+    | Sequence[keras.layers.Layer | str]
+    | LayerFilter
+    | None = None,
     frozen_statistics: bool = False,
     temperature: float = 1.0,
     hard_mask: bool = True,
@@ -107,6 +111,8 @@ def to_mtnet(
             first layer whose output differs.
     """
     check_rebuildable(model)
+    if isinstance(layers, str | keras.layers.Layer) or not (layers is None or callable(layers)):
+        layers = tw.list_layers(layers)
     adapts = _layer_filter(model, layers)
     cell_options = {
         "transform": transform,

@@ -18,7 +18,7 @@ def check_stock_layers(
     model: keras.Model,
     first_order: bool,
     *,
-    adapt_layers: Sequence[str | keras.layers.Layer] | None = None,
+    adapt_layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None = None,
     only_warn: bool = False,
 ) -> None:
     """Raises ValueError if a model contains layers that make meta-gradients wrong.
@@ -64,7 +64,8 @@ def _message(name: str, problem: str, alternative: str) -> str:
 
 
 def _wrong_parts(
-    model: keras.Model, adapt_layers: Sequence[str | keras.layers.Layer] | None
+    model: keras.Model,
+    adapt_layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None,
 ) -> list[tuple[str, Rule]]:
     """Descriptions of the layers and operations that make meta-gradients wrong, and their rules."""
     layers = flatten_layers(model)

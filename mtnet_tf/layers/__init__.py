@@ -17,7 +17,7 @@ from mtnet_tf.layers.input_specs import input_specs
 from mtnet_tf.layers.integers import as_float, is_integer, validate_integer, validate_positive
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.task_batch_normalization import TaskBatchNormalization
-from mtnet_tf.layers.task_weights import find_layer, find_task_weights
+from mtnet_tf.layers.task_weights import find_layer, find_task_weights, list_layers
 from mtnet_tf.layers.tw_conv1d import TWConv1D
 from mtnet_tf.layers.tw_conv2d import TWConv2D
 from mtnet_tf.layers.tw_dense import TWDense
@@ -46,6 +46,7 @@ __all__ = [
     "as_float",
     "input_specs",
     "is_integer",
+    "list_layers",
     "validate_integer",
     "validate_positive",
 ]

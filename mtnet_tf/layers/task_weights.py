@@ -1,6 +1,6 @@
 """Which variables of a model the inner loop adapts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 
@@ -9,7 +9,8 @@ from mtnet_tf.layers.tw_layer import TaskWeight, TWLayer
 
 
 def find_task_weights(
-    model: keras.Model, layers: Sequence[str | keras.layers.Layer] | None = None
+    model: keras.Model,
+    layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None = None,
 ) -> list[TaskWeight]:
     """The task weights of a model, including those of nested models.
 
@@ -27,6 +28,7 @@ def find_task_weights(
     """
     check_built(model)
     if layers is not None:
+        layers = list_layers(layers)
         found = [w for layer in layers for w in _weights_of(find_layer(model, layer))]
         unique = {id(weight.variable): weight for weight in found}
         if unique:
@@ -45,6 +47,13 @@ def find_task_weights(
             "them, convert it with `to_mtnet`, or name the layers to adapt."
         )
     return task_weights
+
+
+def list_layers(
+    layers: str | keras.layers.Layer | Iterable[str | keras.layers.Layer],
+) -> list[str | keras.layers.Layer]:
+    """A list of layers or layer names; a single one is a list of one."""
+    return [layers] if isinstance(layers, str | keras.layers.Layer) else list(layers)
 
 
 def check_built(model: keras.Model) -> None:

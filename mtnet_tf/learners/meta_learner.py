@@ -17,6 +17,7 @@ from mtnet_tf.layers import (
     TaskWeight,
     find_layer,
     find_task_weights,
+    list_layers,
     validate_integer,
 )
 from mtnet_tf.learners.episodic_learner import EpisodicLearner, Predictor
@@ -69,7 +70,7 @@ class MetaLearner(EpisodicLearner):
         *,
         first_order: bool = False,
         redraw_masks: bool = False,
-        adapt_layers: Sequence[str | keras.layers.Layer] | None = None,
+        adapt_layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None = None,
         update_rule: UpdateRule | None = None,
         check_derivatives: bool = True,
         seed: int = 0,
@@ -108,12 +109,13 @@ class MetaLearner(EpisodicLearner):
         super().__init__(model, seed, **kwargs)
         self._support_loss = keras.metrics.Mean(name="support_loss")
         self.num_inner_steps = num_inner_steps
-        self.first_order = first_order
+        self.first_order = bool(first_order)
         self.check_derivatives = check_derivatives
-        self.redraw_masks = redraw_masks
+        self.redraw_masks = bool(redraw_masks)
         self.adapt_layers = None
         if adapt_layers is not None:
-            self.adapt_layers = [find_layer(model, layer).name for layer in adapt_layers]
+            names = [find_layer(model, layer).name for layer in list_layers(adapt_layers)]
+            self.adapt_layers = names
         task_weights = find_task_weights(model, self.adapt_layers)
         if not all(w.flattened for w in task_weights):
             check_no_activity_regularizers(model)

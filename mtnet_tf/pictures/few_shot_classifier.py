@@ -145,9 +145,10 @@ class FewShotClassifier:
                 f"Received: {numbers.size} labels, {len(pictures)} images."
             )
         if not 2 <= len(classes) <= most:
+            expected = "2" if most == 2 else f"from 2 to {most}"
             raise ValueError(
-                f"`labels` must contain {'from 2 to ' if most > 2 else ''}{most} classes; the model was trained to "
-                f"distinguish {most}. Received: {len(classes)} classes."
+                f"`labels` must contain {expected} classes; the model was trained to distinguish "
+                f"{most}. Received: {len(classes)} classes."
             )
         return classes, numbers
 

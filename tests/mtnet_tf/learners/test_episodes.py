@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from maml_baselines.gradient.reptile import Reptile
-from mtnet_tf import MetaLearner, Sinusoids, TWDense, networks
+from mtnet_tf import MetaLearner, Sinusoids, TWDense, networks, to_mtnet
 from mtnet_tf.evaluation import evaluate
 from mtnet_tf.meta import task_losses
 from mtnet_tf.tasks import TaskDistribution
@@ -278,3 +278,13 @@ def test_a_subclassed_model_works_after_it_was_called(rng, tmp_path):
     for ours, expected in zip(*found, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[0][1], found[0][2], rtol=1e-4, atol=1e-5)
+
+
+def test_one_layer_to_adapt_need_not_be_in_a_list():
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(3, name="hidden"), keras.layers.Dense(1, name="out")]
+    )
+    for layer in ("out", model.layers[-1]):
+        assert MetaLearner(model, 0.1, adapt_layers=layer).adapt_layers == ["out"]
+        kinds = [type(x).__name__ for x in to_mtnet(model, layers=layer).layers]
+        assert kinds == ["Dense", "TWDense"]
