@@ -1,12 +1,15 @@
 """The source of every random number: (run seed, purpose, iteration).
 
-A run that was killed and resumed draws the same numbers as an uninterrupted run.
+A run that was killed and resumed draws the same numbers as an uninterrupted run. The integers on
+which a sample depends, seeds and sizes, are checked here.
 """
 
 import enum
+import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 # Given explicitly, because TensorFlow's automatic choice differs with and without XLA.
@@ -28,6 +31,45 @@ class Purpose(enum.IntEnum):
     SELECTION_TASKS = 6  # an evaluation on the validation split, to choose by
 
 
+def is_integer(value: Any) -> bool:
+    """Whether it is an integer of Python or NumPy, and not a bool."""
+    if isinstance(value, bool | np.bool_):
+        return False
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
+def validate_integer(name: str, value: Any, minimum: int | None = None) -> int:
+    """An argument as a Python int, which can be stored in a configuration.
+
+    Example:
+    >>> import numpy as np
+    >>> validate_integer("units", np.int64(3), 1)
+    3
+
+    Args:
+        name: the argument, for the message.
+        value: its value.
+        minimum: 0 or 1, the smallest value allowed; None for any integer.
+
+    Returns:
+        The value as an int.
+
+    Raises:
+        ValueError: if it is not an integer, is a bool, or is below the minimum.
+    """
+    required = "must be a positive integer" if minimum == 1 else "must be an integer"
+    if is_integer(value):
+        number = operator.index(value)
+        if minimum is None or number >= minimum:
+            return number
+        required = "must not be negative" if minimum == 0 else required
+    raise ValueError(f"`{name}` {required}. Received: {name}={value!r}.")
+
+
 def stateless_seed(seed: int, purpose: Purpose, iteration: int | tf.Tensor) -> tf.Tensor:
     """The stateless seed of one purpose at one iteration.
 
@@ -38,7 +80,11 @@ def stateless_seed(seed: int, purpose: Purpose, iteration: int | tf.Tensor) -> t
 
     Returns:
         int32 tensor [2].
+
+    Raises:
+        ValueError: if `seed` is not an integer.
     """
+    seed = validate_integer("seed", seed)
     base = tf.constant([seed & 0x7FFFFFFF, int(purpose)], tf.int32)
     return derive(base, iteration)
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from mtnet_tf import MetaLearner
 from mtnet_tf.experiments import Settings, build_learner
-from mtnet_tf.layers import FastWeightScope, TaskWeight
+from mtnet_tf.layers import FastWeightScope, TaskWeight, validate_positive
 from mtnet_tf.meta import MetaLoss, class_numbers, count_tasks, flatten_tasks
 from mtnet_tf.tasks import Episode, TaskDistribution
 
@@ -169,14 +169,9 @@ class LLAMA(MetaLearner):
         Raises:
             ValueError: if `eta` is negative or `damping` is not positive.
         """
-        if eta < 0 or damping <= 0:
-            raise ValueError(
-                "`eta` must not be negative and `damping` must be positive. "
-                f"Received: eta={eta}, damping={damping}."
-            )
         super().__init__(*args, **kwargs)
-        self.eta = eta
-        self.damping = damping
+        self.eta = validate_positive("eta", eta, zero=True)
+        self.damping = validate_positive("damping", damping)
 
     def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
         """The query loss; in training plus the log-determinant."""

@@ -22,6 +22,7 @@ from mtnet_tf.experiments import (
     query_loss_unit,
     support_loss_unit,
 )
+from mtnet_tf.layers import validate_integer, validate_positive
 from mtnet_tf.meta import InnerOptions, InnerTrajectory, Masks, MetaLoss, query_loss
 from mtnet_tf.tasks import Episode, TaskDistribution
 
@@ -58,9 +59,9 @@ class PerStepRates(UpdateRule):
             **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
-        self.initial_rate = initial_rate
-        self.num_inner_steps = num_inner_steps
-        self.loss_unit = loss_unit
+        self.initial_rate = validate_positive("initial_rate", initial_rate)
+        self.num_inner_steps = validate_integer("num_inner_steps", num_inner_steps, 1)
+        self.loss_unit = validate_positive("loss_unit", loss_unit)
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates the rates, [S] for each task weight."""
@@ -138,8 +139,12 @@ class MAMLPlusPlus(MetaLearner):
             **kwargs: further arguments of `MetaLearner`.
         """
         super().__init__(*args, **kwargs)
-        self.multi_step_iterations = multi_step_iterations
-        self.first_order_iterations = first_order_iterations
+        self.multi_step_iterations = validate_integer(
+            "multi_step_iterations", multi_step_iterations, 0
+        )
+        self.first_order_iterations = validate_integer(
+            "first_order_iterations", first_order_iterations, 0
+        )
 
     def inner_options(
         self, num_inner_steps: int, masks: Masks | None, *, training: bool = False

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from mtnet_tf import MetaLearner, UpdateRule
 from mtnet_tf.experiments import Settings, build_learner
+from mtnet_tf.layers import validate_positive
 from mtnet_tf.tasks import TaskDistribution
 
 
@@ -53,7 +54,7 @@ class MetaCurvatureRule(UpdateRule):
             **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
-        self.step_size = step_size
+        self.step_size = validate_positive("step_size", step_size)
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates a square matrix for each axis of each task weight."""

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from mtnet_tf import MetaLearner, UpdateRule
 from mtnet_tf.experiments import Settings, build_learner, query_loss_unit, support_loss_unit
+from mtnet_tf.layers import validate_integer, validate_positive
 from mtnet_tf.tasks import TaskDistribution
 
 # At first the gates keep nearly all of a weight and steps are small (section 3.3). The values are
@@ -87,9 +88,9 @@ class LSTMRule(UpdateRule):
             **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
-        self.hidden_units = hidden_units
-        self.loss_unit = loss_unit
-        self.seed = seed
+        self.hidden_units = hidden_units = validate_integer("hidden_units", hidden_units, 1)
+        self.loss_unit = validate_positive("loss_unit", loss_unit)
+        self.seed = seed = validate_integer("seed", seed)
         small = [keras.initializers.RandomUniform(-0.01, 0.01, seed=seed + i) for i in range(5)]
         self.reader = keras.layers.LSTMCell(
             hidden_units,

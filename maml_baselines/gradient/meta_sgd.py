@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from mtnet_tf import MetaLearner, UpdateRule
 from mtnet_tf.experiments import Settings, build_learner, support_loss_unit
+from mtnet_tf.layers import validate_positive
 from mtnet_tf.tasks import TaskDistribution
 
 
@@ -40,8 +41,8 @@ class MetaSGDRule(UpdateRule):
             **kwargs: Keras' `name`, `dtype`.
         """
         super().__init__(**kwargs)
-        self.initial_rate = initial_rate
-        self.loss_unit = loss_unit
+        self.initial_rate = validate_positive("initial_rate", initial_rate)
+        self.loss_unit = validate_positive("loss_unit", loss_unit)
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Creates a rate for each entry of each task weight."""

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from maml_baselines.metric.metric_learner import MetricLearner
+from mtnet_tf.layers import validate_integer
 
 # Keeps the logarithm finite for a class without attention.
 SMALLEST_PROBABILITY = 1e-12
@@ -88,7 +89,7 @@ class FullContextMatchingNetwork(MetricLearner):
             **kwargs: Keras' `name`.
         """
         super().__init__(model, num_ways, num_train_ways, seed=seed, **kwargs)
-        self.num_readings = num_readings
+        self.num_readings = validate_integer("num_readings", num_readings, 0)
         depth = model.output_shape[-1]
         self.forward_cell = self._lstm_cell("forward_cell", depth)
         self.backward_cell = self._lstm_cell("backward_cell", depth)

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import EpisodicLearner
-from mtnet_tf.layers import SetStatistics
+from mtnet_tf.layers import SetStatistics, validate_integer
 from mtnet_tf.meta import (
     InnerTrajectory,
     MetaLoss,
@@ -64,8 +64,9 @@ class MetricLearner(EpisodicLearner):
             **kwargs: Keras' `name`.
         """
         super().__init__(model, seed, **kwargs)
-        self.num_ways = num_ways
-        self.num_train_ways = num_train_ways or num_ways
+        self.num_ways = validate_integer("num_ways", num_ways, 1)
+        ways = num_ways if num_train_ways is None else num_train_ways
+        self.num_train_ways = validate_integer("num_train_ways", ways, 1)
 
     @abc.abstractmethod
     def compare(self, support: tf.Tensor, labels: tf.Tensor, query: tf.Tensor) -> tf.Tensor:

@@ -95,6 +95,7 @@ class Adapter:
         outputs = self.inputs.output_shape[-1] or 1
         # A binary classifier has one output, the score of class 1.
         self.num_classes = 2 if outputs == 1 else outputs
+        num_ways = None if num_ways is None else validate_integer("num_ways", num_ways, 1)
         _check_options(self.num_classes, masks, statistics, num_ways)
         self.num_classes = num_ways or self.num_classes
         self.learner = learner
@@ -261,7 +262,8 @@ def _check_options(
     statistics: str,
     num_ways: int | None,
 ) -> None:
-    if masks != "most_probable" and not is_integer(masks):
+    is_known = masks == "most_probable" if isinstance(masks, str) else is_integer(masks)
+    if not is_known:
         raise ValueError(
             f"`masks` must be 'most_probable' or an int seed. Received: masks={masks!r}."
         )

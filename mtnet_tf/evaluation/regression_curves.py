@@ -49,6 +49,8 @@ def regression_curves(
     Returns:
         `RegressionCurves`.
     """
+    num_tasks = seeds.validate_integer("num_tasks", num_tasks, 1)
+    steps = [seeds.validate_integer("steps", step, 0) for step in steps]
     episode = tasks.sample(seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, 0), num_tasks)
     mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)
     support = (episode.support_x, episode.support_y)

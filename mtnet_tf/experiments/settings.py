@@ -7,6 +7,8 @@ import dataclasses
 import math
 from typing import Any, Self
 
+import numpy as np
+
 from mtnet_tf.experiments.recipes import IMAGES
 
 # Values of `baseline`, all of which train without inner steps.
@@ -123,6 +125,9 @@ class Settings:
 
     def _check_values(self) -> None:
         for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:  # for JSON
+                object.__setattr__(self, field.name, value.item())
             _check_type(field.name, getattr(self, field.name), field.default)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers.integers import cast_integers
+from mtnet_tf.layers.integers import cast_integers, validate_positive
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
 
@@ -33,9 +33,9 @@ class ExactNormalization(keras.layers.Layer, abc.ABC):
     ) -> None:
         """Stores the arguments; see the subclasses."""
         super().__init__(**kwargs)
-        self.epsilon = epsilon
-        self.center = center
-        self.scale = scale
+        self.epsilon = validate_positive("epsilon", epsilon, zero=True)
+        self.center = bool(center)
+        self.scale = bool(scale)
         self.beta_initializer = keras.initializers.get(beta_initializer)
         self.gamma_initializer = keras.initializers.get(gamma_initializer)
         self.beta_regularizer = keras.regularizers.get(beta_regularizer)

@@ -1,49 +1,55 @@
-"""Integers of Python and NumPy as arguments, and as inputs of layers."""
+"""Numbers as arguments of layers, and integers as their inputs."""
 
-import operator
+import numbers
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from mtnet_tf.seeds import is_integer, validate_integer
 
-def is_integer(value: Any) -> bool:
-    """Whether it is an integer of Python or NumPy, and not a bool."""
-    if isinstance(value, bool | np.bool_):
-        return False
-    try:
-        operator.index(value)
-    except TypeError:
-        return False
-    return True
+__all__ = ["as_float", "cast_integers", "is_integer", "validate_integer", "validate_positive"]
 
 
-def validate_integer(name: str, value: Any, minimum: int | None = None) -> int:
-    """An argument as a Python int, which can be stored in a configuration.
+def as_float(value: Any) -> float | None:
+    """A real number of Python or NumPy, or an array or tensor of one, as a Python float.
+
+    Returns:
+        The number; None if it is anything else, such as a bool, a string or a variable.
+    """
+    is_array = isinstance(value, np.ndarray) or (tf.is_tensor(value) and hasattr(value, "numpy"))
+    if is_array and not isinstance(value, tf.Variable) and np.ndim(value) == 0:
+        value = np.asarray(value)[()]
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    return float(value) if is_number else None
+
+
+def validate_positive(name: str, value: Any, *, zero: bool = False) -> float:
+    """An argument as a positive Python float, which can be stored in a configuration.
 
     Example:
     >>> import numpy as np
-    >>> validate_integer("units", np.int64(3), 1)
-    3
+    >>> validate_positive("temperature", np.float32(0.5))
+    0.5
 
     Args:
         name: the argument, for the message.
         value: its value.
-        minimum: 0 or 1, the smallest value allowed; None for any integer.
+        zero: whether it may be zero.
 
     Returns:
-        The value as an int.
+        The value as a float.
 
     Raises:
-        ValueError: if it is not an integer, is a bool, or is below the minimum.
+        ValueError: if it is not a finite number, or not positive.
     """
-    required = "must be a positive integer" if minimum == 1 else "must be an integer"
-    if is_integer(value):
-        number = operator.index(value)
-        if minimum is None or number >= minimum:
-            return number
-        required = "must not be negative" if minimum == 0 else required
-    raise ValueError(f"`{name}` {required}. Received: {name}={value!r}.")
+    number = as_float(value)
+    if number is None or not np.isfinite(number):
+        raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}.")
+    if number < 0 or (number == 0 and not zero):
+        required = "must not be negative" if zero else "must be positive"
+        raise ValueError(f"`{name}` {required}. Received: {name}={value!r}.")
+    return number
 
 
 def cast_integers(inputs: tf.Tensor, dtype: str) -> tf.Tensor:

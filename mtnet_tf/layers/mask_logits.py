@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mtnet_tf.layers.integers import validate_integer, validate_positive
 from mtnet_tf.layers.masks import (
     active_probability,
     hard_mask,
@@ -49,17 +50,13 @@ class MaskLogits(keras.layers.Layer):
             **kwargs: Keras' `name`, `dtype`, `trainable`.
 
         Raises:
-            ValueError: if `temperature` is not positive.
+            ValueError: if `temperature` is not positive and finite, or `shape` not of integers.
         """
         # Masks multiply the inner gradient, which has the dtype of the variables in every policy.
         super().__init__(autocast=False, **kwargs)
-        if temperature <= 0:
-            raise ValueError(
-                f"`temperature` must be positive. Received: temperature={temperature}."
-            )
-        self.shape = tuple(shape)
-        self.temperature = temperature
-        self.hard = hard
+        self.shape = tuple(validate_integer("shape", size, 0) for size in shape)
+        self.temperature = validate_positive("temperature", temperature)
+        self.hard = bool(hard)
         self.initializer = keras.initializers.get(initializer)
 
     def build(self, input_shape: Any = None) -> None:

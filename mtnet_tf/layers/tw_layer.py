@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.fast_weights import FastWeightScope, active
-from mtnet_tf.layers.integers import cast_integers, validate_integer
+from mtnet_tf.layers.integers import cast_integers, validate_integer, validate_positive
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.masks import attach
 
@@ -100,13 +100,9 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if mask not in MASK_KINDS:
             raise ValueError(f"`mask` must be 'unit', 'weight' or None. Received: mask={mask!r}.")
-        if not temperature > 0:
-            raise ValueError(
-                f"`temperature` must be positive. Received: temperature={temperature}."
-            )
         self.units = validate_integer(self._units_argument, units, 1)
         self.activation: Any = keras.activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = bool(use_bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -115,8 +111,8 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.use_transform = bool(transform)
         self.mask = mask
-        self.temperature = temperature
-        self.hard_mask = hard_mask
+        self.temperature = validate_positive("temperature", temperature)
+        self.hard_mask = bool(hard_mask)
         self.transform_initializer = keras.initializers.get(transform_initializer)
         self.mask_initializer = keras.initializers.get(mask_initializer)
         self.transform_regularizer = keras.regularizers.get(transform_regularizer)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mtnet_tf import seeds
 from mtnet_tf._keras import batch_counter, check_keras_model, loss_tracker
-from mtnet_tf.layers import validate_integer
+from mtnet_tf.layers import is_integer, validate_integer
 from mtnet_tf.learners.label_checks import LabelChecks
 from mtnet_tf.learners.unused_arguments import check_unused
 from mtnet_tf.meta import (
@@ -93,6 +93,8 @@ class EpisodicLearner(keras.Model, abc.ABC):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute, and drops compiled functions that contain its old value."""
+        if name == "num_inner_steps":
+            value = validate_integer(name, value, 0)
         if name == "step_size":  # of the update rule; a variable must not become the learner's
             object.__setattr__(self, name, value)
         else:
@@ -195,6 +197,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
                 "`loss` must be a Keras loss, its name, or a function. Received: loss=None."
             )
         self.task_loss = cast(TaskLoss, keras.losses.get(loss))
+        steps_per_execution = validate_integer("steps_per_execution", steps_per_execution, 1)
         self._debug = debug
         self._label_checks.reset()
         jit_compile = jit_compile and self.compiles_with_xla and not debug
@@ -359,6 +362,14 @@ class EpisodicLearner(keras.Model, abc.ABC):
                 arguments that are not used.
         """
         check_unused(y=y, class_weight=class_weight, sample_weight=sample_weight)
+        epochs = validate_integer("epochs", epochs, 0)
+        initial_epoch = validate_integer("initial_epoch", initial_epoch, 0)
+        batch_size = _validated("batch_size", batch_size)
+        steps_per_epoch = _validated("steps_per_epoch", steps_per_epoch)
+        validation_steps = _validated("validation_steps", validation_steps)
+        validation_batch_size = _validated("validation_batch_size", validation_batch_size)
+        if is_integer(validation_freq):
+            validation_freq = validate_integer("validation_freq", validation_freq, 1)
         if validation_split and validation_data is None:
             x, validation_data = split_last(x, validation_split)
         data = self._stream(x, "train", batch_size, steps_per_epoch)
@@ -413,6 +424,7 @@ class EpisodicLearner(keras.Model, abc.ABC):
             ValueError: as for `fit`.
         """
         check_unused(y=y, sample_weight=sample_weight)
+        batch_size, steps = _validated("batch_size", batch_size), _validated("steps", steps)
         with self._label_checks.raising():
             return super().evaluate(
                 self._stream(x, "test", batch_size, steps),
@@ -525,3 +537,8 @@ class EpisodicLearner(keras.Model, abc.ABC):
         config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
         return cls(model, **config)
+
+
+def _validated(name: str, value: Any) -> int | None:
+    """A positive integer as an int, or None; raises ValueError for anything else."""
+    return None if value is None else validate_integer(name, value, 1)

@@ -2,13 +2,14 @@
 
 import abc
 import dataclasses
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from mtnet_tf.layers import as_float
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 # A step size for all weights: a number, a variable or tensor, or a schedule over the inner steps.
@@ -185,15 +186,22 @@ def _is_variable(size: Any) -> bool:
 
 def _checked(size: Any) -> StepSize:
     """A step size as it is used: numbers become Python floats."""
-    if _is_variable(size) or isinstance(size, Schedule):
+    if isinstance(size, Schedule):
         return size
-    is_number = isinstance(size, numbers.Real) and not isinstance(size, bool)
-    if not is_number or not 0 < float(size) < np.inf:
+    if _is_variable(size):
+        if tf.TensorShape(size.shape).num_elements() not in (1, None):
+            raise ValueError(
+                "A variable `step_size` must contain one number. Received: a variable of shape "
+                f"{tuple(size.shape)}. Give a list with a step size for each task weight."
+            )
+        return size
+    number = as_float(size)
+    if number is None or not 0 < number < np.inf:
         raise ValueError(
             "`step_size` must be a positive and finite number, a variable or a Keras schedule. "
             f"Received: step_size={size!r}."
         )
-    return float(size)
+    return number
 
 
 def _value(size: Any, step: int, dtype: tf.DType) -> Any:

@@ -56,8 +56,12 @@ class ImageClasses(TaskDistribution):
                 ahead of the step. None: True if they take at most 256 MB.
 
         Raises:
-            ValueError: if there are too few classes or images, or `counts` do not sum to P.
+            ValueError: if there are too few classes or images, if `counts` do not sum to P, or if
+                a number is not a positive integer.
         """
+        num_ways = seeds.validate_integer("num_ways", num_ways, 1)
+        num_shots = seeds.validate_integer("num_shots", num_shots, 1)
+        num_queries = seeds.validate_integer("num_queries", num_queries, 1)
         counts = np.asarray(counts, np.int32)
         classes = np.arange(len(counts)) if classes is None else np.asarray(classes)
         _check_array(images, counts, rotations)

@@ -28,6 +28,8 @@ class _Regression(TaskDistribution):
                 f"`task_definition` must be one of {TASK_DEFINITIONS}. "
                 f"Received: task_definition={task_definition!r}."
             )
+        num_shots = seeds.validate_integer("num_shots", num_shots)
+        num_queries = seeds.validate_integer("num_queries", num_queries)
         if num_shots <= 0 or num_queries <= 0:
             raise ValueError(
                 "`num_shots` and `num_queries` must be positive. Received: "
@@ -118,9 +120,7 @@ class Polynomials(_Regression):
             ValueError: for a negative order, an unknown definition or numbers below 1.
         """
         super().__init__(num_shots, num_queries, task_definition)
-        if order < 0:
-            raise ValueError(f"`order` must not be negative. Received: order={order}.")
-        self.order = order
+        self.order = seeds.validate_integer("order", order, 0)
 
     def sample(self, seed: tf.Tensor, num_tasks: int) -> Episode:
         """Draws tasks: inputs [B, K or Q, 1], targets [B, K or Q, 1]."""

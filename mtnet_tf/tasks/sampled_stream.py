@@ -54,13 +54,15 @@ class SampledBatches:
             purpose: `seeds.Purpose`.
 
         Raises:
-            ValueError: without a batch size or a number of steps.
+            ValueError: without a batch size or a number of steps, or if these are not positive.
         """
-        if not batch_size or not steps:
+        if batch_size is None or steps is None:
             raise ValueError(
                 "A TaskDistribution is endless: `batch_size` and the number of steps must be "
                 f"given. Received: batch_size={batch_size}, steps={steps}."
             )
+        batch_size = seeds.validate_integer("batch_size", batch_size, 1)
+        seeds.validate_integer("steps", steps, 1)
         if isinstance(numbers, range):
             stream = tf.data.Dataset.range(numbers.start, numbers.stop)
         else:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mtnet_tf import seeds
 from mtnet_tf.tasks.episode import Episode, TaskDistribution
 from mtnet_tf.tasks.episode_structure import check_shapes, find_parts
 
@@ -32,7 +33,8 @@ def episode_batches(x: Any, batch_size: int | None = None) -> Any:
     if _is_arrays(x):
         arrays: Any = episode_arrays(x)  # any structure of arrays
         batches = tf.data.Dataset.from_tensor_slices(arrays)
-        return batches.batch(batch_size or _DEFAULT_BATCH_SIZE)
+        size = _DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        return batches.batch(seeds.validate_integer("batch_size", size, 1))
     if isinstance(x, Iterator) and not isinstance(x, tf.data.Iterator):
         return _from_iterator(x)
     return x

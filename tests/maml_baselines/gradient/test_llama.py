@@ -154,12 +154,15 @@ def test_without_weight_it_is_maml_and_with_weight_the_term_is_added(regression_
     np.testing.assert_allclose(values[2] - plain, 2 * (values[1] - plain))
 
 
-@pytest.mark.parametrize("options", [{"damping": 0.0}, {"eta": -1e-6}])
-def test_numbers_out_of_range_are_errors(options):
-    with pytest.raises(
-        ValueError,
-        match="`eta` must not be negative and `damping` must be positive. Received: eta=",
-    ):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"damping": 0.0}, "`damping` must be positive. Received: damping=0.0"),
+        ({"eta": -1e-6}, "`eta` must not be negative. Received: eta=-1e-06"),
+    ],
+)
+def test_numbers_out_of_range_are_errors(options, message):
+    with pytest.raises(ValueError, match=message):
         learner(LLAMA, **options)
 
 

@@ -1,7 +1,9 @@
 """Settings validate themselves."""
 
 import dataclasses
+import json
 
+import numpy as np
 import pytest
 
 from mtnet_tf.experiments.flags import resolve
@@ -44,3 +46,9 @@ def test_settings_are_frozen_and_checked_when_replaced():
     assert settings.replace(seed=1).seed == 1
     with pytest.raises(ValueError, match="`seed` must not be negative"):
         settings.replace(seed=-1)
+
+
+def test_numbers_of_numpy_are_stored_as_those_of_python():
+    made = Settings(num_ways=np.int64(3), step_size=np.float32(0.5), seed=np.array(4))
+    assert made == Settings(num_ways=3, step_size=0.5, seed=4)
+    json.dumps(made.as_dict())

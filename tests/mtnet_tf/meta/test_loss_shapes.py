@@ -106,11 +106,23 @@ def test_a_loss_may_return_several_values_for_each_example(rng):
 @pytest.mark.parametrize(
     ("loss", "part"),
     [
-        (lambda y, p: tf.reduce_mean(tf.square(y[:, None] - p)), "shape .4, 1., of which it combines different examples"),
+        (
+            lambda y, p: tf.reduce_mean(tf.square(y[:, None] - p)),
+            "shape .4, 1., of which it combines different examples",
+        ),
         (lambda y, p: tf.reduce_mean(p), "shape .4, 1., of which it combines different examples"),
-        (lambda y, p: tf.reduce_sum(tf.reshape(y, [2, 2]), 1), r"one value per example.*values of shape \(2,\)"),
-        (lambda y, p: tf.square(y[None] - p), "shape .4, 1., of which it combines different examples"),
-        (lambda y, p: tf.reduce_mean(tf.square(y[None] - p), 1), "shape .4, 1., of which it combines different examples"),
+        (
+            lambda y, p: tf.reduce_sum(tf.reshape(y, [2, 2]), 1),
+            r"one value per example.*values of shape \(2,\)",
+        ),
+        (
+            lambda y, p: tf.square(y[None] - p),
+            "shape .4, 1., of which it combines different examples",
+        ),
+        (
+            lambda y, p: tf.reduce_mean(tf.square(y[None] - p), 1),
+            "shape .4, 1., of which it combines different examples",
+        ),
     ],
 )
 def test_a_loss_that_mixes_examples_is_rejected(loss, part):
