@@ -85,6 +85,8 @@ NAMES = {
     "layers.example_layer_normalization.ExampleLayerNormalization": (
         "mtnet_tf.layers.ExactLayerNormalization"
     ),
+    "losses.output_kind": "mtnet_tf.meta.output_kind",
+    "losses.probabilities": "mtnet_tf.meta.probabilities",
     "mapped.predict_mapped": "mtnet_tf.meta.per_task.predict_per_task",
     "mapped.refuse_activity_regularizers": "mtnet_tf.meta.check_no_activity_regularizers",
     "meta_step.MaskSampler": "mtnet_tf.meta.MaskSampler",
