@@ -99,6 +99,7 @@ NAMES = {
     "run_experiment.exit_status": "mtnet_tf.experiments.terminal.exit_status",
     "run_experiment.say": "mtnet_tf.experiments.terminal.say",
     "runs.load_learner": "mtnet_tf.experiments.checkpoint.load_learner",
+    "runs.write_csv": "data_prep.io.write_csv",
     "runs.write_text": "data_prep.io.write_text",
     "runs.versions": "mtnet_tf._version.versions",
     "seeds.fold_in": "mtnet_tf.seeds.derive",

@@ -52,6 +52,7 @@ class Reptile(MetaLearner):
         redraw_masks: bool = False,
         adapt_layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None = None,
         update_rule: UpdateRule | None = None,
+        check_derivatives: bool = True,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -65,6 +66,7 @@ class Reptile(MetaLearner):
             redraw_masks: draws new masks at each inner step instead of once per task.
             adapt_layers: the layers that adapt; None for the TW layers.
             update_rule: `GradientDescent` in place of `step_size`, for a learner that is loaded.
+            check_derivatives: as in `MetaLearner`, unless `first_order`.
             seed: run seed of tasks and masks.
             **kwargs: Keras' `name`.
 
@@ -80,6 +82,7 @@ class Reptile(MetaLearner):
             redraw_masks=redraw_masks,
             adapt_layers=adapt_layers,
             update_rule=update_rule,
+            check_derivatives=check_derivatives,
             seed=seed,
             **kwargs,
         )

@@ -187,7 +187,7 @@ def test_frozen_cells_do_not_adapt():
 
 
 def test_model_without_built_cells_is_rejected():
-    with pytest.raises(ValueError, match="at least one built, trainable"):
+    with pytest.raises(ValueError, match="`model` must be built"):
         find_task_weights(keras.Sequential([layers.TWDense(3)]))
     with pytest.raises(ValueError, match="at least one built, trainable TWDense or TWConv2D"):
         find_task_weights(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
