@@ -29,7 +29,7 @@ class Precision(NamedTuple):
 # per cent, of which the meta-gradient contains a part proportional to the step size.
 DOUBLE = Precision(1e-6, ((1e-5, 0.0), (1e-6, 0.1), (1e-7, 0.1)))
 # For operations that TensorFlow has in float32 only.
-SINGLE = Precision(3e-3, ((1e-3, 0.0), (3e-4, 0.1), (1e-3, 1.0), (3e-4, 1.0), (1e-2, 1.0)))
+SINGLE = Precision(5e-3, ((1e-3, 0.0), (3e-4, 0.1), (1e-3, 1.0), (3e-4, 1.0), (1e-2, 1.0)))
 TOLERANCE, ATTEMPTS = DOUBLE
 
 

@@ -1,0 +1,1 @@
+"""Measures the second derivatives of all layers of Keras in TensorFlow."""
