@@ -72,7 +72,10 @@ def audit(
     findings = [_audit_layer(call, random) for call in calls]
     findings = [finding for finding in findings if finding is not None]
     step = InnerStep(copy, cast(TaskLoss, keras.losses.get(loss)), _halves(x, y), step_size)
-    precision = SINGLE if any(call.in_float32 for call in calls) else DOUBLE
+    # Rounding must not be an excuse for a layer that is wrong.
+    rounds = any(call.in_float32 for call in calls)
+    exact = all(finding.verdict == "exact" for finding in findings)
+    precision = SINGLE if rounds and exact else DOUBLE
     whole = _audit_meta_gradient(step, random, precision)
     return Audit(*_explained(step, calls, findings, whole))
 
