@@ -324,8 +324,8 @@ def test_a_row_that_diverges_is_reported_in_the_table(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["table1", "--methods=maml,mine"], "--method must be one of"),
-        (["table3", "--methods=maml,oracle"], "--baseline=oracle requires"),
+        (["table1", "--methods=maml,mine"], "`method` must be one of"),
+        (["table3", "--methods=maml,oracle"], "`baseline=oracle` requires"),
         (
             ["table1", "--methods=maml,reptile", "--pretrain_iterations=1"],
             "--pretrain_iterations=0",
