@@ -100,6 +100,7 @@ def test_sinusoid_trains_resumes_and_evaluates(command, tmp_path):
     assert compared.stdout.splitlines()[-1].split()[3] == "+0.000"
 
 
+@pytest.mark.long
 def test_a_method_is_trained_by_name_and_evaluated_from_its_folder(command, tmp_path):
     flags = ["--method=metasgd", "--dim_hidden=4", "--metatrain_iterations=2", "--debug", "--nolog"]
     flags += ["--num_test_episodes=20", "--num_test_updates=1", "--logdir=out"]
@@ -151,6 +152,7 @@ def test_synthetic_omniglot_trains_predicts_and_is_exported(command, tmp_path, m
     assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
 
 
+@pytest.mark.long
 def test_a_folder_of_images_trains_and_its_splits_are_checked(command, tmp_path):
     rng = np.random.default_rng(0)
     for name in "abcdefghij":
@@ -189,6 +191,7 @@ OWN_IMAGES += ["--metatrain_iterations=1", "--num_test_episodes=5", "--num_test_
 OWN_IMAGES += ["--debug", "--nolog", "--num_filters=2"]
 
 
+@pytest.mark.long
 def test_given_splits_of_any_usual_name_train_with_a_tilde_in_every_path(
     command, tmp_path, monkeypatch
 ):
@@ -226,6 +229,7 @@ def test_too_few_classes_or_images_are_explained_with_flags(command, tmp_path):
     assert 'Received: "f" has 2.' in small.stderr
 
 
+@pytest.mark.long
 def test_a_run_that_is_damaged_or_being_written_gives_one_line(command, tmp_path):
     flags = ["--dim_hidden=4", "--metatrain_iterations=2", "--debug", "--nolog", "--logdir=out"]
     flags += ["--num_test_episodes=20", "--num_test_updates=1", "--meta_batch_size=50"]
@@ -288,6 +292,7 @@ ENTRY_POINT = "import mtnet_tf_cli; mtnet_tf_cli.run_main()"
 STARTS = {"main.py": [str(MAIN)], "mtnet-tf": ["-c", ENTRY_POINT]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("start", STARTS)
 def test_the_program_runs_in_any_folder(start, tmp_path):
     """Also with the function that the installed command calls."""
@@ -329,6 +334,7 @@ def test_a_run_prints_only_its_own_lines(command, tmp_path):
     assert "written to" in done.stdout.lower()
 
 
+@pytest.mark.long
 def test_an_ascii_terminal_shows_every_text(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(MAIN.parent), "PYTHONIOENCODING": "ascii:strict"}
     for name in ("PYTHONUTF8", "PYTHONWARNINGS"):

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from maml_baselines.metric.metric_learner import MetricLearner
+from mtnet_tf.adaptation import ModelInputs
 from mtnet_tf.layers import validate_integer
 
 # Keeps the logarithm finite for a class without attention.
@@ -90,20 +91,21 @@ class FullContextMatchingNetwork(MetricLearner):
         """
         super().__init__(model, num_ways, num_train_ways, seed=seed, **kwargs)
         self.num_readings = validate_integer("num_readings", num_readings, 0)
-        depth = model.output_shape[-1]
+        depth = ModelInputs(model).output_shape[-1]
         self.forward_cell = self._lstm_cell("forward_cell", depth)
         self.backward_cell = self._lstm_cell("backward_cell", depth)
         self.reading_cell = self._lstm_cell("reading_cell", 2 * depth)
 
     def _lstm_cell(self, name: str, num_inputs: int) -> keras.layers.LSTMCell:
+        output = ModelInputs(self.model)
         cell = keras.layers.LSTMCell(
-            self.model.output_shape[-1],
+            output.output_shape[-1],
             kernel_initializer="zeros",
             recurrent_initializer="zeros",
             unit_forget_bias=False,
             name=name,
             seed=self.seed,  # the cell has no dropout, but it saves the seed as a variable
-            dtype=self.model.outputs[0].dtype,
+            dtype=output.output_dtype,
         )
         cell.build((None, num_inputs))
         return cell

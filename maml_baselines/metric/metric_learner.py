@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf import EpisodicLearner
+from mtnet_tf.adaptation import ModelInputs
 from mtnet_tf.layers import SetStatistics, validate_integer
 from mtnet_tf.meta import (
     InnerTrajectory,
@@ -140,7 +141,7 @@ class MetricLearner(EpisodicLearner):
 
     def _guess(self, x: tf.Tensor, statistics: SetStatistics | None = None) -> tf.Tensor:
         num_examples = tf.reduce_prod(tf.shape(tf.nest.flatten(x)[0])[:2])
-        return tf.zeros([num_examples, self.num_ways], self.model.outputs[0].dtype)
+        return tf.zeros([num_examples, self.num_ways], ModelInputs(self.model).output_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__`."""

@@ -17,6 +17,7 @@ import tensorflow as tf
 from maml_baselines.metric.matching import cosine_similarity
 from maml_baselines.metric.metric_learner import MetricLearner, as_numbers
 from mtnet_tf import MetaLearner
+from mtnet_tf.adaptation import ModelInputs
 from mtnet_tf.layers import FastWeightScope
 from mtnet_tf.meta import InnerTrajectory, MetaLoss, count_tasks, flatten_tasks
 from mtnet_tf.tasks import Episode
@@ -150,7 +151,8 @@ class NearestNeighbour(MetricLearner):
         """
         super().__init__(model, num_ways, num_train_ways, seed=seed, **kwargs)
         self.classes = tuple(sorted(int(c) for c in classes))
-        depth, dtype = model.output_shape[-1], model.outputs[0].dtype
+        output = ModelInputs(model)
+        depth, dtype = output.output_shape[-1], output.output_dtype
         self.classifier = _classifier(len(self.classes), depth, self.seed, dtype)
 
     def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:

@@ -11,7 +11,7 @@ from mtnet_tf.adaptation.adapter import Adapted, Adapter
 from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.conversion import Replacement, copy_of, is_rebuildable, new_layer, rebuild
 from mtnet_tf.layers import TaskBatchNormalization
-from mtnet_tf.meta import check_labels, class_numbers
+from mtnet_tf.meta import class_numbers
 
 
 def adapted_model(
@@ -132,9 +132,5 @@ def as_support(adapter: Adapter, x: Any, y: Any, sample_weight: Any = None) -> t
 def _as_targets(adapter: Adapter, y: tf.Tensor) -> tf.Tensor:
     """Labels as int32 if they are class numbers, other targets in the dtype of the outputs."""
     inputs, loss = adapter.inputs, adapter.learner.task_loss
-    shape = inputs.output_shape
-    if adapter.num_ways is not None:
-        shape = (*shape[:-1], adapter.num_ways)
-    check_labels(loss, y.numpy(), shape, "support_y", num_batch_axes=1)
     is_class = class_numbers(loss, y, inputs.output_shape) is not None
     return tf.cast(y, tf.int32 if y.dtype.is_integer and is_class else inputs.target_dtype)

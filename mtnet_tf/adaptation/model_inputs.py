@@ -22,6 +22,7 @@ class ModelInputs:
         names: the names of the inputs, in the order of `tf.nest.flatten`; [""] for one tensor.
         specs: a `tf.TensorSpec` [n, ...] for each of them.
         output_shape: shape of the output, (None, ..., N).
+        output_dtype: dtype of the output.
         target_dtype: dtype of targets that are no class numbers.
     """
 
@@ -37,6 +38,7 @@ class ModelInputs:
         self.specs: list[tf.TensorSpec] = tf.nest.flatten(self._structure)
         output = _output(model, self._structure)
         self.output_shape = tuple(output.shape)
+        self.output_dtype = output.dtype
         self.target_dtype = "float64" if output.dtype == "float64" else "float32"
 
     @property
@@ -92,7 +94,11 @@ class ModelInputs:
                 f"Received: a dict with {sorted(map(str, x))}."
             )
         sequence = ", or a list of them in this order" if is_ordered else ""
-        received = f"a dict with {sorted(map(str, x))}" if isinstance(x, Mapping) else type(x)
+        received = f"{type(x).__name__}"
+        if isinstance(x, Mapping):
+            received = f"a dict with {sorted(map(str, x))}"
+        elif isinstance(x, list | tuple):
+            received = f"a {received} of {len(x)}"
         raise ValueError(
             f"`{name}` must be a dict with the inputs {self.names} of the model{sequence}. "
             f"Received: {received}."

@@ -20,6 +20,7 @@ from mtnet_tf.meta import (
     class_numbers,
     count_tasks,
     flatten_tasks,
+    ignored_class,
     output_kind,
     predicted_classes,
     probabilities,
@@ -288,7 +289,9 @@ def _scores(
     if numbers is None:
         return scores
     hits = predicted_classes(loss, predictions) == tf.cast(numbers, tf.int32)
-    scores["accuracy"] = task_means(tf.cast(hits, tf.float32), predictions, num_tasks)
+    ignored = ignored_class(loss)
+    counted = None if ignored is None else numbers != tf.cast(ignored, numbers.dtype)
+    scores["accuracy"] = task_means(tf.cast(hits, tf.float32), predictions, num_tasks, counted)
     scores["labels"] = tf.reshape(numbers, [num_tasks, -1])
     if output_kind(loss)[0] != "scores":
         p = probabilities(loss, predictions)

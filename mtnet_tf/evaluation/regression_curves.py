@@ -7,7 +7,7 @@ import numpy as np
 
 from mtnet_tf import seeds
 from mtnet_tf.evaluation.evaluate import Learner
-from mtnet_tf.tasks import TaskDistribution
+from mtnet_tf.tasks import TaskDistribution, read_episode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,10 @@ def regression_curves(
     """
     num_tasks = seeds.validate_integer("num_tasks", num_tasks, 1)
     steps = [seeds.validate_integer("steps", step, 0) for step in steps]
-    episode = tasks.sample(seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, 0), num_tasks)
+    task_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, 0)
+    episode = read_episode(tasks.sample(task_seed, num_tasks))
     mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)
-    support = (episode.support_x, episode.support_y)
-    predictors = learner.predictors(support, max(steps), mask_seed)
+    predictors = learner.predictors(episode.support, max(steps), mask_seed)
     # The first input is x; an oracle also gets the identity of the task.
     x, y = episode.query_x.numpy()[..., 0], episode.query_y.numpy()[..., 0]
     order = np.argsort(x, 1)

@@ -44,10 +44,11 @@ def load_learner(path: str | Path) -> EpisodicLearner:
     Raises:
         ValueError: if the file is not a readable checkpoint.
     """
+    path = user_path(path)
     try:
-        return cast(EpisodicLearner, keras.saving.load_model(user_path(path)))
+        return cast(EpisodicLearner, keras.saving.load_model(path))
     except _UNREADABLE as error:
-        if not Path(path).exists():
+        if not path.exists():
             raise ValueError(
                 f"{path} does not exist. If its run is being trained, it may just have been "
                 "replaced by a newer checkpoint: repeat the command."

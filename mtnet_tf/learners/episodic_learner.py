@@ -273,7 +273,7 @@ class EpisodicLearner(EpisodicModel):
         seed = seeds.stateless_seed(self.seed, purpose, number)
         episode = self._streams.episode(data, role, seed)
         weights = (episode.support_weight, episode.query_weight)
-        if weights != (None, None) and not self.supports_sample_weight:
+        if any(w is not None for w in weights) and not self.supports_sample_weight:
             raise ValueError(
                 "Episodes must not contain sample weights, because this method does not use them. "
                 f"Received: weights for {type(self).__name__}. Remove them."

@@ -41,6 +41,7 @@ class EpisodicModel(keras.Model, abc.ABC):
         super().__init__(**kwargs)
         self._streams = EpisodeStreams()
         self._label_checks = LabelChecks(self.check_labels)
+        self._output_shape: tuple[int | None, ...] | None = None  # a subclass is called for it
 
     def fit(
         self,
@@ -255,7 +256,9 @@ class EpisodicModel(keras.Model, abc.ABC):
         Args:
             role: "train" or "test", in which tasks may have another number of classes.
         """
-        return ModelInputs(self.model).output_shape if input_specs(self.model) else None
+        if self._output_shape is None and input_specs(self.model):
+            self._output_shape = ModelInputs(self.model).output_shape
+        return self._output_shape
 
 
 def _validated(name: str, value: Any) -> int | None:

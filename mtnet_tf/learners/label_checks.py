@@ -29,13 +29,17 @@ class LabelChecks:
             check: `Check`.
         """
         self._check = check
-        self._checked: dict[Role, weakref.WeakSet[Any]] = {}  # tasks and streams
+        # Tasks and streams by identity, because a dataclass may have no hash.
+        self._checked: dict[Role, weakref.WeakValueDictionary[int, Any]] = {}
         self.reset()
         self._error: ValueError | None = None
 
     def reset(self) -> None:
         """Forgets what was checked, since it must be checked for another loss."""
-        self._checked = {"train": weakref.WeakSet(), "test": weakref.WeakSet()}
+        self._checked = {
+            "train": weakref.WeakValueDictionary(),
+            "test": weakref.WeakValueDictionary(),
+        }
 
     def stream(self, x: Any, stream: Any, role: Role, seed: tf.Tensor, batch_size: Any) -> Any:
         """The same stream, whose first batch is checked: now, or when it is requested.
@@ -48,16 +52,18 @@ class LabelChecks:
             batch_size: number of tasks of this sample.
         """
         checked = self._checked[role]
+        if id(x) in checked:
+            return stream
         if isinstance(x, TaskDistribution):
-            if x not in checked:
-                self._check(*_sampled_labels(x, seed, batch_size), role)
-                checked.add(x)
+            self._check(*_sampled_labels(x, seed, batch_size), role)
+            checked[id(x)] = x
         elif isinstance(x, keras.utils.PyDataset):  # Keras, too, reads its first batches early
             self.batch(x[0], role)
-        elif isinstance(stream, tf.data.Dataset) and stream not in checked:
+            checked[id(x)] = x
+        elif isinstance(stream, tf.data.Dataset):
             stream = self._first_batch(stream, role)
         if isinstance(stream, tf.data.Dataset):
-            checked.add(stream)  # Keras' `fit` passes it to `evaluate`
+            checked[id(stream)] = stream  # Keras' `fit` passes it to `evaluate`
         return stream
 
     def batch(self, data: Any, role: Role) -> None:

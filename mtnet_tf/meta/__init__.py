@@ -31,6 +31,7 @@ from mtnet_tf.meta.meta_step import (
 )
 from mtnet_tf.meta.outputs import (
     class_numbers,
+    ignored_class,
     output_kind,
     predicted_classes,
     probabilities,
@@ -60,6 +61,7 @@ __all__ = [
     "class_numbers",
     "count_tasks",
     "flatten_tasks",
+    "ignored_class",
     "initial_fast_weights",
     "matching_pair",
     "meta_gradients",

@@ -59,6 +59,11 @@ class FewShotCrossentropy(keras.losses.Loss):
         """Values per example: labels [n], [n, 1] or one-hot [n, N], logits [n, N] -> [n]."""
         y_true = tf.convert_to_tensor(y_true)
         if self.one_hot:
+            if not y_true.shape.is_compatible_with(y_pred.shape):
+                raise ValueError(
+                    "Labels must be one-hot, of the shape of the logits, because one_hot=True. "
+                    f"Received: labels of shape {y_true.shape} for logits of shape {y_pred.shape}."
+                )
             y_true = tf.cast(y_true, y_pred.dtype)
             losses = tf.nn.softmax_cross_entropy_with_logits(y_true, y_pred)
         else:
@@ -146,7 +151,8 @@ def task_losses(
     if predictions.dtype.size < 4:  # half precision is for products; sums need more
         predictions = tf.cast(predictions, tf.float32)
     values = values_per_example(loss, labels, predictions)
-    counted = _counted(values, mask)
+    # Keras attaches a mask to the values of a loss that has an `ignore_class`.
+    counted = _counted(values, mask, keras_mask(values))
     values = tf.reshape(values, _shape_of_tasks(values, predictions, num_tasks))  # [B, n * k]
     if counted is not None:
         counted = tf.reshape(tf.cast(counted, values.dtype), tf.shape(values))
@@ -164,18 +170,24 @@ def task_losses(
     return tf.math.divide_no_nan(tf.reduce_sum(values, 1), tf.reduce_sum(counted, 1))
 
 
-def task_means(values: tf.Tensor, predictions: tf.Tensor, num_tasks: int | tf.Tensor) -> tf.Tensor:
+def task_means(
+    values: tf.Tensor,
+    predictions: tf.Tensor,
+    num_tasks: int | tf.Tensor,
+    counted: tf.Tensor | None = None,
+) -> tf.Tensor:
     """The mean of values over the examples of each task, without masked time steps.
 
     Args:
         values: [B*n, ...], flattened.
         predictions: [B*n, ...], flattened, to which Keras may have attached a mask.
         num_tasks: B.
+        counted: bools [B*n, ...], which values count; None for all.
 
     Returns:
         Tensor [B].
     """
-    counted = _counted(values, keras_mask(predictions))
+    counted = _counted(values, keras_mask(predictions), counted)
     values = tf.reshape(values, [num_tasks, -1])
     if counted is None:
         return tf.reduce_mean(values, 1)
@@ -183,12 +195,16 @@ def task_means(values: tf.Tensor, predictions: tf.Tensor, num_tasks: int | tf.Te
     return tf.math.divide_no_nan(tf.reduce_sum(values * weights, 1), tf.reduce_sum(weights, 1))
 
 
-def _counted(values: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor | None:
-    """Which values count, as in Keras: not `ignore_class` and not the masked time steps."""
-    counted = keras_mask(values)
-    if mask is None or mask.shape.rank != values.shape.rank:
+def _counted(
+    values: tf.Tensor, mask: tf.Tensor | None, counted: tf.Tensor | None
+) -> tf.Tensor | None:
+    """Which of the values that count are not masked time steps, as in Keras; None for all."""
+    if mask is None or mask.shape.rank > values.shape.rank:
         return counted
-    return mask if counted is None else tf.logical_and(tf.cast(counted, tf.bool), mask)
+    for _ in range(values.shape.rank - mask.shape.rank):  # a value for each output of a step
+        mask = tf.expand_dims(mask, -1)
+    every = tf.ones_like(values, tf.bool) if counted is None else tf.cast(counted, tf.bool)
+    return tf.logical_and(every, mask)
 
 
 def _shape_of_tasks(

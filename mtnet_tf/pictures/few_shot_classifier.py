@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_prep.images import Picture
-from mtnet_tf.adaptation import Adapter, check_class_numbers
+from mtnet_tf.adaptation import Adapter, ModelInputs, check_class_numbers
 from mtnet_tf.experiments import Run, load_learner
 from mtnet_tf.learners import MetaLearner
 from mtnet_tf.pictures.image_preparation import INVERT, Preparation
@@ -76,7 +76,7 @@ class FewShotClassifier:
         self.invert = invert
         if isinstance(run_folder, MetaLearner):
             self.learner = run_folder
-            shape = self.learner.model.input_shape[1:]
+            shape = _image_shape(self.learner)
             self.preparation = Preparation.of_kind(shape, drawings)
         else:
             run = Run(run_folder)
@@ -88,7 +88,7 @@ class FewShotClassifier:
                     f"Received: {run.path}, a run of {type(learner).__name__}."
                 )
             self.learner = learner
-            shape = self.learner.model.input_shape[1:]
+            shape = _image_shape(learner)
             resampling = (config.get("data") or {}).get("resampling")
             self.preparation = Preparation.of_run(run.settings(), shape, resampling)
         self._options = {
@@ -97,7 +97,7 @@ class FewShotClassifier:
             "statistics": statistics,
         }
         adapter = Adapter(self.learner, **self._options)  # reports invalid options immediately
-        check_class_numbers(self.learner.task_loss, self.learner.model.output_shape)
+        check_class_numbers(self.learner.task_loss, adapter.inputs.output_shape)
         self._most_classes = adapter.num_classes
         self._adapter = None
 
@@ -212,6 +212,17 @@ class FewShotClassifier:
                 f"{unknown}."
             )
         return float(np.mean(found == labels))
+
+
+def _image_shape(learner: MetaLearner) -> list[int]:
+    """Shape [H, W, C] of the images that the model of a learner takes."""
+    shape = ModelInputs(learner.model).shapes
+    if isinstance(shape, dict) or len(shape) != 3 or None in shape:
+        raise ValueError(
+            "The model must have one input, images [H, W, C] of a fixed size. "
+            f"Received: inputs of shape {shape}."
+        )
+    return shape
 
 
 def _as_labels(labels: Iterable[Any]) -> np.ndarray:

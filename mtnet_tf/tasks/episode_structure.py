@@ -9,6 +9,7 @@ import tensorflow as tf
 from mtnet_tf.tasks.episode import Episode
 
 _HALVES = ("support", "query")
+_REQUIRED = ("support_x", "support_y", "query_x", "query_y")
 _PARTS = {"x": "x", "y": "y", "sample_weight": "weight", "weight": "weight"}
 _EXPECTED = (
     "`x` must be episodes: ((support_x, support_y), (query_x, query_y)), or a dict with the keys "
@@ -59,7 +60,7 @@ def looks_like_episode(data: Any) -> bool:
     data = _without_padding(data)
     named = _fields(data)
     if named is not None:
-        return bool(set(named) & {*Episode._fields, *_HALVES})
+        return set(named) == set(_HALVES) or set(named) >= set(_REQUIRED)
     is_pair = isinstance(data, tuple | list) and len(data) == 2
     return is_pair and all(isinstance(half, tuple | list) and len(half) in (2, 3) for half in data)
 
@@ -75,8 +76,8 @@ def _fields(data: Any) -> dict[str, Any] | None:
     """The named parts of a dict, a named tuple or a dataclass; None if the parts have no names."""
     if isinstance(data, Mapping):
         return dict(data)
-    if isinstance(data, tuple) and type(data) is not tuple:
-        return data._asdict()  # type: ignore[attr-defined]
+    if isinstance(data, tuple) and getattr(data, "_fields", None):
+        return data._asdict()  # pyright: ignore[reportAttributeAccessIssue]
     if dataclasses.is_dataclass(data):
         return {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
     return None
@@ -86,8 +87,7 @@ def _from_fields(fields: Mapping[str, Any]) -> Episode:
     if set(fields) == set(_HALVES):
         return find_parts(tuple(fields[name] for name in _HALVES))
     unknown = [str(name) for name in fields if name not in Episode._fields]
-    required = Episode._fields[: Episode._fields.index("classes")]
-    missing = [name for name in required if name not in fields]
+    missing = [name for name in _REQUIRED if name not in fields]
     if unknown or missing:
         raise ValueError(
             f"{_EXPECTED}; 'classes', 'support_weight' and 'query_weight' are optional. Received: "
@@ -121,7 +121,7 @@ def check_shapes(episode: Episode) -> None:
             )
     named = {name: getattr(episode, name) for name in Episode._fields if name != "classes"}
     shapes = {
-        name: [tuple(leaf.shape) for leaf in tf.nest.flatten(value)]
+        name: [_shape(leaf, name) for leaf in tf.nest.flatten(value)]
         for name, value in named.items()
         if value is not None
     }
@@ -143,6 +143,16 @@ def check_shapes(episode: Episode) -> None:
         raise ValueError(
             f"Support and query sets must contain the same number of tasks. {_received(shapes)}"
         )
+
+
+def _shape(array: Any, name: str) -> tuple[int | None, ...]:
+    shape = tf.TensorShape(array.shape)
+    if shape.rank is None:
+        raise ValueError(
+            f"`{name}` must have a known number of axes. Received: a tensor of unknown shape. Call "
+            "`tensor.set_shape` where it is created, for example after `tf.py_function`."
+        )
+    return tuple(shape.as_list())
 
 
 def _agree(sizes: Sequence[int | None]) -> bool:

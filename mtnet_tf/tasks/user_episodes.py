@@ -1,5 +1,6 @@
 """Episodes that the user provides, as NumPy arrays or a generator, converted to `tf.data`."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -75,7 +76,8 @@ def split_last(x: Any, fraction: float) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def _is_arrays(x: Any) -> bool:
-    return isinstance(x, tuple | list | Mapping)
+    is_record = dataclasses.is_dataclass(x) and not isinstance(x, TaskDistribution)
+    return isinstance(x, tuple | list | Mapping) or is_record
 
 
 def _from_iterator(iterator: Iterator[Any]) -> tf.data.Dataset:

@@ -67,6 +67,7 @@ def test_a_table_is_trained_compared_and_resumed(tmp_path, capsys):
     assert rows_of(path) == [mtnet, metasgd]
 
 
+@pytest.mark.long
 def test_a_second_table_stops_and_changes_nothing(tmp_path, capsys):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml"]
     assert main(command) == 0
@@ -104,6 +105,7 @@ def test_only_rows_of_methods_with_inner_steps_have_a_number_of_steps(adapts, st
     assert (row.steps, row.best, row.parameters, row.episodes) == (steps, 5, 7, 2)
 
 
+@pytest.mark.long
 def test_an_evaluation_with_fewer_steps_is_made_again(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml"]
     assert main(command) == 0 and main([*command, "--num_test_updates=4"]) == 0
@@ -130,6 +132,7 @@ def test_a_step_size_without_effect_is_an_error(tmp_path):
         run_experiment.evaluate_run(settings.replace(step_size=0.1), run, **options)
 
 
+@pytest.mark.long
 def test_an_evaluation_with_other_settings_does_not_change_a_row(tmp_path):
     """Like `main.py --run=... --train=False --update_lr=...` between two commands."""
     given = {
@@ -159,6 +162,7 @@ def test_a_row_without_a_trained_run_says_so(tmp_path):
     assert row["measured"].startswith("failed: No trained run in")
 
 
+@pytest.mark.long
 def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}"]
     assert main([*command, "--methods=mtnet,maml"]) == 0
@@ -201,6 +205,7 @@ def test_a_row_rests_on_the_evaluation_that_it_names(tmp_path):
     assert find_scores(dataclasses.replace(row, measured=other), tmp_path) is None
 
 
+@pytest.mark.long
 def test_a_table_of_an_older_version_is_continued(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", f"--table_file={tmp_path / 'table.csv'}"]
     assert main([*command, "--methods=mtnet,maml"]) == 0
@@ -222,6 +227,7 @@ def test_a_table_of_an_older_version_is_continued(tmp_path):
     assert [again[row["method"]] for row in kept] == kept
 
 
+@pytest.mark.long
 def test_rows_without_run_folders_have_no_difference_to_another_mtnet(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", f"--table_file={tmp_path / 'table'}"]
     assert main([*command, "--methods=mtnet,maml"]) == 0
@@ -289,6 +295,7 @@ def test_a_file_that_is_not_a_table_is_kept(tmp_path, capsys):
     assert file.read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.long
 def test_the_oracle_has_a_row_although_its_episodes_differ(tmp_path):
     assert main(["table1", *TINY, f"--logdir={tmp_path}", "--methods=oracle,mtnet"]) == 0
     mtnet, oracle = rows_of(newest(tmp_path))
@@ -297,6 +304,7 @@ def test_the_oracle_has_a_row_although_its_episodes_differ(tmp_path):
     assert oracle["minus MT-net"] == "other episodes"
 
 
+@pytest.mark.long
 def test_a_run_planned_for_fewer_iterations_does_not_continue_without_learning_rate(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=reptile"]
     assert main(command) == 0 and main([*command, "--metatrain_iterations=4"]) == 1

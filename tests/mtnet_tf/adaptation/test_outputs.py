@@ -69,6 +69,7 @@ SEGMENTATION = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SEGMENTATION)
 def test_segmentation_learns_a_class_for_each_pixel(rng, tmp_path, name):
     learner = new_learner(dense_model(3), SEGMENTATION[name], {"mean": 5.0, "few-shot": 0.06}[name])

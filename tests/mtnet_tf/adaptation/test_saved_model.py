@@ -65,6 +65,7 @@ def expected_outputs(learner, data, activation, **options):
     return activation(adapted), activation(adapter.predict_initial(query_x))
 
 
+@pytest.mark.long
 def test_a_process_without_the_package_serves_what_python_computes(tmp_path, rng):
     images = {
         "support_x": rng.random((2, 7, *SHAPE)).astype("float32"),  # uneven shots, two tasks

@@ -169,6 +169,7 @@ def test_classification_is_scored_by_accuracy(classifier):
     assert result.support.shape == (30,)
 
 
+@pytest.mark.long
 def test_repeated_episodes_are_omitted(classifier):
     # 2 classes in 2 orders, 2 x 2 ordered images each: 8 distinct episodes.
     result = run(classifier, digit_tasks(2, 2), num_episodes=8)
@@ -245,3 +246,23 @@ def test_progress_bar_counts_episodes(monkeypatch):
     monkeypatch.setattr(importlib.import_module("mtnet_tf.evaluation.evaluate"), "bar", bar)
     run(regression_learner(), num_episodes=30, num_inner_steps=0, verbose=1)
     assert (bars[0].n, bars[0].total) == (30, 30)
+
+
+def test_ignored_labels_do_not_count_in_the_accuracy():
+    class Ignoring(TaskDistribution):
+        num_shots = num_queries = 2
+
+        def sample(self, seed, num_tasks):
+            x = tf.random.stateless_normal([num_tasks, 4, 2], seed)
+            y = tf.tile(tf.constant([[0, 255, 255, 255]]), [num_tasks, 1])
+            return Episode(x, y, x, y)
+
+    bias = keras.initializers.Constant(0)
+    model = keras.Sequential(
+        [keras.Input((2,)), TWDense(2, kernel_initializer="zeros", bias_initializer=bias)]
+    )
+    learner = MetaLearner(model, 0.1)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
+    learner.compile("sgd", loss, run_eagerly=True)
+    found = evaluate(learner, Ignoring(), num_episodes=20, num_inner_steps=1, verbose=0)
+    np.testing.assert_array_equal(found.query_accuracy, 1.0)

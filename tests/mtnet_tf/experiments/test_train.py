@@ -50,6 +50,7 @@ def test_segments_end_at_multiples_of_the_interval(arguments, expected):
     assert training.segments(*arguments) == expected
 
 
+@pytest.mark.long
 def test_files_of_a_run(run):
     train(new_learner(), run, 18, max_steps_per_execution=4)
     kept = sorted(p.name for p in run.checkpoints.iterdir())
@@ -96,6 +97,7 @@ def test_an_interrupted_run_keeps_its_state(run, monkeypatch):
     assert run.latest().name == "iteration_00000003.keras"
 
 
+@pytest.mark.long
 def test_a_diverged_run_stops_and_keeps_its_checkpoints(run):
     learner = new_learner()
     train(learner, run, 4)
@@ -223,6 +225,7 @@ def test_the_best_score_of_an_older_run_is_in_metrics(copy):
     assert best_iteration(copy) == 4 and not lines
 
 
+@pytest.mark.long
 def test_the_best_checkpoint_of_an_older_run_is_validated_again(run):
     train(new_learner(), run, 4)
     score = read_validation(run.best)["val_loss"]

@@ -36,6 +36,7 @@ def test_a_layer_treats_each_example_by_itself(cls, arguments, shape, rng):
         np.testing.assert_allclose(layer(x[:n]), expected[:n], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["regression", "image"])
 def test_a_network_treats_each_example_by_itself(mode, kind, rng):

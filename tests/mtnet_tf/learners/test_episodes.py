@@ -1,5 +1,7 @@
 """Episodes as users store them, through `fit`, `evaluate` and the methods for one batch."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -288,3 +290,62 @@ def test_one_layer_to_adapt_need_not_be_in_a_list():
         assert MetaLearner(model, 0.1, adapt_layers=layer).adapt_layers == ["out"]
         kinds = [type(x).__name__ for x in to_mtnet(model, layers=layer).layers]
         assert kinds == ["Dense", "TWDense"]
+
+
+def test_a_distribution_may_be_a_dataclass_and_episodes_too(arrays):
+    @dataclasses.dataclass
+    class Scaled(TaskDistribution):
+        scale: float
+        num_shots: int = 3
+        num_queries: int = 5
+
+        def sample(self, seed, num_tasks):
+            episode = Sinusoids().sample(seed, num_tasks)
+            return episode._replace(query_y=self.scale * episode.query_y)
+
+    @dataclasses.dataclass
+    class Arrays:
+        query_x: np.ndarray
+        query_y: np.ndarray
+        support_x: np.ndarray
+        support_y: np.ndarray
+
+    learner = new_learner()
+    learner.fit(Scaled(2.0), batch_size=2, steps_per_epoch=1, verbose=0)
+    found = learner.evaluate(Arrays(**arrays), batch_size=6, verbose=0)
+    assert found == learner.evaluate(arrays, batch_size=6, verbose=0)
+
+
+def test_eager_batches_may_have_weights(arrays):
+    weights = np.ones((6, 3)), np.ones((6, 5))
+    plain = ((arrays["support_x"], arrays["support_y"]), (arrays["query_x"], arrays["query_y"]))
+    weighted = tuple((*half, w) for half, w in zip(plain, weights, strict=True))
+    scores = [new_learner().test_on_batch(x) for x in (plain, weighted)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-6)
+
+
+def test_predict_takes_inputs_with_the_names_of_sets():
+    inputs = {"query": keras.Input((2,), name="query"), "key": keras.Input((2,), name="key")}
+    model = keras.Model(inputs, TWDense(1)(keras.layers.Concatenate()(list(inputs.values()))))
+    learner = MetaLearner(model, 0.1)
+    learner.compile("sgd", "mse", run_eagerly=True)
+    x = {"query": np.ones([3, 2], "float32"), "key": np.zeros([3, 2], "float32")}
+    np.testing.assert_allclose(learner.predict(x, verbose=0), model(x), rtol=1e-6)
+
+
+def test_labels_of_a_subclassed_model_are_checked(rng):
+    class Classifier(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.cell = TWDense(3)
+
+        def call(self, x):
+            return self.cell(x)
+
+    model, x = Classifier(), rng.normal(size=(2, 3, 2)).astype("float32")
+    model(x[0])
+    learner = MetaLearner(model, 0.1)
+    learner.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True), run_eagerly=True)
+    y = np.tile([1, 2, 3], (2, 1))
+    with pytest.raises(ValueError, match="`support_y` must be class numbers from 0 to 2"):
+        learner.fit(((x, y), (x, y)), batch_size=2, verbose=0)

@@ -77,6 +77,7 @@ def evaluate_in_callback(learner, x, **options):
     return Evaluate()
 
 
+@pytest.mark.long
 def test_evaluating_other_tasks_during_fit_does_not_change_its_validation(rng):
     expected = fit(new_learner())
     others = [
@@ -117,6 +118,7 @@ def test_accumulated_gradients_are_of_different_tasks(scaled, eager):
         np.testing.assert_allclose(new - old, change, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.long
 def test_a_users_loss_function_is_minimised():
     def log_cosh(y_true, y_pred):
         return tf.reduce_mean(tf.math.log(tf.cosh(y_pred - y_true)), -1)

@@ -44,6 +44,7 @@ def test_meta_training_lowers_the_loss_after_adaptation():
     assert history["loss"][-1] < 0.75 * history["loss"][0]
 
 
+@pytest.mark.long
 def test_loop_of_meta_steps_compiled_as_one_equals_single_steps():
     options = {"jit_compile": True}
     single, looped = new_learner(**options), new_learner(steps_per_execution=5, **options)
@@ -60,6 +61,7 @@ def image_learner(in_graph, optimizer="adam"):
     return learner, tasks
 
 
+@pytest.mark.long
 def test_sampling_ahead_of_the_step_gives_the_same_episodes():
     """Over epochs and validation, up to the order of summation."""
     options = {"batch_size": 2, "steps_per_epoch": 2, "epochs": 2, "verbose": 0}
@@ -71,6 +73,7 @@ def test_sampling_ahead_of_the_step_gives_the_same_episodes():
     np.testing.assert_allclose(*histories, rtol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("accumulated", [None, 2])
 def test_sampling_ahead_continues_after_an_earlier_fit(accumulated):
     (whole, tasks), (parts, _) = (
@@ -84,6 +87,7 @@ def test_sampling_ahead_continues_after_an_earlier_fit(accumulated):
     assert_same_bits(whole, parts)
 
 
+@pytest.mark.long
 def test_sampling_ahead_resumes_an_interrupted_fit_with_the_same_bits(tmp_path):
     """Keras restores the iteration of the optimizer after `fit` has received its stream."""
     (whole, tasks), (killed, _), (resumed, _) = (image_learner(False) for _ in range(3))
@@ -144,6 +148,7 @@ def test_setting_an_option_drops_the_compiled_functions_that_contain_it(name, va
     assert learner.train_function is None and learner.test_function is None
 
 
+@pytest.mark.long
 def test_learner_saved_during_training_continues_with_the_same_bits(tmp_path):
     whole, half = new_learner(), new_learner()
     fit(whole, 8)
@@ -165,6 +170,7 @@ def test_config_round_trip():
         assert getattr(again, name) == getattr(learner, name)
 
 
+@pytest.mark.long
 def test_seed_determines_everything():
     a, b, other = new_learner(1), new_learner(1), new_learner(2)
     for learner in (a, b, other):
@@ -173,6 +179,7 @@ def test_seed_determines_everything():
     assert np.any(a.model.weights[0].numpy() != other.model.weights[0].numpy())
 
 
+@pytest.mark.long
 def test_episodes_from_tf_data_are_accepted(rng):
     def episodes():
         for num_shots in (1, 2, 3):  # ragged between batches
@@ -281,6 +288,7 @@ def test_options_of_keras_are_explicit_and_have_its_defaults(name):
     assert ours == {**own, **{key: expected[key] for key in ours if key not in own}}
 
 
+@pytest.mark.long
 def test_fit_and_evaluate_take_the_options_of_keras(capsys):
     learner = new_learner()
     learner.compile("sgd", "mean_squared_error", ["mae"], jit_compile=False, auto_scale_loss=False)

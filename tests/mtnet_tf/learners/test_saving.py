@@ -56,6 +56,7 @@ def layer_models():
         yield cls.__name__, keras.Sequential([keras.Input(shape), cls(**arguments)]), shape
 
 
+@pytest.mark.long
 def test_layers_learners_and_adapted_models_load_in_a_fresh_process(tmp_path, rng):
     learner = new_learner()
     train(learner, 2)

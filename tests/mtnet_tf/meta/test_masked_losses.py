@@ -64,3 +64,11 @@ def test_padding_changes_neither_loss_nor_adaptation(sequences, adapt_layers):
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-6)
     adapted = [learner.adapt(x[0], t[0])(x[0]) for t in (y, other)]
     np.testing.assert_allclose(adapted[0], adapted[1], rtol=1e-5)
+
+
+def test_a_mask_holds_for_every_output_of_a_step():
+    inputs = tf.constant([[[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]])  # the last step is padding
+    predictions = keras.layers.Masking()(inputs)
+    labels = tf.constant([[[0.0, 0.0], [0.0, 0.0], [9.0, 9.0]]])
+    found = task_losses(lambda y, p: tf.square(y - p), labels, predictions, 1)
+    np.testing.assert_allclose(found, [(1 + 4 + 9 + 16) / 4])

@@ -116,6 +116,7 @@ def test_compiled_equals_eager(episode, jit):
     assert_same(compiled(), gradients(model, episode, lambda step: drawn)[1])
 
 
+@pytest.mark.long
 def test_number_of_tasks_and_examples_may_be_unknown_when_traced(episode):
     model = small_network(mask=None)
     signature = [

@@ -74,6 +74,7 @@ def meta_gradients(model, weights, episode, **options):
     return compiled()
 
 
+@pytest.mark.long
 def test_task_by_task_equals_flattened(episode, rng):
     model = randomize(cells(), rng)
     flattened = find_task_weights(model)

@@ -205,6 +205,7 @@ def test_one_step_size_per_layer_is_that_of_its_weights():
         MetaLearner(model, {names[0]: 0.1})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "size",
     [
