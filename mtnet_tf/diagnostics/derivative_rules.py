@@ -9,7 +9,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-_CONVERT = "Use {}; `mtnet_tf.to_mtnet(model)` replaces it, except inside other layers"
+_CONVERSION = "; `mtnet_tf.to_mtnet(model)` replaces it, except inside other layers"
 _BEFORE = "Augment the images before the episode is created, or as the first layer of the model"
 
 
@@ -17,14 +17,21 @@ class Rule(NamedTuple):
     """Why a layer is not exact.
 
     Attributes:
-        alternative: what to use instead, as a sentence without its full stop.
+        replacement: what to use instead, as a sentence without its full stop.
         applies: whether a layer of the class has options with which it is wrong.
         first_order: whether its first derivative is wrong, too.
+        converted: whether `to_mtnet` replaces the layer by it.
     """
 
-    alternative: str
+    replacement: str
     applies: Callable[[keras.layers.Layer], bool] = lambda layer: True
     first_order: bool = False
+    converted: bool = False
+
+    @property
+    def alternative(self) -> str:
+        """The replacement, and how to obtain it."""
+        return self.replacement + (_CONVERSION if self.converted else "")
 
 
 def _interpolates(layer: keras.layers.Layer) -> bool:
@@ -40,11 +47,11 @@ def _overlaps_fully(layer: keras.layers.Layer) -> bool:
 _AUGMENTATION = Rule(_BEFORE, first_order=True)
 # Options and layers of `keras.layers` that are not exact. Subclasses have the same fault.
 LAYER_RULES: dict[str, Rule] = {
-    "BatchNormalization": Rule(_CONVERT.format("TaskBatchNormalization")),
-    "LayerNormalization": Rule(_CONVERT.format("ExactLayerNormalization")),
-    "GroupNormalization": Rule(_CONVERT.format("ExactGroupNormalization")),
-    "Resizing": Rule(_CONVERT.format("ExactResizing")),
-    "UpSampling2D": Rule(_CONVERT.format("ExactUpSampling2D"), _interpolates),
+    "BatchNormalization": Rule("Use TaskBatchNormalization", converted=True),
+    "LayerNormalization": Rule("Use ExactLayerNormalization", converted=True),
+    "GroupNormalization": Rule("Use ExactGroupNormalization", converted=True),
+    "Resizing": Rule("Use ExactResizing", converted=True),
+    "UpSampling2D": Rule("Use ExactUpSampling2D", _interpolates, converted=True),
     "MaxPooling3D": Rule(
         "Use other strides, or padding='valid' after a ZeroPadding3D", _overlaps_fully
     ),
@@ -95,7 +102,8 @@ def rule_of(layer: keras.layers.Layer) -> Rule | None:
     for kind in type(layer).__mro__:
         rule = LAYER_RULES.get(kind.__name__)
         if rule and getattr(keras.layers, kind.__name__, None) is kind and rule.applies(layer):
-            return rule
+            # `to_mtnet` copies a layer of a subclass, because it may compute anything.
+            return rule if kind is type(layer) else rule._replace(converted=False)
     return None
 
 

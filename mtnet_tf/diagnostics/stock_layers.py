@@ -1,6 +1,5 @@
 """Rejects layers whose derivatives in TensorFlow are wrong, where gradients pass through them."""
 
-import functools
 import types
 import warnings
 from collections.abc import Sequence
@@ -9,8 +8,8 @@ from typing import Any
 import keras
 
 from mtnet_tf._keras import Functional, check_keras_model, flatten_layers
-from mtnet_tf.diagnostics.derivative_rules import Rule, operation_rule, rule_of
-from mtnet_tf.diagnostics.gradient_flow import GradientFlow, gradient_flow
+from mtnet_tf.diagnostics.derivative_rules import Rule, rule_of
+from mtnet_tf.diagnostics.gradient_flow import gradient_flow
 from mtnet_tf.layers import find_task_weights
 
 
@@ -31,20 +30,21 @@ def check_stock_layers(
 
     Args:
         model: Keras model.
-        first_order: whether second derivatives are left out. Then only batch normalisation, which
-            mixes tasks, is rejected.
+        first_order: whether second derivatives are left out. Then only layers whose first
+            derivative is wrong, and batch normalisation, which mixes tasks, are rejected.
         adapt_layers: the layers that adapt, see `find_task_weights`.
         only_warn: warns about wrong derivatives instead; batch normalisation is still rejected.
     """
     check_keras_model(model)
     for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
-            raise ValueError(_message(_described(layer), "it mixes tasks", alternative_to(layer)))
-    if first_order:
-        return
-    for name, rule in _wrong_parts(model, adapt_layers):
+            raise ValueError(
+                _message(_described(layer), "", "it mixes tasks", alternative_to(layer))
+            )
+    for name, rule in _wrong_parts(model, first_order, adapt_layers):
         order = "first" if rule.first_order else "second"
-        message = _message(name, f"its {order} derivative in TensorFlow is wrong", rule.alternative)
+        problem = f"its {order} derivative in TensorFlow is wrong"
+        message = _message(name, " where gradients pass through it", problem, rule.alternative)
         if not only_warn:
             raise ValueError(f"{message} To train anyway, pass check_derivatives=False.")
         warnings.warn(message, stacklevel=3)
@@ -56,43 +56,37 @@ def alternative_to(layer: keras.layers.Layer) -> str:
     return rule.alternative if rule else ""
 
 
-def _message(name: str, problem: str, alternative: str) -> str:
+def _message(name: str, where: str, problem: str, alternative: str) -> str:
     return (
-        f"`model` must not contain {name.partition(' ')[0]} where gradients pass through it, "
-        f"because {problem}. Received: {name}. {alternative}."
+        f"`model` must not contain {name.partition(' ')[0]}{where}, because {problem}. "
+        f"Received: {name}. {alternative}."
     )
 
 
 def _wrong_parts(
     model: keras.Model,
+    first_order: bool,
     adapt_layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None,
 ) -> list[tuple[str, Rule]]:
     """Descriptions of the layers and operations that make meta-gradients wrong, and their rules."""
-    layers = flatten_layers(model)
-    broken = [(layer, rule) for layer in layers if (rule := rule_of(layer))]
+    broken = [
+        (layer, rule)
+        for layer in flatten_layers(model)
+        if (rule := rule_of(layer)) and (rule.first_order or not first_order)
+    ]
     found = [(_described(layer), rule) for layer, rule in broken if layer.trainable_variables]
     if found or not (broken or _has_code_of_the_user(model)):
         return found
     adapted = [weight.variable for weight in find_task_weights(model, adapt_layers)]
-
-    @functools.cache
-    def flow(first_order: bool) -> GradientFlow | None:
-        return gradient_flow(model, model.trainable_variables if first_order else adapted)
-
-    def reaches(layer: keras.layers.Layer, rule: Rule) -> bool:
-        reached = flow(rule.first_order)
-        return reached is None or id(layer) in reached.layers
-
-    found = [(_described(layer), rule) for layer, rule in broken if reaches(layer, rule)]
-    if found:
+    flow = gradient_flow(model, adapted, {id(layer): rule for layer, rule in broken}, first_order)
+    found = [
+        (_described(layer), rule)
+        for layer, rule in broken
+        if flow is None or id(layer) in flow.layers
+    ]
+    if found or flow is None:
         return found
-    for first_order in (False, True):
-        reached = flow(first_order)
-        for operation in reached.operations if reached else ():
-            rule = operation_rule(operation)
-            if rule and rule.first_order == first_order:
-                found.append((f"{operation.type} ({operation.name})", rule))
-    return found
+    return [(f"{op.type} ({op.name})", rule) for op, rule in flow.operations]
 
 
 def _has_code_of_the_user(model: keras.Model) -> bool:

@@ -94,7 +94,7 @@ class MetaLearner(EpisodicLearner):
             update_rule: `UpdateRule` in place of gradient descent. Give either this or `step_size`.
             check_derivatives: whether to reject layers that make meta-gradients wrong, because a
                 derivative of them in TensorFlow is wrong; False to warn only. With `first_order`,
-                they are not looked for.
+                only first derivatives matter, until `learner.first_order` is set to False.
             seed: run seed of tasks and masks.
             **kwargs: Keras' `name`.
 
@@ -126,6 +126,22 @@ class MetaLearner(EpisodicLearner):
         if not rule.built or isinstance(rule, GradientDescent):
             rule.build(shapes)
         self.update_rule = rule
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute; checks the second derivatives if they were left out until now.
+
+        Raises:
+            ValueError: as the constructor, if `first_order` is set.
+        """
+        before = getattr(self, "first_order", False) if name == "first_order" else False
+        if _is_true(before) and not _is_true(value):
+            check_stock_layers(
+                self.model,
+                first_order=False,
+                adapt_layers=self.adapt_layers,
+                only_warn=not self.check_derivatives,
+            )
+        super().__setattr__(name, value)
 
     @property
     def step_size(self) -> StepSize | list[StepSize]:
@@ -396,6 +412,11 @@ class MetaLearner(EpisodicLearner):
         if rule is not None:
             config.pop("step_size", None)
         return super().from_config(config, custom_objects)
+
+
+def _is_true(first_order: Any) -> bool:
+    """Whether second derivatives are always left out; a tensor may become False."""
+    return not tf.is_tensor(first_order) and bool(first_order)
 
 
 def _size_per_weight(

@@ -96,6 +96,46 @@ def test_a_learner_without_second_derivatives_accepts_it(name):
     learner(sequential(TWConv2D(3, 1), WRONG[name][0]()), first_order=True)
 
 
+@pytest.mark.parametrize("name", ["SpectralNormalization", "RandomRotation", "RandomZoom"])
+def test_a_wrong_first_derivative_is_rejected_without_second_derivatives_too(name):
+    model = sequential(TWConv2D(3, 1), WRONG[name][0]())
+    with pytest.raises(ValueError, match=f"{name} .* first derivative"):
+        learner(model, first_order=True)
+
+
+class Projected(K.Layer):
+    """`ImageProjectiveTransformV3`, whose first derivative is wrong, and a resizing."""
+
+    def call(self, inputs):
+        moved = keras.ops.image.affine_transform(inputs, tf.constant([[1.0, 0, 0.3] + [0.0] * 5]))
+        return tf.image.resize(moved, (4, 4))
+
+
+def test_an_operation_with_a_wrong_first_derivative_is_rejected_without_second_ones_too():
+    with pytest.raises(ValueError, match="ImageProjectiveTransformV3 .* first derivative"):
+        learner(sequential(TWConv2D(3, 1), Projected()), first_order=True)
+
+
+@pytest.mark.parametrize("value", [False, 0, tf.constant(False)])
+def test_second_derivatives_are_checked_once_they_are_used(value):
+    made = learner(sequential(TWConv2D(3, 1), K.Resizing(4, 4)), first_order=True)
+    made.first_order = True
+    with pytest.raises(ValueError, match="Resizing .* second derivative"):
+        made.first_order = value
+    assert made.first_order is True
+    made.check_derivatives = False
+    with pytest.warns(UserWarning, match="Resizing"):
+        made.first_order = value
+    assert made.first_order is value
+
+
+def test_second_derivatives_are_checked_for_the_layers_that_adapt():
+    model = sequential(K.Conv2D(3, 1), K.Resizing(4, 4))
+    made = learner(model, first_order=True, adapt_layers=["head"])
+    made.first_order = False
+    assert made.first_order is False
+
+
 @pytest.mark.parametrize(
     "name", ["Resizing", "RandomRotation", "a nested model", "a layer of the user", "an operation"]
 )
@@ -119,6 +159,54 @@ def test_a_layer_that_prepares_the_inputs_is_harmless(name):
 )
 def test_exact_layers_are_accepted(make):
     learner(sequential(TWConv2D(3, 1), make()))
+
+
+class NoGradient(K.Layer):
+    """Floating outputs that depend on the inputs, but are constants for derivatives."""
+
+    def call(self, inputs):
+        constants = tf.round(inputs) + tf.stop_gradient(inputs) + tf.zeros_like(inputs)
+        size = tf.cast(tf.size(inputs) + tf.cast(inputs[0, 0, 0, 0], tf.int32), tf.float32)
+        return tf.image.resize(constants * size, (4, 4))
+
+
+def test_no_derivative_passes_through_a_constant():
+    learner(sequential(TWConv2D(3, 1), NoGradient()))
+
+
+def residual(depth):
+    inputs = hidden = keras.Input((8,))
+    for _ in range(depth):
+        hidden = hidden + TWDense(8)(hidden)
+    return keras.Model(inputs, TWDense(2)(hidden))
+
+
+def test_a_deep_model_is_checked_without_backward_passes(monkeypatch):
+    """One for each layer took ten seconds for 40 layers."""
+    monkeypatch.setattr(tf.GradientTape, "gradient", None)
+    learner(residual(3))
+    stack = [K.Resizing(6, 6), WithOperation(), TWConv2D(3, 1), K.ReLU()]
+    learner(sequential(*stack))
+    for part in (K.Resizing(5, 5), WithOperation()):
+        with pytest.raises(ValueError, match="Received: Resi[a-zA-Z]* "):
+            learner(sequential(*stack, part))
+
+
+class InLoop(K.Layer):
+    """Calls a layer inside a loop."""
+
+    def build(self, input_shape):
+        self.inner = K.Resizing(6, 6)
+
+    def call(self, inputs):
+        return tf.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, self.inner(x)), (0, inputs))[
+            1
+        ]
+
+
+def test_a_layer_in_a_loop_is_found():
+    with pytest.raises(ValueError, match="ExactResizing"):
+        learner(sequential(TWConv2D(3, 1), InLoop()))
 
 
 def test_a_layer_behind_weights_that_do_not_adapt_needs_one_derivative_only():
@@ -202,6 +290,30 @@ def test_the_check_changes_no_state():
     learner(model)
     for old, new in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+class OwnNormalization(K.BatchNormalization):
+    pass
+
+
+def test_batch_normalisation_is_rejected_everywhere_and_the_message_says_so():
+    with pytest.raises(ValueError) as found:
+        learner(sequential(K.BatchNormalization(), TWConv2D(3, 1)))
+    assert "must not contain BatchNormalization, because it mixes tasks" in str(found.value)
+    assert "`mtnet_tf.to_mtnet(model)` replaces it" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "replacement"),
+    [
+        (OwnNormalization, "TaskBatchNormalization"),
+        (lambda: OwnUpSampling(interpolation="bilinear"), "ExactUpSampling2D"),
+    ],
+)
+def test_the_message_about_a_subclass_does_not_promise_a_conversion(make, replacement):
+    with pytest.raises(ValueError, match=f"Use {replacement}") as found:
+        learner(sequential(TWConv2D(3, 1), make()))
+    assert "to_mtnet" not in str(found.value)
 
 
 def test_every_rule_names_a_layer_of_keras():
