@@ -107,7 +107,7 @@ def _check_no_loose_images(source: FolderSource, folder: str, names: Sequence[st
 
 
 def _check_classes(source: FolderSource, place: str, tops: Mapping[str, Sequence[str]]) -> None:
-    """Raises a DataError if folders that are no splits seem to be parts of a data set."""
+    """Raises a DataError if folders that are not splits seem to be parts of a data set."""
     inner = [name for top, names in tops.items() for name in _inner_classes(names, place + top)]
     firsts = {name.split("/", 1)[0] for name in inner}
     counts = Counter(name for name in inner if not _NUMBERED.fullmatch(name))

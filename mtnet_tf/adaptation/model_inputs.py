@@ -23,7 +23,7 @@ class ModelInputs:
         specs: a `tf.TensorSpec` [n, ...] for each of them.
         output_shape: shape of the output, (None, ..., N).
         output_dtype: dtype of the output.
-        target_dtype: dtype of targets that are no class numbers.
+        target_dtype: dtype of targets that are not class numbers.
     """
 
     def __init__(self, model: keras.Model) -> None:

@@ -57,7 +57,7 @@ class Learner(Protocol):
         ...
 
     def check_labels(self, support_y: np.ndarray, query_y: np.ndarray) -> None:
-        """Raises ValueError if the loss cannot be computed of labels [B, n, ...]."""
+        """Raises ValueError if the loss cannot be computed from labels [B, n, ...]."""
         ...
 
     def predictors(
@@ -155,7 +155,7 @@ def evaluate(
 
     Raises:
         ValueError: if the distribution has too few distinct episodes, or if the loss cannot be
-            computed of the labels of the first ones, or if a number is not an integer.
+            computed from the labels of the first ones, or if a number is not an integer.
     """
     num_episodes = seeds.validate_integer("num_episodes", num_episodes, 1)
     num_inner_steps = seeds.validate_integer("num_inner_steps", num_inner_steps, 0)

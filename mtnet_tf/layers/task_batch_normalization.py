@@ -196,7 +196,7 @@ def _counted(mask: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     mask = tf.convert_to_tensor(mask)
     if mask.shape.rank != x.shape.rank - 1:
         raise ValueError(
-            "`mask` must have one axis less than `inputs`. "
+            "`mask` must have one axis fewer than `inputs`. "
             f"Received: mask of shape {mask.shape}, inputs of shape {x.shape}."
         )
     return tf.broadcast_to(tf.expand_dims(tf.cast(mask, tf.bool), -1), tf.shape(x))

@@ -42,9 +42,10 @@ def find_task_weights(
     task_weights = [weight for cell in cells if cell.built for weight in cell.task_weights()]
     if not task_weights:
         raise ValueError(
-            "The model must contain at least one built, trainable TWDense or TWConv2D layer, "
-            f"because the inner loop adapts their weights. Received: {model.name}. Build it from "
-            "them, convert it with `to_mtnet`, or name the layers to adapt."
+            "The model must contain at least one built, trainable TW layer (such as TWDense or "
+            "TWConv2D), because the inner loop adapts the weights of these layers. "
+            f"Received: {model.name}. Build it from them, convert it with `to_mtnet`, or name the "
+            "layers to adapt."
         )
     return task_weights
 

@@ -235,7 +235,7 @@ class EpisodicModel(keras.Model, abc.ABC):
         return self._label_checks.stream(x, stream, role, seed, batch_size)
 
     def check_labels(self, support_y: np.ndarray, query_y: np.ndarray, role: Role = "test") -> None:
-        """Checks that the loss can be computed of the labels of episodes.
+        """Checks that the loss can be computed from the labels of episodes.
 
         Args:
             support_y: [B, n, ...].

@@ -19,7 +19,7 @@ _HINGE_LABELS = "-1 and 1, or 0 and 1"
 def check_labels(
     loss: TaskLoss, labels: np.ndarray, output_shape: Shape, name: str, num_batch_axes: int = 2
 ) -> None:
-    """Raises ValueError unless a loss can be computed of these labels.
+    """Raises ValueError unless a loss can be computed from these labels.
 
     Example:
     >>> loss = keras.losses.SparseCategoricalCrossentropy()
@@ -107,9 +107,7 @@ def _check_class_numbers(labels: np.ndarray, num_ways: int, ignored: int | None,
         advice = "Number the classes of each task with `np.unique(labels, return_inverse=True)[1]`"
         advice += ", or build a model with more outputs."
     if {-1, 255} & set(found.tolist()) and found[-1] != num_ways:
-        advice += (
-            " For labels that mean nothing, use `SparseCategoricalCrossentropy(ignore_class=...)`."
-        )
+        advice += " For labels to ignore, use `SparseCategoricalCrossentropy(ignore_class=...)`."
     raise ValueError(
         f"`{name}` must be class numbers from 0 to {num_ways - 1}, because the model has "
         f"{num_ways} outputs. Received: {_summary(found)}. {advice}"

@@ -88,7 +88,7 @@ def matching_pair(
     if separate is False:
         raise ValueError(
             f"{name} must compare each prediction with its own label. Received: labels of shape "
-            f"{labels.shape} and predictions of shape {predictions.shape}, of which it combines "
+            f"{labels.shape} and predictions of shape {predictions.shape}, but it combines "
             "different examples. Give both the same shape."
         )
     return given  # it cannot be traced, and will raise its own error

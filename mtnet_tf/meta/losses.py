@@ -212,8 +212,8 @@ def _shape_of_tasks(
 ) -> list[int | tf.Tensor]:
     """The shape [B, n * k] of k values for each example.
 
-    If the shapes are known only at run time, a number of values that is no multiple of the number
-    of examples cannot be reshaped to it.
+    If the shapes are known only at run time, a number of values that is not a multiple of the
+    number of examples cannot be reshaped to it.
     """
     if values.shape[0] is not None and predictions.shape[0] is not None:
         return [num_tasks, -1]

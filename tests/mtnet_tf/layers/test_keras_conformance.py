@@ -189,7 +189,7 @@ def test_a_set_that_is_masked_altogether_gives_finite_outputs_and_gradients(rng)
 
 
 def test_a_mask_of_another_rank_is_one_clear_error(rng):
-    with pytest.raises(ValueError, match="`mask` must have one axis less .* Received: mask of"):
+    with pytest.raises(ValueError, match="`mask` must have one axis fewer .* Received: mask of"):
         layers.TaskBatchNormalization()(np.ones((2, 3, 4)), mask=np.ones((2, 3, 4)))
 
 

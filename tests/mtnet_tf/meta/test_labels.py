@@ -1,4 +1,4 @@
-"""Labels that a loss cannot be computed of, or that give a wrong number, are rejected."""
+"""Labels that a loss cannot be computed from, or that give a wrong number, are rejected."""
 
 import functools
 

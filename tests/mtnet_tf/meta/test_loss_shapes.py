@@ -108,20 +108,20 @@ def test_a_loss_may_return_several_values_for_each_example(rng):
     [
         (
             lambda y, p: tf.reduce_mean(tf.square(y[:, None] - p)),
-            "shape .4, 1., of which it combines different examples",
+            "shape .4, 1., but it combines different examples",
         ),
-        (lambda y, p: tf.reduce_mean(p), "shape .4, 1., of which it combines different examples"),
+        (lambda y, p: tf.reduce_mean(p), "shape .4, 1., but it combines different examples"),
         (
             lambda y, p: tf.reduce_sum(tf.reshape(y, [2, 2]), 1),
             r"one value per example.*values of shape \(2,\)",
         ),
         (
             lambda y, p: tf.square(y[None] - p),
-            "shape .4, 1., of which it combines different examples",
+            "shape .4, 1., but it combines different examples",
         ),
         (
             lambda y, p: tf.reduce_mean(tf.square(y[None] - p), 1),
-            "shape .4, 1., of which it combines different examples",
+            "shape .4, 1., but it combines different examples",
         ),
     ],
 )
