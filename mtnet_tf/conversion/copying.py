@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 import keras
@@ -102,7 +103,19 @@ def copy_attributes(source: keras.layers.Layer, copy: keras.layers.Layer) -> Non
             continue
         for name, value in _own_attributes(theirs).items():
             if all(isinstance(leaf, _PLAIN) for leaf in keras.tree.flatten(value)):
-                setattr(ours, name, value)
+                setattr(ours, name, _copied(value))
+
+
+def _copied(value: Any) -> Any:
+    """A copy of a value, so that a change of one layer does not change the other.
+
+    Keras' lists and dicts belong to a layer; `map_structure` detaches them, so that the copy does
+    not contain the layer.
+    """
+    try:
+        return deepcopy(keras.tree.map_structure(lambda leaf: leaf, value))
+    except Exception:  # a class of the user's may raise anything
+        return value
 
 
 def _pairs(source: keras.layers.Layer, copy: keras.layers.Layer) -> Iterator[tuple[Any, Any]]:
@@ -121,10 +134,24 @@ def _holds_objects(layer: keras.layers.Layer, copy: keras.layers.Layer) -> bool:
 
 
 def _same(value: Any, copied: Any) -> bool:
+    """Whether two attributes have the same structure and equal values."""
+    try:
+        keras.tree.assert_same_structure(value, copied)
+        leaves = zip(keras.tree.flatten(value), keras.tree.flatten(copied), strict=True)
+        return all(_same_leaf(*pair) for pair in leaves)
+    except Exception:  # a comparison of the user's objects may raise anything
+        return False
+
+
+def _same_leaf(value: Any, copied: Any) -> bool:
     if isinstance(value, keras.layers.Layer | keras.initializers.Initializer):
         return type(value) is type(copied) and value.get_config() == copied.get_config()
     if isinstance(value, np.ndarray | tf.Tensor):
-        return np.array_equal(value, copied)
+        ours, theirs = np.asarray(value), np.asarray(copied)
+        nan = ours.dtype.kind in "fc"  # other types have no NaN, and cannot be compared with it
+        return ours.dtype == theirs.dtype and np.array_equal(ours, theirs, equal_nan=nan)
+    if value is copied:
+        return True
     return type(value) is type(copied) and bool(value == copied)
 
 

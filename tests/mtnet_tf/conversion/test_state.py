@@ -243,6 +243,53 @@ def test_a_learner_adapts_a_model_with_a_vocabulary():
     assert np.max(np.abs(copy(TEXTS) - model(TEXTS))) > 1e-4
 
 
+class Filters(Unregistered):
+    """A layer without weights that holds tensors in a list and in a dict."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.factors = [tf.constant([1.0, 2.0, 3.0, 4.0]), tf.constant([0.0, 1.0, 0.0, 1.0])]
+        self.named = {"shift": np.array([1.0, 2.0, 1.0, 2.0], "float32"), "more": (tf.ones([4]),)}
+
+    def call(self, inputs):
+        return inputs * self.factors[0] + self.factors[1] + self.named["shift"]
+
+
+class Incomparable:
+    def __eq__(self, other):
+        raise RuntimeError("cannot be compared")
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"factors": [tf.constant(3.0), tf.zeros([4])]},
+        {"more": [tf.constant([1.0, 2.0]), np.arange(3)]},
+        {"other": Incomparable()},
+        {"others": [Incomparable(), {"inside": Incomparable()}]},
+    ],
+)
+def test_layers_may_hold_collections_of_tensors_and_objects(attributes):
+    model = network("float32", (4,), changed(Filters(), **attributes))
+    np.testing.assert_allclose(to_mtnet(model)(FLOATS), model(FLOATS), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Scale, WeightedScale])
+def test_a_change_of_a_copy_does_not_change_the_model(kind):
+    layer = changed(kind(), shift=np.arange(4, dtype="float32"), words=["a", {"b": [1, 2]}])
+    layer.missing = np.array([np.nan])
+    model = network("float32", (4,), layer)
+    copy = to_mtnet(model).layers[0]
+    assert copy is not layer and copy.words == ["a", {"b": [1, 2]}]
+    copy.shift[0] = 7
+    copy.words[1]["b"][0] = 9
+    copy.words.append("c")
+    assert layer.shift[0] == 0 and layer.words == ["a", {"b": [1, 2]}]
+
+
 def test_a_file_of_another_program_stays_the_same_layer(tmp_path):
     network("float32", (4,)).export(tmp_path / "saved", verbose=False)
     layer = K.TFSMLayer(tmp_path / "saved", call_endpoint="serve")
