@@ -10,6 +10,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from data_prep.errors import DataError
 from data_prep.io.locks import is_running
 
 IDENTITY_NAME = ".data_prep_identity.json"
+# No process writes a file for longer without changing it.
+_SECONDS_OF_A_WRITE = 24 * 60 * 60.0
 
 
 @contextlib.contextmanager
@@ -37,13 +41,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Yields:
         Path of the temporary file to write. It is in the same folder, and its name ends with the
         name of `path`, so that its suffixes are the same. It replaces `path` when the block ends,
-        and is deleted when the block raises. Its name contains the process, so that two processes
-        can write `path` at once; the later one replaces the file of the earlier one.
+        and is deleted when the block raises. Its name contains the computer and the process, so
+        that two processes can write `path` at once, also from two computers that share the folder;
+        the later one replaces the file of the earlier one.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _delete_remains(path)
-    partial = path.with_name(f".partial.{os.getpid()}.{path.name}")
+    partial = path.with_name(f".partial.{_host()}.{os.getpid()}.{path.name}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -55,11 +60,28 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def _delete_remains(path: Path) -> None:
-    """Deletes what killed processes wrote of a file."""
+    """Deletes what killed processes of this computer wrote of a file.
+
+    Those of other computers stay, because it is unknown whether their processes are running. In
+    version 0.1, names did not contain the computer; such a file is deleted when it is a day old.
+    """
+    host, name = re.escape(_host()), re.escape(path.name)
     for file in path.parent.glob(".partial.*"):
-        found = re.fullmatch(rf"\.partial\.(\d+)\.{re.escape(path.name)}", file.name)
-        if found and not is_running(int(found[1])):
+        found = re.fullmatch(rf"\.partial\.{host}\.(\d+)\.{name}", file.name)
+        old = re.fullmatch(rf"\.partial\.(\d+\.)?{name}", file.name)
+        if (found and not is_running(int(found[1]))) or (old and _is_old(file)):
             file.unlink(missing_ok=True)
+
+
+def _is_old(file: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # its process has just renamed it
+        return time.time() - file.stat().st_mtime > _SECONDS_OF_A_WRITE
+    return False
+
+
+def _host() -> str:
+    """The name of this computer, as a part of the name of a file: letters, digits and `-`."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname())[:64]
 
 
 def is_vacant(folder: Path) -> bool:

@@ -1,6 +1,8 @@
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,37 @@ def test_a_kill_keeps_the_old_file_and_the_next_write_removes_the_remains(tmp_pa
         partial.write_text("new")
     assert (tmp_path / "a.txt").read_text() == "new"
     assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("host", ["node-1", "node 1.lab/é*[a]", "x" * 200])
+def test_only_remains_of_this_computer_are_deleted(tmp_path, monkeypatch, host):
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    remains = []
+    for name in (host, "node-2"):
+        monkeypatch.setattr("socket.gethostname", lambda name=name: name)
+        with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a.txt") as partial:
+            remains.append(partial.name.replace(str(os.getpid()), str(ended.pid)))
+            raise KeyboardInterrupt
+    for name in (*remains, ".partial.a.txt", "a.txt.partial"):
+        (tmp_path / name).write_text("half")
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    with replacing(tmp_path / "a.txt") as partial:
+        partial.write_text("new")
+    kept = [remains[1], ".partial.a.txt", "a.txt.partial", "a.txt"]
+    assert names(tmp_path) == sorted(kept)
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", [".partial.a.txt", ".partial.7.a.txt"])
+def test_remains_of_version_0_1_are_deleted_after_a_day(tmp_path, name):
+    (tmp_path / name).write_text("half")
+    for hours, expected in ((23, [name, "a.txt"]), (25, ["a.txt"])):
+        then = time.time() - 3600 * hours
+        os.utime(tmp_path / name, (then, then))
+        with replacing(tmp_path / "a.txt") as partial:
+            partial.write_text("new")
+        assert names(tmp_path) == sorted(expected)
 
 
 def test_two_processes_that_write_one_file_do_not_disturb_each_other(tmp_path):
