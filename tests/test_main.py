@@ -317,6 +317,7 @@ def test_the_program_runs_in_any_folder(start, tmp_path):
         assert re.search(rf"^  --(\[no\])?{name}:", helped.stdout, re.MULTILINE), name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [[str(MAIN)], ["-m", "maml_baselines", "table1"]])
 def test_a_run_prints_only_its_own_lines(command, tmp_path):
     """Also at the first compiled step. Standard error stays empty."""

@@ -52,18 +52,24 @@ class LabelChecks:
             batch_size: number of tasks of this sample.
         """
         checked = self._checked[role]
-        if id(x) in checked:
-            return stream
-        if isinstance(x, TaskDistribution):
-            self._check(*_sampled_labels(x, seed, batch_size), role)
-            checked[id(x)] = x
-        elif isinstance(x, keras.utils.PyDataset):  # Keras, too, reads its first batches early
-            self.batch(x[0], role)
-            checked[id(x)] = x
-        elif isinstance(stream, tf.data.Dataset):
-            stream = self._first_batch(stream, role)
+        if id(x) not in checked:
+            stream = self._checked_stream(x, stream, role, seed, batch_size)
         if isinstance(stream, tf.data.Dataset):
             checked[id(stream)] = stream  # Keras' `fit` passes it to `evaluate`
+        return stream
+
+    def _checked_stream(
+        self, x: Any, stream: Any, role: Role, seed: tf.Tensor, batch_size: Any
+    ) -> Any:
+        if isinstance(x, TaskDistribution):
+            self._check(*_sampled_labels(x, seed, batch_size), role)
+        elif isinstance(x, keras.utils.PyDataset):  # Keras, too, reads its first batches early
+            self.batch(x[0], role)
+        else:
+            return (
+                self._first_batch(stream, role) if isinstance(stream, tf.data.Dataset) else stream
+            )
+        self._checked[role][id(x)] = x
         return stream
 
     def batch(self, data: Any, role: Role) -> None:

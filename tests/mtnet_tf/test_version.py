@@ -36,6 +36,7 @@ def test_the_backend_may_come_from_the_configuration_file_of_keras(tmp_path):
     assert "Received: jax." in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command", [["main.py"], ["-c", "import mtnet_tf_cli"], ["-m", "maml_baselines", "table1"]]
 )

@@ -238,6 +238,7 @@ def test_rows_without_run_folders_have_no_difference_to_another_mtnet(tmp_path):
     assert rows_of(tmp_path / "table.csv")[1] == {**maml, "minus MT-net": ""}
 
 
+@pytest.mark.long
 def test_a_row_of_an_unknown_method_stays(tmp_path):
     given = {**TINY_GIVEN, "data_source": "sinusoid", "runs_dir": str(tmp_path)}
     mine = Row(method="mine", measured=Estimate(0.5))
@@ -315,6 +316,7 @@ def test_a_run_planned_for_fewer_iterations_does_not_continue_without_learning_r
     assert not newest(tmp_path).with_suffix(".png").exists()  # the plot of the older table
 
 
+@pytest.mark.long
 def test_published_numbers_are_shown_for_the_same_tasks_only(tmp_path):
     command = ["table1", *TINY, f"--logdir={tmp_path}", "--methods=maml", "--update_batch_size=5"]
     assert main(command) == 0

@@ -162,6 +162,7 @@ def classifier():
     return learner
 
 
+@pytest.mark.long
 def test_classification_is_scored_by_accuracy(classifier):
     result = run(classifier, digit_tasks(10, 5))
     assert result.metric == "accuracy"
@@ -178,6 +179,7 @@ def test_repeated_episodes_are_omitted(classifier):
         run(classifier, digit_tasks(2, 2), num_episodes=9)
 
 
+@pytest.mark.long
 def test_every_prediction_is_stored_with_its_class(classifier):
     result = run(classifier, digit_tasks(10, 5))
     assert result.probabilities.shape == (30, 3, 2, 2)

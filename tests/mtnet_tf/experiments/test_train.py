@@ -122,6 +122,7 @@ def test_missing_and_broken_checkpoints_raise_an_error(run, tmp_path):
             load_learner(path)
 
 
+@pytest.mark.long
 def test_clear_renames_the_folder_of_an_older_run(run):
     train(new_learner(), run, 4)
     assert run.has_checkpoints()

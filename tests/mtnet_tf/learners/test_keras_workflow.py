@@ -48,6 +48,7 @@ def test_keras_callbacks_work_unchanged(tmp_path):
     learner.load_weights(tmp_path / "last.weights.h5")
 
 
+@pytest.mark.long
 def test_backup_and_restore_resumes_an_interrupted_fit(tmp_path):
     whole = new_learner(run_eagerly=True)
     fit(whole, 3)

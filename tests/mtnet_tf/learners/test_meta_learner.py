@@ -39,6 +39,7 @@ def assert_same_bits(a, b):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.long
 def test_meta_training_lowers_the_loss_after_adaptation():
     history = fit(new_learner(steps_per_execution=50), 200, epochs=5).history
     assert history["loss"][-1] < 0.75 * history["loss"][0]

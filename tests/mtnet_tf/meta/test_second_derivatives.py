@@ -134,9 +134,10 @@ def cases():
     for kind, norm in itertools.product(
         ["regression", "dense_image", "strided", "max_pool"], networks.NORMS
     ):
-        short = kind == "regression" or (kind, norm) == ("strided", "batch_norm")
-        yield pytest.param(kind, norm, 1)
-        yield pytest.param(kind, norm, 3, marks=[] if short else pytest.mark.slow)
+        long = (kind, norm) == ("strided", "batch_norm")
+        three_steps = pytest.mark.long if long else pytest.mark.slow
+        yield pytest.param(kind, norm, 1, marks=pytest.mark.long if kind == "max_pool" else [])
+        yield pytest.param(kind, norm, 3, marks=[] if kind == "regression" else three_steps)
 
 
 @pytest.mark.parametrize(("kind", "norm", "num_inner_steps"), list(cases()))

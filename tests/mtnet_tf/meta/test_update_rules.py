@@ -228,6 +228,7 @@ def test_layers_accept_every_kind_of_step_size(size, tmp_path):
     assert loss_of(again) == pytest.approx(loss_of(found), rel=1e-6)
 
 
+@pytest.mark.long
 def test_step_size_of_a_learner_can_be_changed_after_training():
     changed, other = learner(0.01), learner(0.3)
     loss_of(changed)  # compiles the meta-step with 0.01
