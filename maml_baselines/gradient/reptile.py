@@ -66,7 +66,7 @@ class Reptile(MetaLearner):
             redraw_masks: draws new masks at each inner step instead of once per task.
             adapt_layers: the layers that adapt; None for the TW layers.
             update_rule: `GradientDescent` in place of `step_size`, for a learner that is loaded.
-            check_derivatives: as in `MetaLearner`, unless `first_order`.
+            check_derivatives: as in `MetaLearner`.
             seed: run seed of tasks and masks.
             **kwargs: Keras' `name`.
 
