@@ -70,6 +70,29 @@ def validate_integer(name: str, value: Any, minimum: int | None = None) -> int:
     raise ValueError(f"`{name}` {required}. Received: {name}={value!r}.")
 
 
+def validate_sizes(name: str, values: Any) -> tuple[int, ...]:
+    """An argument as a tuple of Python ints that are not negative.
+
+    Example:
+    >>> validate_sizes("shape", [3, 0])
+    (3, 0)
+
+    Args:
+        name: the argument, for the message.
+        values: its value, a sequence.
+
+    Raises:
+        ValueError: if it is not a sequence of such integers. The message contains all of it.
+    """
+    try:
+        return tuple(validate_integer(name, value, 0) for value in values)
+    except (TypeError, ValueError):
+        given = values if isinstance(values, str | bytes) or not np.iterable(values) else (*values,)
+        raise ValueError(
+            f"`{name}` must contain only integers that are not negative. Received: {name}={given}."
+        ) from None
+
+
 def stateless_seed(seed: int, purpose: Purpose, iteration: int | tf.Tensor) -> tf.Tensor:
     """The stateless seed of one purpose at one iteration.
 

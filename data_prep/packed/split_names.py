@@ -81,7 +81,12 @@ class NamedSplits:
                 "folders next to each other, without folders of splits."
             )
         if self.others:
-            found.append(f"{_and(self.others)} cannot be assigned to a split: move it away.")
+            one = len(self.others) == 1
+            them, are_classes = ("it", "it is a class") if one else ("them", "they are classes")
+            found.append(
+                f"{_and(self.others)} cannot be assigned to a split: move {them} away, or, if "
+                f"{are_classes}, into {', '.join(SPLITS[:-1])} or {SPLITS[-1]}."
+            )
         return found
 
 

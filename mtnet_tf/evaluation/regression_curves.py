@@ -50,7 +50,7 @@ def regression_curves(
         `RegressionCurves`.
     """
     num_tasks = seeds.validate_integer("num_tasks", num_tasks, 1)
-    steps = [seeds.validate_integer("steps", step, 0) for step in steps]
+    steps = seeds.validate_sizes("steps", steps)
     task_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_TASKS, 0)
     episode = read_episode(tasks.sample(task_seed, num_tasks))
     mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, 0)

@@ -6,9 +6,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mtnet_tf.seeds import is_integer, validate_integer
+from mtnet_tf.seeds import is_integer, validate_integer, validate_sizes
 
-__all__ = ["as_float", "cast_integers", "is_integer", "validate_integer", "validate_positive"]
+__all__ = [
+    "as_float",
+    "cast_integers",
+    "is_integer",
+    "validate_integer",
+    "validate_positive",
+    "validate_sizes",
+]
 
 
 def as_float(value: Any) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers.integers import validate_integer, validate_positive
+from mtnet_tf.layers.integers import validate_positive, validate_sizes
 from mtnet_tf.layers.masks import (
     active_probability,
     hard_mask,
@@ -50,11 +50,12 @@ class MaskLogits(keras.layers.Layer):
             **kwargs: Keras' `name`, `dtype`, `trainable`.
 
         Raises:
-            ValueError: if `temperature` is not positive and finite, or `shape` not of integers.
+            ValueError: if `temperature` is not positive and finite, or if `shape` contains values
+                that are not integers or are negative.
         """
         # Masks multiply the inner gradient, which has the dtype of the variables in every policy.
         super().__init__(autocast=False, **kwargs)
-        self.shape = tuple(validate_integer("shape", size, 0) for size in shape)
+        self.shape = validate_sizes("shape", shape)
         self.temperature = validate_positive("temperature", temperature)
         self.hard = bool(hard)
         self.initializer = keras.initializers.get(initializer)

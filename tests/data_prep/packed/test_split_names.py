@@ -53,7 +53,17 @@ def test_other_names_are_no_splits(name):
             ["Test", "test", "train", "val"],
             ["Test and test seem to be the same split: merge them."],
         ),
-        (["train", "val", "test", "extra"], ["extra cannot be assigned to a split: move it away."]),
+        (
+            ["train", "val", "test", "extra"],
+            ["extra cannot be assigned to a split: move it away, or, if it is a class, into"],
+        ),
+        (
+            ["train", "val", "test", "cats", "dogs"],
+            [
+                "cats and dogs cannot be assigned to a split: move them away, or, if they are "
+                "classes, into train, val or test."
+            ],
+        ),
         (
             ["train", "eval", "holdout"],
             ["It is not clear which split eval and holdout are: rename to val or test"],

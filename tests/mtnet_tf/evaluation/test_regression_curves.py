@@ -1,7 +1,14 @@
 import numpy as np
+import pytest
 
 from mtnet_tf import MetaLearner, Polynomials, networks
 from mtnet_tf.evaluation.regression_curves import regression_curves
+
+
+def test_wrong_numbers_of_steps_are_stated_as_a_whole():
+    learner = MetaLearner(networks.regression_network(), 0.05)
+    with pytest.raises(ValueError, match=r"`steps` must .*Received: steps=\(0, -1\)\.$"):
+        regression_curves(learner, Polynomials(2), steps=[0, -1])
 
 
 def test_curves_start_at_the_initial_network_and_approach_the_support_set():

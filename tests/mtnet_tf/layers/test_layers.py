@@ -324,6 +324,14 @@ def test_what_is_no_integer_is_rejected_under_the_name_of_the_argument(cls, argu
                 cls(**{**arguments, name: wrong})
 
 
+@pytest.mark.parametrize("shape", [(3, -1), (1.5,), (True, 2), 3, "34", None])
+def test_a_wrong_shape_of_masks_is_stated_as_a_whole(shape):
+    with pytest.raises(ValueError, match="`shape` must contain only integers") as caught:
+        layers.MaskLogits(shape)
+    assert str(caught.value).endswith(f"Received: shape={shape}.")
+    assert layers.MaskLogits([np.int64(3), 0]).shape == (3, 0)
+
+
 def test_pairs_of_numpy_integers_are_accepted():
     layer = layers.TWConv2D(np.int32(3), (np.int64(3), np.int64(2)), strides=[np.int64(1), 2])
     assert (layer.units, layer.kernel_size, layer.strides) == (3, (3, 2), (1, 2))
