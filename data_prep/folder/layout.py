@@ -1,5 +1,6 @@
 """Finds the classes in a user's folder, and the split of each class."""
 
+import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from data_prep.errors import DataError
 from data_prep.folder.given_splits import group, read_given_splits
 from data_prep.images import MAX_BYTES, SUFFIXES
-from data_prep.io import FolderSource
+from data_prep.io import FolderSource, printable
 from data_prep.packed import SPLITS, listed
 
 
@@ -78,7 +79,10 @@ def read_layout(
     if given is None:
         classes = group(source.names)
         _check_number(classes, folder, min_classes)
-        sizes = _enough_classes(len(classes), sizes, min_classes)
+        usual, sizes = sizes, _enough_classes(len(classes), sizes, min_classes)
+        if sizes is not usual:
+            note = _note_on_sizes(folder, min_classes, sizes, _counts(len(classes), usual))
+            logging.getLogger(__name__).warning("%s", printable(note))
         splits = _draw_splits(classes, seed, sizes)
     else:
         splits = given
@@ -113,6 +117,19 @@ def _enough_classes(
     return counts.tolist()
 
 
+def _note_on_sizes(
+    folder: Path, min_classes: Sequence[int], counts: Sequence[float], usual: Sequence[int]
+) -> str:
+    """A sentence about the numbers of classes that the splits have because of `min_classes`."""
+    parts = [f"{number} for {split}" for number, split in zip(counts, SPLITS, strict=True)]
+    return (
+        f"The {sum(counts)} classes of `{folder}` are divided into {parts[0]}, {parts[1]} and "
+        f"{parts[2]} instead of {usual[0]}, {usual[1]} and {usual[2]}, because the tasks need at "
+        f"least {min_classes[0]}, {min_classes[1]} and {min_classes[2]} classes; with another "
+        "number of ways, the splits can be different."
+    )
+
+
 def _counts(num_classes: int, sizes: Sequence[float]) -> tuple[int, int, int]:
     """The number of classes of each split: validation and test get their proportions."""
     num_val, num_test = (max(1, round(num_classes * s / sum(sizes))) for s in sizes[1:])
@@ -125,6 +142,7 @@ def _draw_splits(
     classes: dict[str, list[str]], seed: int, sizes: Sequence[float]
 ) -> dict[str, dict[str, list[str]]]:
     names = sorted(classes)
+    # The test classes are the last ones, so that a larger test split contains a smaller one.
     drawn = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
     ends = np.cumsum(_counts(len(names), sizes))
     parts = (drawn[: ends[0]], drawn[ends[0] : ends[1]], drawn[ends[1] :])

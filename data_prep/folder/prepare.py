@@ -68,7 +68,7 @@ def prepare_folder(
         split: proportions of classes in training, validation and test.
         min_classes: smallest number of classes in training, validation and test, for the number of
             ways of a task. If a split has fewer by its proportion, it gets more of the others, as
-            far as there are enough classes.
+            far as there are enough classes; a warning states the numbers.
         min_per_class: smallest number of images of a class; an episode needs two.
         force: pack again.
         workers: how many images to process in parallel; as many as cores by default.

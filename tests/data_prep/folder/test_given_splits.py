@@ -175,6 +175,27 @@ def test_each_drawn_split_has_enough_classes_if_possible(
     assert [len(names) for names in names_of(packed)] == expected
 
 
+def test_a_larger_test_split_contains_the_smaller_ones(tmp_path):
+    tests = []
+    for k, minimum in enumerate((1, 2, 3, 5)):
+        packed = prepare(tmp_path / str(k), *map(str, range(12)), min_classes=(1, 1, minimum))
+        tests.append(set(packed["test"].class_names))
+    assert [len(test) for test in tests] == [2, 2, 3, 5]
+    assert tests[0] == tests[1] < tests[2] < tests[3]
+
+
+def test_it_is_stated_when_a_minimum_changes_the_proportions(tmp_path, caplog):
+    prepare(tmp_path / "changed", *map(str, range(6)), min_classes=(2, 2, 2))
+    (note,) = caplog.messages
+    assert "The 6 classes of" in note and "need at least 2, 2 and 2 classes" in note
+    assert "2 for train, 2 for val and 2 for test instead of 4, 1 and 1, because" in note
+    caplog.clear()
+    prepare(tmp_path / "usual", *map(str, range(10)), min_classes=(2, 2, 2))  # they suffice
+    prepare(tmp_path / "few", *map(str, range(5)), min_classes=(2, 2, 2))  # not possible
+    prepare(tmp_path / "given", "train/a", "val/b", "test/c", min_classes=(2, 2, 2))
+    assert not caplog.messages
+
+
 def test_a_minimum_that_is_met_already_changes_nothing(tmp_path):
     write_folder(tmp_path / "pets", images(*map(str, range(10))))
     usual = prepare_folder(tmp_path / "pets", tmp_path / "cache", 8)
