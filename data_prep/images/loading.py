@@ -62,7 +62,7 @@ def load_picture(
     check_resampling(resampling)
     check_shape(image_shape)
     with warnings.catch_warnings():
-        # A user can do nothing about unusual metadata, of which Pillow warns.
+        # A user can do nothing about unusual metadata about which Pillow warns.
         warnings.simplefilter("ignore")
         return fit(_as_image(picture), image_shape, invert=invert, resampling=resampling)
 

@@ -79,7 +79,7 @@ def test_contradictions_are_errors(given, message):
     ],
 )
 @pytest.mark.parametrize("function", [resolve, resolve_settings])
-def test_a_name_that_is_no_field_is_rejected(function, given, message):
+def test_a_name_that_is_not_a_field_is_rejected(function, given, message):
     with pytest.raises(ValueError) as caught:
         function(given)
     assert str(caught.value) == message

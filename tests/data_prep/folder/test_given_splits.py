@@ -83,7 +83,7 @@ def test_linked_split_folders_are_followed(tmp_path):
         ("Cat", "cat", "CAT"),
     ],
 )
-def test_folders_of_classes_are_no_splits(classes, tmp_path):
+def test_folders_of_classes_are_not_splits(classes, tmp_path):
     packed = prepare(tmp_path, *classes)
     assert sorted(sum(names_of(packed), ())) == sorted(classes)
     assert not packed["test"].details["split_given"]

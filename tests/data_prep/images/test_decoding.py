@@ -79,7 +79,7 @@ def test_the_exif_orientation_is_applied(tmp_path):
 
 
 def test_an_image_with_broken_metadata_is_read(tmp_path):
-    data = encode(RED, "JPEG", exif=b"Exif\0\0rubbish that is no TIFF header")
+    data = encode(RED, "JPEG", exif=b"Exif\0\0rubbish, not a TIFF header")
     assert load_picture(write(tmp_path, data), (8, 8, 3)).shape == (8, 8, 3)
 
 

@@ -58,7 +58,7 @@ def test_equal_images_are_named_across_and_within_splits(pack):
     assert "emu/b.png (test) = cat/a.png (train)" in overlap.lines()[0]
 
 
-def test_duplicates_within_a_split_are_no_leak(pack):
+def test_duplicates_within_a_split_are_not_a_leak(pack):
     packed = pack("pets", ["cat", "dog"], np.concatenate([IMAGES[:2], IMAGES[:2]]))
     overlap = find_overlap({"train": (packed, [0, 1])})
     assert len(overlap.within) == 2

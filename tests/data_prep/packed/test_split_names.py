@@ -35,7 +35,7 @@ def test_usual_names_are_assigned_to_the_splits(names):
     ["cat", "trainstation", "contest", "latest", "strain", "dataset", "images", "set", "", "42",
      "\u8a13\u7df4", "trian", "invalid"],
 )  # fmt: skip
-def test_other_names_are_no_splits(name):
+def test_other_names_are_not_splits(name):
     assert split_word(name) == ""
     assert name_splits([name]).others == [name]
 

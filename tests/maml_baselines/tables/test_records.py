@@ -54,7 +54,7 @@ def test_a_difference_has_a_sign(mean, text):
 
 
 @pytest.mark.parametrize("text", ["", "good", "1 ± 2 ± 3", "1 ± "])
-def test_text_that_is_no_estimate_is_an_error(text):
+def test_text_that_is_not_an_estimate_is_an_error(text):
     with pytest.raises(ValueError):
         Estimate.parse(text)
 

@@ -103,7 +103,7 @@ def test_an_autoencoder_adapts_to_targets_like_its_inputs(rng, tmp_path):
     np.testing.assert_allclose(answer["predictions"][0], as_floats(x), rtol=1e-4, atol=1e-5)
 
 
-def test_integer_targets_of_a_regression_are_no_class_numbers(rng):
+def test_integer_targets_of_a_regression_are_not_class_numbers(rng):
     learner = new_learner(keras.Sequential([keras.Input((1,)), TWDense(1, mask=None)]), "mse", 0.01)
     x = rng.normal(size=(5, 1))
     y = np.array([-7, 3, 100, 5, 2])

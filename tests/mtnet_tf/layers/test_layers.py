@@ -317,7 +317,7 @@ def test_numpy_integers_are_stored_as_integers(cls, arguments):
 
 
 @pytest.mark.parametrize(("cls", "arguments"), INTEGERS)
-def test_what_is_no_integer_is_rejected_under_the_name_of_the_argument(cls, arguments):
+def test_what_is_not_an_integer_is_rejected_under_the_name_of_the_argument(cls, arguments):
     for name in arguments:
         for wrong in (True, np.True_, 1.5, "2"):
             with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}="):

@@ -167,7 +167,7 @@ def test_shots_may_differ_from_batch_to_batch_of_a_generator(rng):
     assert learner.evaluate(data, batch_size=3, verbose=0)[0] == history["val_loss"][-1]
 
 
-def test_arrays_that_are_no_episodes_are_rejected(rng):
+def test_arrays_that_are_not_episodes_are_rejected(rng):
     support, query = numpy_episode(rng)
     for x, message in (
         ((support[0], query[0]), "`x` must be episodes"),

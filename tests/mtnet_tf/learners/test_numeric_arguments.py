@@ -1,4 +1,4 @@
-"""Numbers of NumPy, and arrays and tensors of one number, are numbers; floats are no integers."""
+"""Numbers of NumPy, and arrays and tensors of one number, are numbers; floats are not integers."""
 
 import json
 
@@ -116,7 +116,7 @@ def test_integers_of_every_kind_are_accepted_and_can_be_saved(kind, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", NO_INTEGERS[:-1])
-def test_floats_bools_and_text_are_no_integers(wrong):
+def test_floats_bools_and_text_are_not_integers(wrong):
     one, sampled = learner(), {"batch_size": 2, "verbose": 0}
     cases = {
         "seed": lambda: learner(seed=wrong),

@@ -118,7 +118,7 @@ def test_binary_losses_of_one_output_are_those_of_keras(loss, dtype):
         np.testing.assert_allclose(found, by_keras, rtol=1e-5)
 
 
-def test_class_numbers_are_no_one_hot_labels():
+def test_class_numbers_are_not_one_hot_labels():
     loss = FewShotCrossentropy(1, one_hot=True)
     with pytest.raises(ValueError, match="Labels must be one-hot"):
         loss.call(tf.constant([0, 1, 2]), tf.zeros([3, 3]))

@@ -75,7 +75,7 @@ def test_each_pixel_of_a_segmentation_has_a_softmax():
     assert class_numbers(loss, tf.ones([1, 1, 1, 1]), outputs.shape).numpy().tolist() == [[[1]]]
 
 
-def test_scores_are_no_probabilities():
+def test_scores_are_not_probabilities():
     for loss in (losses.Hinge(), losses.get("categorical_hinge")):
         with pytest.raises(ValueError, match="hinge loss, whose outputs are scores"):
             probabilities(loss, tf.zeros([2, 2]))

@@ -62,7 +62,7 @@ def test_one_output_distinguishes_two_classes():
         classifier("binary_crossentropy", "sigmoid").fit([DARK, BRIGHT, DARK], [1, 2, 3])
 
 
-def test_several_independent_outputs_are_no_classes():
+def test_several_independent_outputs_are_not_classes():
     with pytest.raises(ValueError, match="must accept class numbers"):
         classifier("binary_crossentropy", "sigmoid", outputs=3)
 
