@@ -1,8 +1,7 @@
 """Comparison of a model with its copy on random inputs."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from mtnet_tf._keras import flatten_layers, keras_mask
 from mtnet_tf.conversion.random_inputs import RandomInputs
+from mtnet_tf.layers import observed_calls
 
 # Differences allowed, relative to the largest output: of layers that compute in this dtype.
 _TOLERANCES = {"float64": 1e-8, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.2}
@@ -132,28 +132,14 @@ def _outputs_of_layers(
     model: keras.Model, layers: Sequence[keras.layers.Layer], inputs: Any
 ) -> list[tuple[int, Any]]:
     """Pairs (position in `layers`, outputs), in the order of the calls."""
+    numbers = {id(layer): number for number, layer in enumerate(layers)}
     calls: list[tuple[int, Any]] = []
-    with ExitStack() as stack:
-        for number, layer in enumerate(layers):
-            stack.enter_context(_recorded(layer, number, calls))
-        _outputs(model, inputs)
-    return calls
 
-
-@contextmanager
-def _recorded(
-    layer: keras.layers.Layer, number: int, calls: list[tuple[int, Any]]
-) -> Iterator[None]:
-    """Records the outputs of the calls of a layer."""
-    call = layer.call
-
-    def record(*args: Any, **kwargs: Any) -> Any:
+    def record(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
         outputs = call(*args, **kwargs)
-        calls.append((number, outputs))
+        calls.append((numbers[id(layer)], outputs))
         return outputs
 
-    object.__setattr__(layer, "call", record)  # without Keras, which would track the attribute
-    try:
-        yield
-    finally:
-        object.__delattr__(layer, "call")
+    with observed_calls(layers, record):
+        _outputs(model, inputs)
+    return calls

@@ -10,7 +10,7 @@ import numpy as np
 from mtnet_tf._keras import Functional, check_keras_model, flatten_layers, is_optional
 from mtnet_tf.conversion.comparing import check_same_outputs
 from mtnet_tf.conversion.copying import copy_attributes, copy_layer
-from mtnet_tf.layers import TWLayer
+from mtnet_tf.layers import TWLayer, not_built
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,7 @@ def check_rebuildable(model: keras.Model) -> None:
             "`keras.Model(inputs, outputs)`, or build it from TWDense and TWConv2D layers."
         )
     if not model.built or not all(layer.built for layer in model.layers):
-        raise ValueError(
-            f"`model` must be built. Received: {model.name}, which has no weights yet. Call it on "
-            "data once, or start it with `keras.Input`."
-        )
+        raise not_built(model)
 
 
 def copy_of(layer: keras.layers.Layer, values: Sequence[Any] | None = None) -> Replacement:

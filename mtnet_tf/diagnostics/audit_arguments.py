@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mtnet_tf._keras import Functional
 from mtnet_tf.diagnostics.layer_calls import is_float
+from mtnet_tf.layers import not_built
 
 
 def as_tensors(model: keras.Model, x: Any) -> Any:
@@ -21,10 +22,7 @@ def as_tensors(model: keras.Model, x: Any) -> Any:
 def check_arguments(model: keras.Model, x: Any, y: tf.Tensor) -> None:
     """Raises ValueError if the model is not built, or if `x` or `y` do not fit it."""
     if not model.built:
-        raise ValueError(
-            f"`model` must be built. Received: {model.name}, which has no weights yet. Call it on "
-            "data once."
-        )
+        raise not_built(model)
     inputs = tf.nest.flatten(x)
     shapes = ", ".join(str(tuple(t.shape)) for t in inputs)
     received = f"Received: x of shape {shapes}, y of shape {tuple(y.shape)}"

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.diagnostics.derivative_rules import Rule, operation_rule
-from mtnet_tf.diagnostics.layer_calls import is_float, observed_calls
-from mtnet_tf.layers import input_specs
+from mtnet_tf.diagnostics.layer_calls import inner_layers, is_float
+from mtnet_tf.layers import input_specs, observed_calls
 
 # Operations with floating outputs that are constants for derivatives.
 _CONSTANT = frozenset(
@@ -67,7 +67,7 @@ def gradient_flow(
                 calls.append((layer, [t for t in tf.nest.flatten((args, kwargs)) if is_float(t)]))
             return call(*args, **kwargs)
 
-        with scope, observed_calls(model, observe):
+        with scope, observed_calls(inner_layers(model), observe):
             model(inputs, training=True)
         graph = tf.compat.v1.get_default_graph()
         operations = graph.get_operations()  # in the order of computation

@@ -1,8 +1,6 @@
 """The layers that a model calls, and each of them as a function of tensors."""
 
-import contextlib
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,7 @@ import tensorflow as tf
 from mtnet_tf._keras import flatten_layers
 from mtnet_tf.diagnostics.function_derivatives import Outputs, check_derivatives
 from mtnet_tf.diagnostics.numerical_derivatives import SINGLE
+from mtnet_tf.layers import observed_calls
 
 Call = Callable[..., Any]
 # What TensorFlow raises if an operation has no float64 kernel.
@@ -107,6 +106,11 @@ def is_float(x: Any) -> bool:
     return tf.is_tensor(x) and x.dtype.is_floating
 
 
+def inner_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers of a model and inside them, except models."""
+    return [layer for layer in flatten_layers(model) if not isinstance(layer, keras.Model)]
+
+
 def record_calls(model: keras.Model, x: Any) -> list[LayerCall]:
     """The first call of every layer that is not inside another layer.
 
@@ -134,33 +138,11 @@ def record_calls(model: keras.Model, x: Any) -> list[LayerCall]:
         finally:
             inside.pop()
 
-    with observed_calls(model, observe):
+    with observed_calls(inner_layers(model), observe):
         model(x, training=True)
     for layer in narrow:
         layer.call = _in_float32(layer.call)
     return [c for c in calls.values() if not isinstance(c.layer, keras.layers.InputLayer)]
-
-
-@contextlib.contextmanager
-def observed_calls(model: keras.Model, observe: Callable[..., Any]) -> Iterator[None]:
-    """Inside the context, the layers of a model call a function in place of their `call`.
-
-    Args:
-        model: Keras model.
-        observe: function (layer, its `call`, positional arguments, keyword arguments) -> outputs.
-    """
-    with contextlib.ExitStack() as stack:
-        for layer in flatten_layers(model):
-            if not isinstance(layer, keras.Model):
-                call = functools.partial(_observed, observe, layer, layer.call)
-                stack.enter_context(_call_replaced(layer, call))
-        yield
-
-
-def _observed(
-    observe: Callable[..., Any], layer: Any, call: Call, *args: Any, **kwargs: Any
-) -> Any:
-    return observe(layer, call, args, kwargs)
 
 
 def _narrow_result(
@@ -184,17 +166,3 @@ def _in_float32(call: Call) -> Call:
         return cast(call(*args, **kwargs), tf.float64)
 
     return narrow
-
-
-@contextlib.contextmanager
-def _call_replaced(layer: Any, call: Call) -> Iterator[None]:
-    """Replaces the `call` of one layer, and restores it even if the body raises."""
-    own = vars(layer).get("call")  # usually None: `call` belongs to the class
-    layer.call = call
-    try:
-        yield
-    finally:
-        if own is None:
-            del layer.call
-        else:
-            layer.call = own

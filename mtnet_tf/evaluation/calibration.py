@@ -89,11 +89,7 @@ def confusion(
 ) -> np.ndarray:
     """How often class i was predicted as class j in the episodes that contain both.
 
-    Args:
-        probabilities: [E, m, N].
-        labels: [E, m], ints.
-        classes: [E, N], the class (or group of classes) that each label stands for.
-        num_classes: C, classes are numbered from 0.
+    The arguments are those of `count_confusions`.
 
     Returns:
         Array [C, C] of rates; true class by predicted class; NaN if no episode contains both.

@@ -16,8 +16,9 @@ from mtnet_tf.layers.fast_weights import FastWeightScope, SetStatistics
 from mtnet_tf.layers.input_specs import input_specs
 from mtnet_tf.layers.integers import as_float, is_integer, validate_integer, validate_positive
 from mtnet_tf.layers.mask_logits import MaskLogits
+from mtnet_tf.layers.observed_calls import observed_calls
 from mtnet_tf.layers.task_batch_normalization import TaskBatchNormalization
-from mtnet_tf.layers.task_weights import find_layer, find_task_weights, list_layers
+from mtnet_tf.layers.task_weights import find_layer, find_task_weights, list_layers, not_built
 from mtnet_tf.layers.tw_conv1d import TWConv1D
 from mtnet_tf.layers.tw_conv2d import TWConv2D
 from mtnet_tf.layers.tw_dense import TWDense
@@ -41,12 +42,14 @@ __all__ = [
     "TWLayer",
     "TaskBatchNormalization",
     "TaskWeight",
+    "as_float",
     "find_layer",
     "find_task_weights",
-    "as_float",
     "input_specs",
     "is_integer",
     "list_layers",
+    "not_built",
+    "observed_calls",
     "validate_integer",
     "validate_positive",
 ]

@@ -38,7 +38,7 @@ def find_task_weights(
         )
     cells = [x for x in flatten_layers(model) if isinstance(x, TWLayer) and x.trainable]
     if cells and not any(cell.built for cell in cells):  # `build` of a subclass may build nothing
-        raise _not_built(model)
+        raise not_built(model)
     task_weights = [weight for cell in cells if cell.built for weight in cell.task_weights()]
     if not task_weights:
         raise ValueError(
@@ -60,10 +60,11 @@ def list_layers(
 def check_built(model: keras.Model) -> None:
     """Raises ValueError if a model has no weights yet."""
     if not model.built:
-        raise _not_built(model)
+        raise not_built(model)
 
 
-def _not_built(model: keras.Model) -> ValueError:
+def not_built(model: keras.Model) -> ValueError:
+    """The error for a model that has no weights yet."""
     return ValueError(
         f"`model` must be built. Received: {model.name}, which has no weights yet. Call it on "
         "data once, or start it with `keras.Input`."

@@ -121,6 +121,10 @@ class TWConv(TWLayer, abc.ABC):
     def _rows(self, inputs: tf.Tensor) -> tf.Tensor:
         return patches(inputs, self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
+    def _num_groups(self) -> int | None:
+        """The number of groups of channels; None for one matrix product of all channels."""
+        return None if self.groups == 1 else self.groups
+
     def _cell(
         self,
         rows: tf.Tensor,
@@ -128,9 +132,10 @@ class TWConv(TWLayer, abc.ABC):
         bias: tf.Tensor | None,
         transform: tf.Tensor | None,
     ) -> tf.Tensor:
-        if self.groups == 1:
+        num_groups = self._num_groups()
+        if num_groups is None:
             return super()._cell(rows, kernel, bias, transform)
-        products = grouped_product(rows, kernel, self.kernel_size, self.groups)
+        products = grouped_product(rows, kernel, self.kernel_size, num_groups)
         return cell(products, None, bias, transform)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

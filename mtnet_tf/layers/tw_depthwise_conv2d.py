@@ -8,9 +8,8 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.layers.integers import cast_integers
-from mtnet_tf.layers.patches import grouped_product
 from mtnet_tf.layers.tw_conv import TWConv
-from mtnet_tf.layers.tw_layer import MaskKind, Shape, Spec, cell
+from mtnet_tf.layers.tw_layer import MaskKind, Shape, Spec
 
 # Arguments of version 0.1.0.
 _RENAMED = {
@@ -149,16 +148,8 @@ class TWDepthwiseConv2D(TWConv):
             dilation_rate=self.dilation_rate,
         )
 
-    def _cell(
-        self,
-        rows: tf.Tensor,
-        kernel: tf.Tensor,
-        bias: tf.Tensor | None,
-        transform: tf.Tensor | None,
-    ) -> tf.Tensor:
-        channels = self.units // self.depth_multiplier
-        products = grouped_product(rows, kernel, self.kernel_size, channels)
-        return cell(products, None, bias, transform)
+    def _num_groups(self) -> int:
+        return self.units // self.depth_multiplier  # each channel is a group
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """[n, H, W, C] -> [n, H', W', U]."""

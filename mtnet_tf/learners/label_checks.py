@@ -65,10 +65,10 @@ class LabelChecks:
             self._check(*_sampled_labels(x, seed, batch_size), role)
         elif isinstance(x, keras.utils.PyDataset):  # Keras, too, reads its first batches early
             self.batch(x[0], role)
+        elif isinstance(stream, tf.data.Dataset):
+            return self._first_batch(stream, role)
         else:
-            return (
-                self._first_batch(stream, role) if isinstance(stream, tf.data.Dataset) else stream
-            )
+            return stream
         self._checked[role][id(x)] = x
         return stream
 

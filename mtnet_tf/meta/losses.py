@@ -165,9 +165,7 @@ def task_losses(
             counted = factors if counted is None else factors * counted
     if reduction == "sum":
         return tf.reduce_sum(values, 1)
-    if counted is None:
-        return tf.reduce_mean(values, 1)
-    return tf.math.divide_no_nan(tf.reduce_sum(values, 1), tf.reduce_sum(counted, 1))
+    return _means(values, counted)
 
 
 def task_means(
@@ -190,9 +188,16 @@ def task_means(
     counted = _counted(values, keras_mask(predictions), counted)
     values = tf.reshape(values, [num_tasks, -1])
     if counted is None:
+        return _means(values, None)
+    counted = tf.cast(tf.reshape(counted, [num_tasks, -1]), values.dtype)
+    return _means(values * counted, counted)
+
+
+def _means(values: tf.Tensor, counted: tf.Tensor | None) -> tf.Tensor:
+    """The means [B] of values [B, k], divided by the sums of `counted`; None for k."""
+    if counted is None:
         return tf.reduce_mean(values, 1)
-    weights = tf.cast(tf.reshape(counted, [num_tasks, -1]), values.dtype)
-    return tf.math.divide_no_nan(tf.reduce_sum(values * weights, 1), tf.reduce_sum(weights, 1))
+    return tf.math.divide_no_nan(tf.reduce_sum(values, 1), tf.reduce_sum(counted, 1))
 
 
 def _counted(
