@@ -1,12 +1,132 @@
 """Receptive fields as rows of a matrix, so that a convolution is a matrix product."""
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """The receptive fields of a convolution: a linear map from inputs to rows, and its transpose.
+
+    Each map is the derivative of the other. Derivatives of every order therefore consist of these
+    two, and compile with XLA, unlike those of `tf.image.extract_patches`.
+
+    Attributes:
+        sizes: spatial sizes S of the inputs.
+        kernel_size: k, one int per spatial axis.
+        strides: one int per spatial axis.
+        padding: "valid", "same", or "causal" (zeros before the first step only).
+        dilation_rate: one int per spatial axis.
+    """
+
+    sizes: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: str
+    dilation_rate: tuple[int, ...]
+
+    @property
+    def _axes(self) -> list[tuple[int, int, int, int]]:
+        """(size, kernel, stride, dilation) of each spatial axis."""
+        axes = (self.sizes, self.kernel_size, self.strides, self.dilation_rate)
+        return list(zip(*axes, strict=True))
+
+    @property
+    def _geometry(self) -> list[tuple[int, tuple[int, int]]]:
+        """(output size, padding) of each spatial axis."""
+        return [geometry(*axis, self.padding) for axis in self._axes]
+
+    def _positions(self) -> Iterator[tuple[int, ...]]:
+        """The positions of the kernel entries, in order."""
+        return itertools.product(*map(range, self.kernel_size))
+
+    def rows(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The receptive field of each output, [n, *S, C] -> [n, *S', prod(k)*C]."""
+
+        @tf.custom_gradient
+        def function(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+            return self._gather(inputs), self.inputs
+
+        return function(inputs)
+
+    def inputs(self, rows: tf.Tensor) -> tf.Tensor:
+        """The sum of what each input contributed to, [n, *S', prod(k)*C] -> [n, *S, C]."""
+
+        @tf.custom_gradient
+        def function(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+            return self._scatter(rows), self.rows
+
+        return function(rows)
+
+    def _gather(self, inputs: tf.Tensor) -> tf.Tensor:
+        outputs, paddings = zip(*self._geometry, strict=True)
+        if any(map(any, paddings)):
+            inputs = tf.pad(inputs, [(0, 0), *paddings, (0, 0)])
+
+        def inputs_of(position: tuple[int, ...]) -> tf.Tensor:
+            """The inputs that the kernel entry at `position` multiplies, [n, *S', C]."""
+            starts = [k * dilation for k, dilation in zip(position, self.dilation_rate, strict=True)]
+            window = [
+                slice(start, start + (output - 1) * stride + 1, stride)
+                for start, output, stride in zip(starts, outputs, self.strides, strict=True)
+            ]
+            return inputs[(slice(None), *window)]
+
+        return tf.concat([inputs_of(k) for k in self._positions()], -1)
+
+    def _scatter(self, rows: tf.Tensor) -> tf.Tensor:
+        """Adds up the rows, for each remainder of an input's position by the strides, its phase.
+
+        All inputs of one phase are read by the same entries of the kernel. No row has to be spread
+        out with zeros in between.
+        """
+        parts = tf.split(rows, math.prod(self.kernel_size), -1)
+        sums: dict[tuple[int, ...], tf.Tensor] = {}
+        for position, part in zip(self._positions(), parts, strict=True):
+            phase, part = self._shifted(position, part)
+            sums[phase] = sums[phase] + part if phase in sums else part
+        whole = self._interleave((), sums)
+        return whole[(slice(None), *(slice(size) for size in self.sizes))]
+
+    def _shifted(
+        self, position: tuple[int, ...], part: tf.Tensor
+    ) -> tuple[tuple[int, ...], tf.Tensor]:
+        """The phase of the inputs of a kernel entry, and its rows at their positions in it."""
+        phases, window, paddings = [], [], []
+        axes = zip(position, self._axes, self._geometry, strict=True)
+        for k, (size, _, stride, dilation), (output, (before, _)) in axes:
+            shift, phase = divmod(k * dilation - before, stride)  # input = stride * row + phase
+            length = -(-size // stride)
+            first, last = max(0, -shift), max(0, min(output, length - shift))
+            phases.append(phase)
+            window.append(slice(first, last))
+            paddings.append((first + shift, length - last - shift))
+        part = part[(slice(None), *window)]
+        return tuple(phases), tf.pad(part, [(0, 0), *paddings, (0, 0)])
+
+    def _interleave(
+        self, phase: tuple[int, ...], sums: Mapping[tuple[int, ...], tf.Tensor]
+    ) -> tf.Tensor:
+        """The inputs of all phases that start with `phase`, in order along the remaining axes."""
+        axis = len(phase)
+        if axis == len(self.strides):
+            return sums[phase] if phase in sums else tf.zeros_like(next(iter(sums.values())))
+        stride = self.strides[axis]
+        found = [self._interleave((*phase, p), sums) for p in range(stride)]
+        if stride == 1:
+            return found[0]
+        stacked = tf.stack(found, axis + 2)
+        shape = tf.shape(found[0])
+        sizes = [-1 if i == axis + 1 else shape[i] for i in range(len(self.strides) + 2)]
+        static = list(found[0].shape)
+        static[axis + 1] = static[axis + 1] * stride
+        return tf.ensure_shape(tf.reshape(stacked, sizes), static)
 
 
 def patches(
@@ -17,9 +137,6 @@ def patches(
     dilation_rate: Sequence[int],
 ) -> tf.Tensor:
     """The receptive field of each output position, flattened in the order of a kernel [*k, C].
-
-    It consists of strided slices. Unlike `tf.image.extract_patches`, their derivatives of every
-    order compile with XLA.
 
     Args:
         inputs: [n, *S, C] with static spatial sizes S.
@@ -40,21 +157,10 @@ def patches(
             "The spatial sizes (height and width) must be known in a meta-step. "
             f"Received: inputs of shape {tuple(inputs.shape)}; specify them in `keras.Input`."
         )
-    axes = list(zip(sizes, kernel_size, strides, dilation_rate, strict=True))
-    outputs, paddings = zip(*(geometry(*axis, padding) for axis in axes), strict=True)
-    if any(map(any, paddings)):
-        inputs = tf.pad(inputs, [(0, 0), *paddings, (0, 0)])
-
-    def inputs_of(offsets: tuple[int, ...]) -> tf.Tensor:
-        """The inputs that the kernel entry at `offsets` multiplies, [n, *S', C]."""
-        starts = [o * dilation for o, (*_, dilation) in zip(offsets, axes, strict=True)]
-        window = [
-            slice(start, start + (output - 1) * stride + 1, stride)
-            for start, output, stride in zip(starts, outputs, strides, strict=True)
-        ]
-        return inputs[(slice(None), *window)]
-
-    return tf.concat([inputs_of(o) for o in itertools.product(*map(range, kernel_size))], -1)
+    windows = Windows(
+        tuple(sizes), tuple(kernel_size), tuple(strides), padding, tuple(dilation_rate)
+    )
+    return windows.rows(inputs)
 
 
 def grouped_product(

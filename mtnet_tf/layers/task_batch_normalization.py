@@ -8,7 +8,7 @@ import tensorflow as tf
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.fast_weights import active
 from mtnet_tf.layers.integers import validate_integer
-from mtnet_tf.layers.moments import moments, normalize, standardize
+from mtnet_tf.layers.moments import moments, normalize, standardize, standardize_by_own
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
 
@@ -160,10 +160,13 @@ class TaskBatchNormalization(ExactNormalization):
         num_tasks = 1 if scope is None else scope.num_tasks
         x = tf.reshape(inputs, [num_tasks, -1, inputs.shape[-1]])  # [B, n*H*W, C]
         counted = None if counted is None else tf.reshape(counted, tf.shape(x))
-        statistics = moments(x, 1, counted)  # [B, 1, C] each
-        if scope is not None and scope.statistics is not None:
-            statistics = scope.statistics.choose(statistics, self)
-        x = standardize(x, *statistics, self.epsilon)
+        if counted is None and (scope is None or scope.statistics is None):
+            x = standardize_by_own(x, 1, self.epsilon)
+        else:
+            statistics = moments(x, 1, counted)  # [B, 1, C] each
+            if scope is not None and scope.statistics is not None:
+                statistics = scope.statistics.choose(statistics, self)
+            x = standardize(x, *statistics, self.epsilon)
         gamma, beta = self._scale_and_offset(x.dtype, [-1])
         x = x if gamma is None else x * gamma
         x = tf.reshape(x, tf.shape(inputs))
