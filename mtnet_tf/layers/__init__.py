@@ -12,7 +12,7 @@ from mtnet_tf.layers.exact_group_normalization import ExactGroupNormalization
 from mtnet_tf.layers.exact_layer_normalization import ExactLayerNormalization
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.exact_resizing import ExactResizing, ExactUpSampling2D
-from mtnet_tf.layers.fast_weights import FastWeightScope, SetStatistics
+from mtnet_tf.layers.fast_weights import FastWeightScope, SetStatistics, SharedWeight, of_tasks
 from mtnet_tf.layers.input_specs import input_specs
 from mtnet_tf.layers.integers import as_float, is_integer, validate_integer, validate_positive
 from mtnet_tf.layers.mask_logits import MaskLogits
@@ -35,6 +35,7 @@ __all__ = [
     "FastWeightScope",
     "MaskLogits",
     "SetStatistics",
+    "SharedWeight",
     "TWConv1D",
     "TWConv2D",
     "TWDense",
@@ -50,6 +51,7 @@ __all__ = [
     "list_layers",
     "not_built",
     "observed_calls",
+    "of_tasks",
     "validate_integer",
     "validate_positive",
 ]

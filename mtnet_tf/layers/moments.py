@@ -1,6 +1,6 @@
 """Normalisation with exact derivatives of every order, unlike `tf.nn.moments`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -82,7 +82,7 @@ def _standardized_and_scale(
         return tf.reduce_mean(values, axis, keepdims=True)
 
     @tf.custom_gradient
-    def function(x: tf.Tensor) -> tuple[Any, Callable[..., tf.Tensor]]:
+    def function(x: tf.Tensor) -> Any:
         centred = x - mean(x)
         scale = tf.math.rsqrt(mean(tf.square(centred)) + tf.constant(epsilon, x.dtype))
 

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -50,7 +50,7 @@ class Windows:
         """The receptive field of each output, [n, *S, C] -> [n, *S', prod(k)*C]."""
 
         @tf.custom_gradient
-        def function(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def function(inputs: tf.Tensor) -> Any:
             return self._gather(inputs), self.inputs
 
         return function(inputs)
@@ -59,7 +59,7 @@ class Windows:
         """The sum of what each input contributed to, [n, *S', prod(k)*C] -> [n, *S, C]."""
 
         @tf.custom_gradient
-        def function(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def function(rows: tf.Tensor) -> Any:
             return self._scatter(rows), self.rows
 
         return function(rows)
@@ -71,7 +71,9 @@ class Windows:
 
         def inputs_of(position: tuple[int, ...]) -> tf.Tensor:
             """The inputs that the kernel entry at `position` multiplies, [n, *S', C]."""
-            starts = [k * dilation for k, dilation in zip(position, self.dilation_rate, strict=True)]
+            starts = [
+                k * dilation for k, dilation in zip(position, self.dilation_rate, strict=True)
+            ]
             window = [
                 slice(start, start + (output - 1) * stride + 1, stride)
                 for start, output, stride in zip(starts, outputs, self.strides, strict=True)
@@ -103,10 +105,11 @@ class Windows:
         for k, (size, _, stride, dilation), (output, (before, _)) in axes:
             shift, phase = divmod(k * dilation - before, stride)  # input = stride * row + phase
             length = -(-size // stride)
-            first, last = max(0, -shift), max(0, min(output, length - shift))
+            first, last = max(0, -shift), min(output, length - shift)
             phases.append(phase)
-            window.append(slice(first, last))
-            paddings.append((first + shift, length - last - shift))
+            is_read = first < last  # else the entry multiplies nothing but padding
+            window.append(slice(first, last) if is_read else slice(0))
+            paddings.append((first + shift, length - last - shift) if is_read else (0, length))
         part = part[(slice(None), *window)]
         return tuple(phases), tf.pad(part, [(0, 0), *paddings, (0, 0)])
 
@@ -122,11 +125,10 @@ class Windows:
         if stride == 1:
             return found[0]
         stacked = tf.stack(found, axis + 2)
+        known: Any = found[0].shape[axis + 1]
         shape = tf.shape(found[0])
-        sizes = [-1 if i == axis + 1 else shape[i] for i in range(len(self.strides) + 2)]
-        static = list(found[0].shape)
-        static[axis + 1] = static[axis + 1] * stride
-        return tf.ensure_shape(tf.reshape(stacked, sizes), static)
+        sizes = tf.concat([shape[: axis + 1], [known * stride], shape[axis + 2 :]], 0)
+        return tf.reshape(stacked, sizes)
 
 
 def patches(

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mtnet_tf.layers.fast_weights import SharedWeight, of_tasks
 from mtnet_tf.layers.integers import cast_integers, is_integer, validate_integer
 from mtnet_tf.layers.patches import check_channels_last, geometry, grouped_product, patches
 from mtnet_tf.layers.tw_layer import Shape, TWLayer, cell
@@ -128,14 +129,14 @@ class TWConv(TWLayer, abc.ABC):
     def _cell(
         self,
         rows: tf.Tensor,
-        kernel: tf.Tensor,
+        kernel: tf.Tensor | SharedWeight,
         bias: tf.Tensor | None,
         transform: tf.Tensor | None,
     ) -> tf.Tensor:
         num_groups = self._num_groups()
         if num_groups is None:
             return super()._cell(rows, kernel, bias, transform)
-        products = grouped_product(rows, kernel, self.kernel_size, num_groups)
+        products = grouped_product(rows, of_tasks(kernel), self.kernel_size, num_groups)
         return cell(products, None, bias, transform)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -7,7 +7,13 @@ from typing import Any, Literal, NamedTuple
 import keras
 import tensorflow as tf
 
-from mtnet_tf.layers.fast_weights import FastWeightScope, active
+from mtnet_tf.layers.fast_weights import (
+    FastWeightScope,
+    SharedWeight,
+    active,
+    of_tasks,
+    shared_product,
+)
 from mtnet_tf.layers.integers import cast_integers, validate_integer, validate_positive
 from mtnet_tf.layers.mask_logits import MaskLogits
 from mtnet_tf.layers.masks import attach
@@ -191,11 +197,11 @@ class TWLayer(keras.layers.Layer, abc.ABC):
         kernel = self._task_value(self.kernel, scope, (fan_in, self.units))  # [B or 1, D, U]
         bias = transform = None
         if self.use_bias:
-            bias = self._task_value(self.bias, scope, (1, self.units))  # [B or 1, 1, U]
+            bias = of_tasks(self._task_value(self.bias, scope, (1, self.units)))  # [B or 1, 1, U]
         if self.transform is not None:
             transform = tf.cast(self.transform.value, self.compute_dtype)
-        shared = kernel.shape[0] == 1 and (bias is None or bias.shape[0] == 1)
-        groups = 1 if shared else scope.num_tasks
+        adapts = isinstance(kernel, SharedWeight) or kernel.shape[0] != 1
+        groups = scope.num_tasks if adapts or (bias is not None and bias.shape[0] != 1) else 1
         rows_of_tasks = tf.reshape(rows, [groups, -1, rows.shape[-1]])
         outputs = self._cell(rows_of_tasks, kernel, bias, transform)
         if scope.on_cell is not None:
@@ -205,7 +211,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
     def _cell(
         self,
         rows: tf.Tensor,
-        kernel: tf.Tensor,
+        kernel: tf.Tensor | SharedWeight,
         bias: tf.Tensor | None,
         transform: tf.Tensor | None,
     ) -> tf.Tensor:
@@ -213,10 +219,16 @@ class TWLayer(keras.layers.Layer, abc.ABC):
 
     def _task_value(
         self, variable: keras.Variable, scope: FastWeightScope, shape: tuple[int, ...]
-    ) -> tf.Tensor:
+    ) -> tf.Tensor | SharedWeight:
+        """A value of each task [B, *shape], or one [1, *shape] of a weight that does not adapt."""
+
+        def shaped(value: tf.Tensor, *leading: int) -> tf.Tensor:
+            return tf.reshape(tf.cast(value, self.compute_dtype), [*leading, *shape])
+
         value = scope.get(variable)
-        value = variable.value if value is None else value
-        return tf.reshape(tf.cast(value, self.compute_dtype), [-1, *shape])
+        if isinstance(value, SharedWeight):
+            return SharedWeight(shaped(value.value), shaped(value.offsets, -1))
+        return shaped(variable.value if value is None else value, -1)
 
     @abc.abstractmethod
     def _kernel_shape(self, input_shape: Shape) -> tuple[int, ...]:
@@ -256,7 +268,7 @@ class TWLayer(keras.layers.Layer, abc.ABC):
 
 def cell(
     rows: tf.Tensor,
-    kernel: tf.Tensor | None,
+    kernel: tf.Tensor | SharedWeight | None,
     bias: tf.Tensor | None,
     transform: tf.Tensor | None,
 ) -> tf.Tensor:
@@ -267,7 +279,8 @@ def cell(
 
     Args:
         rows: [G, m, D], the rows of G tasks.
-        kernel: [G, D, U]; None if the rows are products already, [G, m, U].
+        kernel: [G, D, U], or a `SharedWeight` of shape [D, U]; None if the rows are products
+            already, [G, m, U].
         bias: [G or 1, 1, U] or None.
         transform: [U, U] or None.
 
@@ -277,10 +290,22 @@ def cell(
     sizes: Any = rows.shape
     num_rows, depth = sizes[1], sizes[2]
     if kernel is not None and transform is not None and num_rows is not None and depth < num_rows:
-        kernel = kernel @ transform
+        kernel = _transformed(kernel, transform)
         bias = None if bias is None else bias @ transform
         transform = None
-    outputs = rows if kernel is None else rows @ kernel  # [G, m, U]
+    outputs = rows if kernel is None else _product(rows, kernel)  # [G, m, U]
     if bias is not None:
         outputs += bias
     return outputs if transform is None else outputs @ transform
+
+
+def _transformed(kernel: tf.Tensor | SharedWeight, transform: tf.Tensor) -> Any:
+    """W T of each task, in the form in which W is given."""
+    if isinstance(kernel, SharedWeight):
+        return kernel.map(lambda w: w @ transform)
+    return kernel @ transform
+
+
+def _product(rows: tf.Tensor, kernel: tf.Tensor | SharedWeight) -> tf.Tensor:
+    """`rows @ kernel` of each task, [G, m, U]."""
+    return shared_product(rows, kernel) if isinstance(kernel, SharedWeight) else rows @ kernel

@@ -6,16 +6,17 @@ gradient-based baseline call `adapt`.
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from mtnet_tf.layers import SharedWeight, of_tasks
 from mtnet_tf.meta.update_rules import GradientDescent, StepSize, UpdateRule
 
 ZERO = tf.UnconnectedGradients.ZERO
 # From fast weights [B, ...] and the number of the inner step to support losses [B].
-TaskLosses = Callable[[list[tf.Tensor], int], tf.Tensor]
+TaskLosses = Callable[[list[Any], int], tf.Tensor]
 # From the number of the inner step to a mask for each task weight, None where it has none.
 Masks = Callable[[int], Sequence[tf.Tensor | None]]
 
@@ -65,9 +66,27 @@ def initial_fast_weights(
     return [tf.broadcast_to(v, tf.concat([[num_tasks], tf.shape(v)], 0)) for v in values]
 
 
+def shared_weights(
+    variables: Sequence[keras.Variable], num_tasks: int | tf.Tensor
+) -> list[SharedWeight]:
+    """The weights before the first inner step, in the form that layers compute with fastest.
+
+    Args:
+        variables: the variables that adapt.
+        num_tasks: B.
+
+    Returns:
+        List of `SharedWeight`.
+    """
+    values = [tf.convert_to_tensor(v.value) for v in variables]
+    shapes = [tf.concat([[num_tasks], tf.shape(v)], 0) for v in values]
+    zeros = [tf.zeros(s, v.dtype) for s, v in zip(shapes, values, strict=True)]
+    return [SharedWeight(*pair) for pair in zip(values, zeros, strict=True)]
+
+
 def adapt(
     task_losses: TaskLosses,
-    weights: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor | SharedWeight],
     *,
     num_inner_steps: int,
     step_size: StepSize | Sequence[StepSize] | None = None,
@@ -93,7 +112,8 @@ def adapt(
     Args:
         task_losses: function (fast weights, list of [B, ...]; number of the step) -> support
             losses [B].
-        weights: initial fast weights, list of [B, ...].
+        weights: initial fast weights, list of [B, ...]; or of `SharedWeight`, which `task_losses`
+            then receives in the first step.
         num_inner_steps: number of steps, at least 0.
         step_size: alpha of gradient descent, see `GradientDescent`.
         update_rule: `UpdateRule`. Give either this or `step_size`.
@@ -110,13 +130,15 @@ def adapt(
             is not positive and finite.
     """
     rule = choose_rule(step_size, update_rule)
-    weights = list(weights)
+    given = list(weights)
+    weights = [of_tasks(w) for w in given]
     found, losses_before, state = [weights], [], None
     for step in range(num_inner_steps):
+        varied = [w.offsets if isinstance(w, SharedWeight) else w for w in given]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            losses = task_losses(weights, step)  # [B]
-        gradients = tape.gradient(losses, weights, unconnected_gradients=ZERO)
+            tape.watch(varied)
+            losses = task_losses(given, step)  # [B]
+        gradients = tape.gradient(losses, varied, unconnected_gradients=ZERO)
         gradients = [
             _constant_if(first_order, g)  # pyright: ignore[reportArgumentType]
             for g in gradients
@@ -124,6 +146,7 @@ def adapt(
         step_masks = masks(step) if masks else [None] * len(weights)
         masked = [g if m is None else m * g for g, m in zip(gradients, step_masks, strict=True)]
         weights, state = rule.update(step, weights, masked, losses, state)
+        given = weights
         found.append(weights)
         losses_before.append(losses)
     return InnerTrajectory(found, losses_before)

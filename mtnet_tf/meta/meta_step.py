@@ -13,8 +13,14 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf._keras import keras_mask, set_keras_mask
-from mtnet_tf.layers import FastWeightScope, SetStatistics, TaskWeight
-from mtnet_tf.meta.inner_loop import InnerTrajectory, Masks, adapt, initial_fast_weights
+from mtnet_tf.layers import (
+    FastWeightScope,
+    SetStatistics,
+    SharedWeight,
+    TaskWeight,
+    of_tasks,
+)
+from mtnet_tf.meta.inner_loop import InnerTrajectory, Masks, adapt, shared_weights
 from mtnet_tf.meta.loss_shapes import TaskLoss
 from mtnet_tf.meta.losses import task_losses
 from mtnet_tf.meta.per_task import predict_per_task, single_output
@@ -78,7 +84,7 @@ def count_tasks(x: Inputs) -> int | tf.Tensor:
 def predict(
     model: keras.Model,
     task_weights: Sequence[TaskWeight],
-    weights: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor | SharedWeight],
     x: Inputs,
     training: bool = True,
     statistics: SetStatistics | None = None,
@@ -91,7 +97,7 @@ def predict(
     Args:
         model: Keras model, [n, ...] -> [n, ...].
         task_weights: the weights that adapt.
-        weights: their fast weights, list of [B, *variable.shape].
+        weights: their fast weights, list of [B, *variable.shape] or `SharedWeight`.
         x: [B, n, ...], or a structure of such tensors.
         training: passed to the model.
         statistics: `SetStatistics` to record or to use; None for the statistics of the set itself.
@@ -100,7 +106,8 @@ def predict(
         Tensor [B*n, ...], flattened, with the time-step mask that Keras attaches to outputs.
     """
     if not all(w.flattened for w in task_weights):
-        found = predict_per_task(model, task_weights, weights, x, training, statistics)
+        per_task = [of_tasks(w) for w in weights]
+        found = predict_per_task(model, task_weights, per_task, x, training, statistics)
         mask = keras_mask(found)
         return set_keras_mask(flatten_tasks(found), None if mask is None else flatten_tasks(mask))
     num_tasks = count_tasks(x)
@@ -113,7 +120,7 @@ def set_losses(
     model: keras.Model,
     task_weights: Sequence[TaskWeight],
     loss: TaskLoss,
-    weights: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor | SharedWeight],
     x: Inputs,
     y: tf.Tensor,
     training: bool = True,
@@ -125,7 +132,7 @@ def set_losses(
         model: Keras model.
         task_weights: the weights that adapt.
         loss: see `task_losses`.
-        weights: fast weights, list of [B, *variable.shape].
+        weights: fast weights, list of [B, *variable.shape] or `SharedWeight`.
         x: [B, n, ...], or a structure of such tensors.
         y: [B, n, ...].
         training: passed to the model.
@@ -163,10 +170,10 @@ def adapt_to_support(
     """
     x, y, *sample_weight = support
 
-    def support_losses(weights: list[tf.Tensor], step: int) -> tf.Tensor:
+    def support_losses(weights: list[tf.Tensor | SharedWeight], step: int) -> tf.Tensor:
         return set_losses(model, task_weights, loss, weights, x, y, training, *sample_weight)[0]
 
-    initial = initial_fast_weights([w.variable for w in task_weights], count_tasks(x))
+    initial = shared_weights([w.variable for w in task_weights], count_tasks(x))
     return adapt(support_losses, initial, **options)
 
 

@@ -9,6 +9,7 @@ from mtnet_tf import MetaLearner, layers
 from mtnet_tf.layers.fast_weights import SetStatistics
 from mtnet_tf.layers.task_weights import find_task_weights
 from mtnet_tf.meta import meta_step
+from mtnet_tf.meta.inner_loop import initial_fast_weights
 from mtnet_tf.meta.mask_sampler import MaskSampler
 from mtnet_tf.tasks import Episode
 
@@ -95,7 +96,7 @@ def test_statistics_are_recorded_and_replayed_for_each_task(episode, rng):
     flattened = find_task_weights(model)
     found = []
     for weights in (flattened, [w._replace(flattened=False) for w in flattened]):
-        values = meta_step.initial_fast_weights([w.variable for w in weights], 3)
+        values = initial_fast_weights([w.variable for w in weights], 3)
         record = SetStatistics()
         meta_step.predict(model, weights, values, episode.support_x, statistics=record)
         query = meta_step.predict(
@@ -159,7 +160,7 @@ def test_dropout_differs_between_tasks_and_calls():
     model = keras.Sequential([keras.Input((50,)), Gate(name="gate"), keras.layers.Dropout(0.5)])
     model.layers[0].strength.assign(np.ones(50))
     weights = find_task_weights(model, ["gate"])
-    values = meta_step.initial_fast_weights([w.variable for w in weights], 2)
+    values = initial_fast_weights([w.variable for w in weights], 2)
     x = tf.ones([2, 1, 50])
     one, other = (meta_step.predict(model, weights, values, x).numpy() != 0 for _ in range(2))
     assert np.any(one[0] != one[1])
