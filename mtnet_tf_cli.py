@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from data_prep.io import make_output_readable, quiet_start, user_path
+from data_prep.io import keep_freed_memory, make_output_readable, quiet_start, user_path
 
 with quiet_start(Path(sys.argv[0]).name):
     import tensorflow as tf
@@ -196,6 +196,7 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 def run_main() -> None:
     """Entry point of `mtnet-tf` and `main.py`."""
+    keep_freed_memory()
     make_output_readable()
     sys.modules["__main__"].__doc__ = __doc__  # absl prints it above the flags
     define_flags()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.io import make_output_readable, user_path
+from data_prep.io import keep_freed_memory, make_output_readable, user_path
 from maml_baselines.methods import METHODS
 from maml_baselines.tables import LACKING_FLAGS, methods_of, settings_of, write_table
 from mtnet_tf.experiments import (
@@ -135,4 +135,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     sys.exit(main())

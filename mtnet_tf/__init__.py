@@ -1,5 +1,6 @@
 """MT-nets and T-nets (Lee & Choi, ICML 2018) as Keras layers and a Keras trainer."""
 
+from data_prep.io import keep_freed_memory
 from mtnet_tf._old_names import install
 from mtnet_tf._version import __version__
 from mtnet_tf.conversion import fold, to_mtnet
@@ -59,6 +60,7 @@ __all__ = [
     "dense_image_network",
     "evaluate",
     "fold",
+    "keep_freed_memory",
     "regression_network",
     "summarize",
     "to_mtnet",

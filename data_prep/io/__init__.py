@@ -1,9 +1,10 @@
-"""Archives, folders and text files, atomic writing, locks, downloads, threads, progress bars.
+"""Archives, folders, text files, atomic writing, locks, downloads, threads, progress, allocator.
 
 May import: `errors`.
 """
 
 from data_prep.errors import printable, user_path, user_paths
+from data_prep.io.allocator import keep_freed_memory
 from data_prep.io.archives import open_source
 from data_prep.io.atomic import (
     building,
@@ -34,6 +35,7 @@ __all__ = [
     "in_parallel",
     "is_vacant",
     "is_visible",
+    "keep_freed_memory",
     "make_output_readable",
     "open_source",
     "printable",
