@@ -99,6 +99,32 @@ def _standardized_and_scale(
     return function(x)
 
 
+def add_offset(x: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """`x + offset`, where the gradient of the offset is first averaged over each example.
+
+    One sum over all axes but the last takes ten times as long in a program of XLA on a CPU.
+
+    Args:
+        x: [n, ..., C].
+        offset: [C].
+
+    Returns:
+        Tensor like `x`.
+    """
+
+    @tf.custom_gradient
+    def function(x: tf.Tensor, offset: tf.Tensor) -> Any:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            channels: Any = x.shape[-1]
+            per_example = tf.reshape(upstream, [tf.shape(x)[0], -1, channels])
+            count = tf.cast(tf.shape(per_example)[1], x.dtype)
+            return upstream, tf.reduce_sum(count * tf.reduce_mean(per_example, 1), 0)
+
+        return x + offset, gradient
+
+    return function(x, offset)
+
+
 def _at_least_float32(x: tf.Tensor) -> tf.Tensor:
     """Squares overflow in half precision."""
     return tf.cast(x, tf.float32) if x.dtype.size < 4 else x

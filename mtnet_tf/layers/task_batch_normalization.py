@@ -8,7 +8,13 @@ import tensorflow as tf
 from mtnet_tf.layers.exact_normalization import ExactNormalization
 from mtnet_tf.layers.fast_weights import active
 from mtnet_tf.layers.integers import validate_integer
-from mtnet_tf.layers.moments import moments, normalize, standardize, standardize_by_own
+from mtnet_tf.layers.moments import (
+    add_offset,
+    moments,
+    normalize,
+    standardize,
+    standardize_by_own,
+)
 from mtnet_tf.layers.tw_layer import Shape, Spec
 
 
@@ -170,7 +176,7 @@ class TaskBatchNormalization(ExactNormalization):
         gamma, beta = self._scale_and_offset(x.dtype, [-1])
         x = x if gamma is None else x * gamma
         x = tf.reshape(x, tf.shape(inputs))
-        return x if beta is None else x + beta
+        return x if beta is None else add_offset(x, beta)
 
     def _by_fixed_statistics(self, inputs: tf.Tensor) -> tf.Tensor:
         dtype = tf.float32 if inputs.dtype.size < 4 else inputs.dtype

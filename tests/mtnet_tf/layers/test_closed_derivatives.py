@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from mtnet_tf.layers.fast_weights import SharedWeight, shared_product
-from mtnet_tf.layers.moments import moments, standardize, standardize_by_own
+from mtnet_tf.layers.moments import add_offset, moments, standardize, standardize_by_own
 from mtnet_tf.layers.patches import Windows, patches
 
 
@@ -133,3 +133,12 @@ def test_gradients_of_offsets_are_those_of_each_task(rng):
         products = shared_product(tf.constant(rows), SharedWeight(tf.constant(kernel), offsets))
     found = tape.gradient(products, offsets, output_gradients=tf.constant(upstream))
     np.testing.assert_allclose(found, np.einsum("bmd,bmu->bdu", rows, upstream), rtol=1e-12)
+
+
+def test_an_offset_is_added_with_exact_derivatives(rng):
+    inputs = [rng.normal(size=(2, 3, 4, 5)), rng.normal(size=5)]
+    assert_same_derivatives(lambda x, offset: add_offset(x * x, offset), plain_sum, inputs)
+
+
+def plain_sum(x, offset):
+    return x * x + offset
