@@ -1,0 +1,1 @@
+"""Speed of meta-steps compared with other frameworks: `python -m benchmarks`."""
