@@ -106,10 +106,13 @@ def compile_learner(
         The learner.
     """
     is_image = settings.is_image
+    # With the name of a metric, Keras would create its variables while it traces the first step,
+    # and TensorFlow would trace that step twice.
+    accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
     learner.compile(
         optimizer or make_optimizer(settings),
         FewShotCrossentropy(settings.num_shots) if is_image else "mean_squared_error",
-        metrics=["accuracy"] if is_image else None,
+        metrics=[accuracy] if is_image else None,
         jit_compile=settings.jit_compile and not settings.run_eagerly,
         run_eagerly=settings.run_eagerly,
     )
