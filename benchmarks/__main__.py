@@ -8,11 +8,14 @@ Prints the table, and stores it in the output folder as CSV, Markdown and PNG.
 """
 
 import argparse
+import dataclasses
 import datetime
+import itertools
 import os
 import platform
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import report
@@ -34,25 +37,30 @@ SWEEP_CONTESTANTS = ("ours", "jax_patches")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both keep what was measured
     name = f"sweep_{options.sweep}" if options.sweep else options.name
     contestants = options.contestants or (SWEEP_CONTESTANTS if options.sweep else CONTESTANTS)
     rows: list[Row] = []
+    conditions: dict[str, object] = {}
+    for changed, value in _cases(options):
+        shown = "" if value is None else f", {options.sweep}={value}"
+        _log(f"{changed.name}, {changed.method}{shown}")
+        found, interrupted = measure(changed, contestants, options.rounds, _log, tf32=options.tf32)
+        rows += [dataclasses.replace(row, value=value) for row in found]
+        conditions = _conditions(rows, options)
+        report.write(rows, conditions, options.output, name)
+        if interrupted:
+            break
+    sys.stdout.write(report.markdown(rows, conditions))
+
+
+def _cases(options: argparse.Namespace) -> Iterator[tuple[Work, int | None]]:
+    """Each work to time, with the value of the size that a sweep changes."""
     values = SWEEPS[options.sweep] if options.sweep else (None,)
     works = options.work or (["omniglot5"] if options.sweep else list(WORKS))
-    for case in works:
-        for method in options.methods or (["mtnet"] if options.sweep else METHODS):
-            for value in values:
-                changed = _changed(case, method, options.sweep, value)
-                _log(f"{case}, {method}" + (f", {options.sweep}={value}" if value else ""))
-                found = measure(changed, contestants, options.rounds, _log, tf32=options.tf32)
-                for row in found:
-                    row.value = value
-                rows += found
-                conditions = _conditions(rows, options)
-                report.write(rows, conditions, options.output, name)
-                if any(row.note == "interrupted" for row in found):
-                    break
-    sys.stdout.write(report.markdown(rows, conditions))
+    methods = options.methods or (["mtnet"] if options.sweep else METHODS)
+    for name, method, value in itertools.product(works, methods, values):
+        yield _changed(name, method, options.sweep, value), value
 
 
 def _parser() -> argparse.ArgumentParser:

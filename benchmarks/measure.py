@@ -79,7 +79,7 @@ def measure(
     *,
     tf32: bool = False,
     start_worker: Callable[..., Any] = Worker,
-) -> list[Row]:
+) -> tuple[list[Row], bool]:
     """Times the contestants on one work.
 
     A contestant that is not installed, fails, or computes another gradient than the first one,
@@ -95,13 +95,14 @@ def measure(
         start_worker: creates a `Worker`.
 
     Returns:
-        A row per contestant that can do this method.
+        Pair (a row per contestant that can do this method; whether it was interrupted).
     """
     rows = {
         name: Row(work.name, work.method, name)
         for name in contestants
         if work.method in CONTESTANTS[name].methods
     }
+    interrupted = False
     with contextlib.ExitStack() as stack:
         workers: dict[str, Any] = {}
         machine: list[float] = []
@@ -110,6 +111,7 @@ def measure(
             yardstick = stack.enter_context(start_worker(MATRIX_PRODUCT, {}, tf32))
             _run_rounds(rows, workers, yardstick, machine, rounds, log)
         except KeyboardInterrupt:
+            interrupted = True
             log("interrupted; what was measured is kept")
     for row in rows.values():
         row.load = os.getloadavg()[0]
@@ -118,7 +120,7 @@ def measure(
             row.flops_per_second = flops(work) / row.median
         elif not row.note:
             row.note = "interrupted"
-    return list(rows.values())
+    return list(rows.values()), interrupted
 
 
 def _start_all(

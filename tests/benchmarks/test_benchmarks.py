@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are n
 
 from benchmarks import report
 from benchmarks.contestants import CONTESTANTS
+from benchmarks.document import document
 from benchmarks.measure import Row, measure
 from benchmarks.processes import TOLERANCE, WorkerError, difference
 from benchmarks.work import batches, cells, flops, initial_weights, work
@@ -57,7 +58,7 @@ def rows(monkeypatch):
     absent = dataclasses.replace(CONTESTANTS["torch_vmap"], packages=("absent",))
     monkeypatch.setitem(CONTESTANTS, "torch_vmap", absent)
     names = ["ours", "jax_conv", "torch_vmap", "torch_loop", "higher", "tf_original"]
-    found = measure(work("omniglot5", "maml"), names, 3, print, start_worker=FakeWorker)
+    found, _ = measure(work("omniglot5", "maml"), names, 3, print, start_worker=FakeWorker)
     return {row.contestant: row for row in found}
 
 
@@ -88,8 +89,9 @@ def test_an_interruption_keeps_what_was_measured():
                 raise KeyboardInterrupt
             return super().run(steps)
 
-    (row,) = measure(work("sinusoid", "maml"), ["ours"], 9, print, start_worker=Interrupted)
-    assert row.seconds == [0.25] and row.note == ""
+    found = measure(work("sinusoid", "maml"), ["ours"], 9, print, start_worker=Interrupted)
+    (row,), interrupted = found
+    assert interrupted and row.seconds == [0.25] and row.note == ""
 
 
 def test_rows_are_stored_and_read_back(rows, tmp_path):
@@ -151,3 +153,9 @@ def test_every_contestant_computes_our_gradient(contestant, name, method):
     if method not in CONTESTANTS[contestant].methods:
         pytest.skip(f"{contestant} does not do {method}")
     check(contestant, name, method)
+
+
+def test_the_page_contains_every_stored_table(rows, tmp_path):
+    report.write(list(rows.values()), {"device": "CPU"}, tmp_path, "table")
+    page = document(tmp_path)
+    assert "## table" in page and "| omniglot5 | maml | mtnet_tf | 250 |" in page
