@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md from the results in docs/benchmarks: `python -m benchmarks.document`."""
+"""Writes docs/benchmarks.md from docs/benchmarks: `python -m benchmarks.document`."""
 
 from pathlib import Path
 
