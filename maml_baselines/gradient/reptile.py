@@ -53,6 +53,7 @@ class Reptile(MetaLearner):
         adapt_layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None = None,
         update_rule: UpdateRule | None = None,
         check_derivatives: bool = True,
+        task_chunk: int | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -67,6 +68,7 @@ class Reptile(MetaLearner):
             adapt_layers: the layers that adapt; None for the TW layers.
             update_rule: `GradientDescent` in place of `step_size`, for a learner that is loaded.
             check_derivatives: as in `MetaLearner`.
+            task_chunk: see `MetaLearner`.
             seed: run seed of tasks and masks.
             **kwargs: Keras' `name`.
 
@@ -83,6 +85,7 @@ class Reptile(MetaLearner):
             adapt_layers=adapt_layers,
             update_rule=update_rule,
             check_derivatives=check_derivatives,
+            task_chunk=task_chunk,
             seed=seed,
             **kwargs,
         )
@@ -125,7 +128,7 @@ class Reptile(MetaLearner):
             return set_losses(self.model, task_weights, self.task_loss, weights, x, y)[0]
 
         initial = initial_fast_weights([w.variable for w in task_weights], num_tasks)
-        masks = self.masks(num_tasks, seed)
+        masks = self.masks(num_tasks, seed, part=episode.part)
         options = self.inner_options(self.num_inner_steps, masks, training=True)
         return adapt(losses, initial, **options)
 

@@ -95,7 +95,7 @@ def make_optimizer(
 def compile_learner(
     learner: L, settings: Settings, optimizer: keras.optimizers.Optimizer | None = None
 ) -> L:
-    """Compiles with the authors' optimizer, or a given one, and their loss.
+    """Compiles with the authors' optimizer, or a given one, their loss and the settings' memory.
 
     Args:
         learner: learner to compile.
@@ -106,6 +106,7 @@ def compile_learner(
         The learner.
     """
     is_image = settings.is_image
+    learner.task_chunk = settings.task_chunk or None
     # With the name of a metric, Keras would create its variables while it traces the first step,
     # and TensorFlow would trace that step twice.
     accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")

@@ -177,6 +177,11 @@ OURS = {
         "allow_tf32",
         "allow TF32 products on NVIDIA GPUs, which change meta-gradients by several percent",
     ),
+    "task_chunk": Flag(
+        "task_chunk",
+        "largest number of tasks to process at a time, which limits the memory and does not change "
+        "the meta-step; 0 for the whole meta-batch",
+    ),
     "run": Flag(
         "run_dir", "run folder; default: a folder in --logdir whose name contains the settings"
     ),

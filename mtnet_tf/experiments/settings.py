@@ -27,7 +27,7 @@ _POSITIVE = (
 _NOT_NEGATIVE = (
     *("num_meta_iterations", "num_pretrain_iterations", "num_inner_steps", "polynomial_order"),
     *("seed", "validation_interval", "num_test_inner_steps", "num_queries", "num_train_ways"),
-    "num_train_queries",
+    *("num_train_queries", "task_chunk"),
 )
 _TYPE_NAMES = {bool: "True or False", int: "an integer", str: "text"}
 # What may change from one command on a run folder to the next, and what evaluation may change.
@@ -36,6 +36,7 @@ _FREE = {
     *("allow_tf32", "data_dir", "recipe", "num_meta_iterations", "num_pretrain_iterations"),
     *("validation_interval", "packed_dir", "checkpoint_iteration", "use_test_split"),
     *("num_test_episodes", "num_test_inner_steps", "trained_step_size", "trained_num_shots"),
+    "task_chunk",
 }
 _FREE_IN_EVALUATION = {
     *("step_size", "num_shots", "num_queries", "seed", "num_inner_steps", "meta_batch_size"),
@@ -103,6 +104,7 @@ class Settings:
     num_test_inner_steps: int = 10
     jit_compile: bool = True
     allow_tf32: bool = False
+    task_chunk: int = 0
     run_dir: str | None = None
 
     def __post_init__(self) -> None:

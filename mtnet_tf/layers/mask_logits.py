@@ -82,9 +82,12 @@ class MaskLogits(keras.layers.Layer):
         Returns:
             Tensor [B, *shape].
         """
+        return self(self.noise(num_tasks, seed))
+
+    def noise(self, num_tasks: int | tf.Tensor, seed: tf.Tensor | Sequence[int]) -> tf.Tensor:
+        """Draws the noise of one mask per task, [B, *shape]; see `sample`."""
         seed = tf.convert_to_tensor(seed, tf.int32)
-        noise = logistic_noise([num_tasks, *self.shape], seed, self.variable_dtype)
-        return self(noise)
+        return logistic_noise([num_tasks, *self.shape], seed, self.variable_dtype)
 
     def most_probable(self) -> tf.Tensor:
         """The mask without noise, [*shape]: 1 where zeta >= 0. No gradient."""

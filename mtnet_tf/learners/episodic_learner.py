@@ -14,6 +14,7 @@ from mtnet_tf.learners.episodic_model import EpisodicModel
 from mtnet_tf.meta import (
     MetaLoss,
     TaskLoss,
+    accumulate,
     flatten_tasks,
     matching_pair,
     single_output,
@@ -26,7 +27,7 @@ Predictor = Callable[..., tf.Tensor]
 # What a compiled train or test function contains as constants.
 _COMPILED_IN = (
     *("steps_per_execution", "num_inner_steps", "step_size"),
-    *("update_rule", "first_order", "redraw_masks"),
+    *("update_rule", "first_order", "redraw_masks", "task_chunk"),
 )
 
 
@@ -45,6 +46,7 @@ class EpisodicLearner(EpisodicModel):
         seed: run seed of tasks, masks and noise.
         task_loss: the loss given to `compile`.
         num_inner_steps: gradient steps within a task, for methods that adapt weights.
+        task_chunk: largest number of tasks to process at a time; None for all.
         adapts_weights: whether the method adapts weights by gradient steps. `adapt`, `export` and
             `FewShotClassifier` require it.
         has_planned_length: whether training depends on the total number of iterations, which is
@@ -58,16 +60,22 @@ class EpisodicLearner(EpisodicModel):
     compiles_with_xla = True
     supports_sample_weight = False
 
-    def __init__(self, model: keras.Model, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self, model: keras.Model, seed: int = 0, *, task_chunk: int | None = None, **kwargs: Any
+    ) -> None:
         """Stores the model and the run seed.
 
         Args:
             model: built Keras model.
             seed: run seed of tasks, masks and noise.
+            task_chunk: largest number of tasks to process at a time, which limits the memory; None
+                for all. Results are the same up to the order of summation, except for noise that
+                Keras' layers draw, such as dropout.
             **kwargs: Keras' `name`.
 
         Raises:
-            ValueError: if `seed` is not an integer, or if the model has several outputs.
+            ValueError: if `seed` is not an integer, `task_chunk` is not positive, or the model has
+                several outputs.
         """
         check_keras_model(model)
         single_output(getattr(model, "outputs", None) or [None])  # known before the first call
@@ -75,6 +83,7 @@ class EpisodicLearner(EpisodicModel):
         self.model = model
         self.seed = validate_integer("seed", seed)
         self.num_inner_steps = 1
+        self.task_chunk = task_chunk
         self._debug = False
         self.built = True
 
@@ -82,6 +91,8 @@ class EpisodicLearner(EpisodicModel):
         """Sets an attribute, and drops compiled functions that contain its old value."""
         if name == "num_inner_steps":
             value = validate_integer(name, value, 0)
+        if name == "task_chunk" and value is not None:
+            value = validate_integer(name, value, 1)
         if name == "step_size":  # of the update rule; a variable must not become the learner's
             object.__setattr__(self, name, value)
         else:
@@ -92,6 +103,10 @@ class EpisodicLearner(EpisodicModel):
     @abc.abstractmethod
     def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
         """What the meta-step minimises, before the model's regularisers.
+
+        It is a mean over tasks, each of which counts equally and independently of the others. The
+        tasks may be a part of a meta-batch, `episode.part`. A method that draws random numbers for
+        each task then draws those of the whole meta-batch and uses the rows of the part.
 
         Args:
             episode: `Episode` of B tasks.
@@ -208,7 +223,9 @@ class EpisodicLearner(EpisodicModel):
             options.pop(unused, None)
         self.compile(**options)
 
-    def meta_gradients(self, episode: Episode, seed: tf.Tensor) -> tuple[MetaLoss, list[tf.Tensor]]:
+    def meta_gradients(
+        self, episode: Episode, seed: tf.Tensor
+    ) -> tuple[MetaLoss, Sequence[tf.Tensor]]:
         """The meta-loss of an episode batch, and the gradient of every meta-parameter.
 
         Args:
@@ -216,14 +233,19 @@ class EpisodicLearner(EpisodicModel):
             seed: stateless seed, int32 [2].
 
         Returns:
-            Pair (`MetaLoss`, list of gradients, scaled by the optimizer's `scale_loss`).
+            Pair (`MetaLoss`, list of gradients, scaled by the optimizer's `scale_loss`). With
+            several chunks of tasks, the trajectory in `MetaLoss` contains only losses.
         """
-        return value_and_gradients(
-            lambda: self.meta_loss(episode, seed, training=True),
-            self.model,
-            self.meta_parameters,
-            self.optimizer.scale_loss,
-        )
+
+        def compute(part: Episode) -> tuple[MetaLoss, list[tf.Tensor]]:
+            return value_and_gradients(
+                lambda: self.meta_loss(part, seed, training=True),
+                self.model,
+                self.meta_parameters,
+                self.optimizer.scale_loss,
+            )
+
+        return accumulate(compute, episode, self.task_chunk)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One meta-step (eq. 13). Keras compiles and calls it."""
@@ -265,7 +287,10 @@ class EpisodicLearner(EpisodicModel):
         index = data if self._streams.samples_in_graph("test") else loss_tracker(self).count
         episode = self._episode(data, "test", seeds.Purpose.VALIDATION_TASKS, index)
         seed = seeds.stateless_seed(self.seed, seeds.Purpose.VALIDATION_MASKS, index)
-        return self._metrics_of(self.meta_loss(episode, seed, training=False), episode)
+        result, _ = accumulate(
+            lambda part: (self.meta_loss(part, seed, training=False), []), episode, self.task_chunk
+        )
+        return self._metrics_of(result, episode)
 
     def _episode(
         self, data: Any, role: Role, purpose: seeds.Purpose, number: int | tf.Tensor
@@ -298,7 +323,8 @@ class EpisodicLearner(EpisodicModel):
     def get_config(self) -> dict[str, Any]:
         """Arguments to create the learner again."""
         model = keras.saving.serialize_keras_object(self.model)
-        return {"name": self.name, "model": model, "seed": self.seed}
+        own = {"name": self.name, "seed": self.seed, "task_chunk": self.task_chunk}
+        return {**own, "model": model}
 
     @classmethod
     def from_config(

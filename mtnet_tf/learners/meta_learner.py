@@ -38,7 +38,7 @@ from mtnet_tf.meta import (
     meta_loss,
     predict,
 )
-from mtnet_tf.tasks import Episode, Examples, Inputs
+from mtnet_tf.tasks import Episode, Examples, Inputs, Part
 
 
 @keras.saving.register_keras_serializable(package="mtnet_tf")
@@ -73,6 +73,7 @@ class MetaLearner(EpisodicLearner):
         adapt_layers: str | keras.layers.Layer | Sequence[str | keras.layers.Layer] | None = None,
         update_rule: UpdateRule | None = None,
         check_derivatives: bool = True,
+        task_chunk: int | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -95,6 +96,8 @@ class MetaLearner(EpisodicLearner):
             check_derivatives: whether to reject layers that make meta-gradients wrong, because a
                 derivative of them in TensorFlow is wrong; False to warn only. With `first_order`,
                 only first derivatives matter, until `learner.first_order` is set to False.
+            task_chunk: largest number of tasks to process at a time, which limits the memory of a
+                meta-step; None for all. The meta-gradient and the masks are the same.
             seed: run seed of tasks and masks.
             **kwargs: Keras' `name`.
 
@@ -106,7 +109,7 @@ class MetaLearner(EpisodicLearner):
         check_stock_layers(
             model, first_order, adapt_layers=adapt_layers, only_warn=not check_derivatives
         )
-        super().__init__(model, seed, **kwargs)
+        super().__init__(model, seed, task_chunk=task_chunk, **kwargs)
         self._support_loss = keras.metrics.Mean(name="support_loss")
         self.num_inner_steps = num_inner_steps
         self.first_order = bool(first_order)
@@ -196,6 +199,7 @@ class MetaLearner(EpisodicLearner):
         seed: tf.Tensor | int | None,
         *,
         most_probable: bool = False,
+        part: Part | None = None,
     ) -> MaskSampler:
         """The masks of one episode batch.
 
@@ -203,6 +207,7 @@ class MetaLearner(EpisodicLearner):
             num_tasks: B.
             seed: stateless seed, int32 [2]; or an int from which one is derived.
             most_probable: see `MaskSampler`.
+            part: `episode.part`, see `MaskSampler`.
         """
         if isinstance(seed, int | np.integer):
             seed = seeds.stateless_seed(int(seed), seeds.Purpose.EVALUATION_MASKS, 0)
@@ -212,6 +217,7 @@ class MetaLearner(EpisodicLearner):
             seed,
             redraw=self.redraw_masks,
             most_probable=most_probable,
+            part=part,
         )
 
     def inner_options(
@@ -269,7 +275,7 @@ class MetaLearner(EpisodicLearner):
 
     def meta_loss(self, episode: Episode, seed: tf.Tensor, *, training: bool) -> MetaLoss:
         """The query loss after adaptation (eq. 5 and 13), a `MetaLoss`."""
-        masks = self.masks(count_tasks(episode.support_x), seed)
+        masks = self.masks(count_tasks(episode.support_x), seed, part=episode.part)
         return meta_loss(
             self.model,
             self.task_weights,

@@ -4,6 +4,7 @@ May import: `layers`, `tasks`, `seeds`, `_keras`.
 """
 
 from mtnet_tf.layers import SetStatistics
+from mtnet_tf.meta.accumulation import accumulate
 from mtnet_tf.meta.inner_loop import (
     InnerTrajectory,
     Masks,
@@ -52,6 +53,7 @@ __all__ = [
     "StepSize",
     "TaskLoss",
     "UpdateRule",
+    "accumulate",
     "adapt",
     "adapt_to_support",
     "align_masks",

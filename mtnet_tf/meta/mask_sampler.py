@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.layers import TaskWeight
+from mtnet_tf.layers import MaskLogits, TaskWeight
+from mtnet_tf.tasks import Part
 
 
 class MaskSampler:
@@ -29,19 +30,23 @@ class MaskSampler:
         *,
         redraw: bool = False,
         most_probable: bool = False,
+        part: Part | None = None,
     ) -> None:
         """Stores what to draw.
 
         Args:
             task_weights: the weights that adapt.
-            num_tasks: B.
+            num_tasks: B; not used with `part`, which contains it.
             seed: stateless seed, int32 [2]; not needed for the most probable masks.
             redraw: draws new masks at each inner step, as the authors' code does with weight
                 masks. By default, masks are drawn once per task, as the paper says.
             most_probable: uses no noise; the mask is 1 where zeta >= 0, else 0.
+            part: which tasks of a meta-batch these are; None if they are all of it. The mask of a
+                task does not depend on how a meta-batch is divided.
         """
         self._task_weights = task_weights
         self._num_tasks = num_tasks
+        self._part = part
         self._seed = seed
         self._redraw = redraw
         self._most_probable = most_probable
@@ -62,8 +67,14 @@ class MaskSampler:
                 drawn[key] = layer.most_probable()[None]
             else:
                 seed = seeds.derive(self._seed, step * len(layers) + i)
-                drawn[key] = layer.sample(self._num_tasks, seed)
+                drawn[key] = self._sample(layer, seed)
         return drawn
+
+    def _sample(self, layer: MaskLogits, seed: tf.Tensor) -> tf.Tensor:
+        """A mask for each task, [B, *shape]."""
+        if self._part is None:
+            return layer.sample(self._num_tasks, seed)
+        return layer(self._part.rows(layer.noise(self._part.total, seed)))
 
 
 def align_masks(

@@ -4,12 +4,13 @@ May import: `seeds`.
 """
 
 from mtnet_tf.tasks.class_split import Split, split_classes
-from mtnet_tf.tasks.episode import Episode, Examples, Inputs, TaskDistribution
+from mtnet_tf.tasks.episode import Episode, Examples, Inputs, Part
 from mtnet_tf.tasks.episode_structure import looks_like_episode, read_episode
 from mtnet_tf.tasks.image_classes import ImageClasses
 from mtnet_tf.tasks.regression import Polynomials, Sinusoids
 from mtnet_tf.tasks.sampled_stream import SampledBatches
 from mtnet_tf.tasks.streams import EpisodeStreams, Role
+from mtnet_tf.tasks.task_distribution import TaskDistribution
 from mtnet_tf.tasks.user_episodes import split_last
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Examples",
     "ImageClasses",
     "Inputs",
+    "Part",
     "Polynomials",
     "Role",
     "SampledBatches",

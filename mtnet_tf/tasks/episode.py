@@ -1,6 +1,5 @@
-"""`Episode`, one sample of a batch of tasks, and `TaskDistribution`, which draws episodes."""
+"""`Episode`, one sample of a batch of tasks, and `Part`, some of the tasks of a meta-batch."""
 
-import abc
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -9,6 +8,27 @@ import tensorflow as tf
 Inputs = Any
 # A set of examples: (inputs, targets [B, n, ...]) or (inputs, targets, sample weights [B, n]).
 Examples = tuple[Any, ...]
+
+
+class Part(NamedTuple):
+    """Consecutive tasks of a meta-batch that is processed in several parts.
+
+    What is random in a task depends on the index of the task in the whole meta-batch. Random
+    numbers are therefore drawn for all tasks, and `rows` selects those of the part.
+
+    Attributes:
+        first: index of the first task, an int or a scalar tensor.
+        size: number of tasks in the part.
+        total: number of tasks in the meta-batch.
+    """
+
+    first: int | tf.Tensor
+    size: int | tf.Tensor
+    total: int | tf.Tensor
+
+    def rows(self, values: tf.Tensor) -> tf.Tensor:
+        """The part of a tensor with one row per task: [total, ...] -> [size, ...]."""
+        return take_rows(values, self.first, self.size)
 
 
 class Episode(NamedTuple):
@@ -22,6 +42,7 @@ class Episode(NamedTuple):
         classes: [B, N], the class of the data set that each label stands for; None if unknown.
         support_weight: [B, n], factors of the losses of the examples; None for 1.
         query_weight: [B, m], likewise.
+        part: which tasks of a meta-batch these are; None if they are all of it.
     """
 
     support_x: Inputs
@@ -31,6 +52,7 @@ class Episode(NamedTuple):
     classes: tf.Tensor | None = None
     support_weight: tf.Tensor | None = None
     query_weight: tf.Tensor | None = None
+    part: Part | None = None
 
     @property
     def support(self) -> Examples:
@@ -42,40 +64,21 @@ class Episode(NamedTuple):
         """The query set, like `support`."""
         return _examples(self.query_x, self.query_y, self.query_weight)
 
+    def take(self, first: int | tf.Tensor, size: int | tf.Tensor) -> "Episode":
+        """The episodes of `size` consecutive tasks, which know their place in the meta-batch."""
+        whole = self.part or Part(0, size, tf.shape(self.support_y)[0])
+        if self.part is None and self.support_y.shape[0] is not None:
+            whole = whole._replace(total=self.support_y.shape[0])
+        taken = tf.nest.map_structure(
+            lambda x: None if x is None else take_rows(x, first, size), self._replace(part=None)
+        )
+        return taken._replace(part=Part(whole.first + first, size, whole.total))
+
+
+def take_rows(values: tf.Tensor, first: int | tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
+    """`values[first : first + size]`, also in programs of XLA that compute `first`."""
+    return tf.gather(values, first + tf.range(size))
+
 
 def _examples(x: Inputs, y: tf.Tensor, sample_weight: tf.Tensor | None) -> Examples:
     return (x, y) if sample_weight is None else (x, y, sample_weight)
-
-
-class TaskDistribution(abc.ABC):
-    """Interface of a distribution of tasks. The seed determines the sample; there is no state.
-
-    Example:
-    >>> class Lines(TaskDistribution):  # y = a x, with another slope a in each task
-    ...     def sample(self, seed, num_tasks):
-    ...         x = tf.random.stateless_uniform([num_tasks, 10, 1], seed)
-    ...         y = x * tf.random.stateless_uniform([num_tasks, 1, 1], seed + 1)
-    ...         return Episode(x[:, :5], y[:, :5], x[:, 5:], y[:, 5:])
-
-    Attributes:
-        in_graph: whether a compiled step can call `sample` itself. If False, episodes are sampled
-            ahead of the step, outside the compiled program.
-        num_shots: K, support examples per class, or per task in regression.
-        num_queries: Q, query examples per class, or per task in regression.
-    """
-
-    in_graph: bool = True
-    num_shots: int
-    num_queries: int
-
-    @abc.abstractmethod
-    def sample(self, seed: tf.Tensor, num_tasks: int) -> Episode:
-        """Draws tasks and one episode of each.
-
-        Args:
-            seed: stateless seed, int32 [2].
-            num_tasks: B.
-
-        Returns:
-            `Episode`, determined by the arguments.
-        """

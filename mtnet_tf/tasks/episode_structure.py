@@ -10,6 +10,7 @@ from mtnet_tf.tasks.episode import Episode
 
 _HALVES = ("support", "query")
 _REQUIRED = ("support_x", "support_y", "query_x", "query_y")
+_SETS = (*_REQUIRED, "support_weight", "query_weight")
 _PARTS = {"x": "x", "y": "y", "sample_weight": "weight", "weight": "weight"}
 _EXPECTED = (
     "`x` must be episodes: ((support_x, support_y), (query_x, query_y)), or a dict with the keys "
@@ -119,7 +120,7 @@ def check_shapes(episode: Episode) -> None:
                 f"`{name}_y` must be one array [tasks, examples, ...]. Received: "
                 f"{_describe(targets)}."
             )
-    named = {name: getattr(episode, name) for name in Episode._fields if name != "classes"}
+    named = {name: getattr(episode, name) for name in Episode._fields if name in _SETS}
     shapes = {
         name: [_shape(leaf, name) for leaf in tf.nest.flatten(value)]
         for name, value in named.items()

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode import Episode, Part
+from mtnet_tf.tasks.task_distribution import TaskDistribution
 
 # Bytes. Omniglot's training characters take 17 MB, MiniImagenet's training images 813 MB.
 LARGEST_IN_GRAPH = 2**28
@@ -104,12 +106,24 @@ class ImageClasses(TaskDistribution):
             `Episode`: float32 images in [0, 1], [B, N*K, H, W, C] and [B, N*Q, H, W, C]; int32
             labels [B, N*K] and [B, N*Q]; `classes` [B, N] as numbered in the whole array.
         """
+        return self._sample(seed, num_tasks)
+
+    def sample_part(self, seed: tf.Tensor, part: Part) -> Episode:
+        """The episodes of some tasks of a sample, without reading the images of the others."""
+        return self._sample(seed, cast(int, part.total), part)
+
+    def _sample(self, seed: tf.Tensor, num_tasks: int, part: Part | None = None) -> Episode:
         class_seed, image_seed, rotation_seed = seeds.split(seed, 3)
         classes = self._draw_classes(class_seed, num_tasks)  # [B, N]
         rows = self._draw_images(image_seed, classes)  # [B, K+Q, N]
+        turns = self._draw_turns(rotation_seed, num_tasks) if self.rotations else None
+        if part is not None:
+            num_tasks = cast(int, part.size)
+            classes, rows = part.rows(classes), part.rows(rows)
+            turns = None if turns is None else part.rows(turns)
         x = tf.cast(self._read(rows), tf.float32) / 255.0  # [B, K+Q, N, H, W, C]
-        if self.rotations:
-            x = rotate(x, self._draw_turns(rotation_seed, num_tasks))
+        if turns is not None:
+            x = rotate(x, turns)
         labels = tf.range(self.num_ways)[None, None, :]
         labels = tf.tile(labels, [num_tasks, self.num_shots + self.num_queries, 1])
         k = self.num_shots
@@ -119,6 +133,7 @@ class ImageClasses(TaskDistribution):
             self._join(x[:, k:]),
             self._join(labels[:, k:]),
             tf.gather(self._classes, classes),
+            part=part,
         )
 
     def _draw_classes(self, seed: tf.Tensor, num_tasks: int) -> tf.Tensor:

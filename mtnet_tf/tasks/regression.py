@@ -5,7 +5,8 @@ import math
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode import Episode
+from mtnet_tf.tasks.task_distribution import TaskDistribution
 
 TASK_DEFINITIONS = ("original", "paper")
 

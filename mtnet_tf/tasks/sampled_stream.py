@@ -7,8 +7,9 @@ from typing import Self
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode import Episode
 from mtnet_tf.tasks.episode_structure import read_episode
+from mtnet_tf.tasks.task_distribution import TaskDistribution
 
 # More batches than any training takes.
 _ENDLESS = 2**40

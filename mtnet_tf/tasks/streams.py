@@ -7,9 +7,10 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode import Episode
 from mtnet_tf.tasks.episode_structure import read_episode
 from mtnet_tf.tasks.sampled_stream import SampledBatches
+from mtnet_tf.tasks.task_distribution import TaskDistribution
 from mtnet_tf.tasks.user_episodes import episode_arrays, episode_batches
 
 Role = Literal["train", "test"]

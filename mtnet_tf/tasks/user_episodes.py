@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.tasks.episode import Episode, TaskDistribution
+from mtnet_tf.tasks.episode import Episode
 from mtnet_tf.tasks.episode_structure import check_shapes, find_parts
+from mtnet_tf.tasks.task_distribution import TaskDistribution
 
 _DEFAULT_BATCH_SIZE = 32  # as in Keras
 
