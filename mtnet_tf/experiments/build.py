@@ -110,6 +110,7 @@ def compile_learner(
     # With the name of a metric, Keras would create its variables while it traces the first step,
     # and TensorFlow would trace that step twice.
     accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    learner.task_chunk = settings.task_chunk or None
     learner.compile(
         optimizer or make_optimizer(settings),
         FewShotCrossentropy(settings.num_shots) if is_image else "mean_squared_error",
