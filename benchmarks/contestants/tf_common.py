@@ -54,7 +54,9 @@ class TensorFlowProgram:
     def _many(self, stack: dict[str, tf.Tensor], first: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
         def body(i: tf.Tensor, loss: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             position = (first + i) % self._count
-            return i + 1, self._one({name: value[position] for name, value in stack.items()})
+            # A slice would make `first` a constant of the program, compiled anew for each value.
+            batch = {name: tf.gather(value, position) for name, value in stack.items()}
+            return i + 1, self._one(batch)
 
         return tf.while_loop(lambda i, loss: i < steps, body, [0, 0.0])[1]
 
