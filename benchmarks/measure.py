@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.contestants import CONTESTANTS
-from benchmarks.processes import TF32_TOLERANCE, TOLERANCE, Worker, WorkerError, difference
+from benchmarks.processes import (
+    MAX_POOLING_TOLERANCE,
+    TF32_TOLERANCE,
+    TOLERANCE,
+    Worker,
+    WorkerError,
+    difference,
+)
 from benchmarks.work import Work, flops
 from benchmarks.worker import MATRIX_PRODUCT
 
@@ -149,13 +156,20 @@ def _start_all(
         result = worker.result()
         expected = result if expected is None else expected
         _fill(row, worker.started, difference(result, expected))
-        if row.difference > (TF32_TOLERANCE if tf32 else TOLERANCE):
+        if row.difference > _tolerance(work, tf32):
             row.note = f"rejected: gradients differ by {row.difference:.1e}"
             worker.stop()
         else:
             workers[name] = worker
         spent = time.perf_counter() - start
         log(f"{name}: {row.note or 'ready'} after {spent:.1f} s, differs by {row.difference:.1e}")
+
+
+def _tolerance(work: Work, tf32: bool) -> float:
+    """The largest difference of the gradients of a correct contestant."""
+    if tf32:
+        return TF32_TOLERANCE
+    return MAX_POOLING_TOLERANCE if work.max_pool else TOLERANCE
 
 
 def _fill(row: Row, started: dict[str, Any], found: float) -> None:

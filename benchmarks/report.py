@@ -59,7 +59,7 @@ def markdown(rows: Sequence[Row], conditions: dict[str, Any]) -> str:
     """
     ours = {_key(row): row.median for row in rows if row.contestant == REFERENCE and row.seconds}
     lines = [_line(row, ours.get(_key(row))) for row in rows]
-    stated = [f"- {name}: {value}\n" for name, value in conditions.items()]
+    stated = [f"- {name}: {value}\n" for name, value in conditions.items() if value != ""]
     return HEADER + "".join(lines) + "\n" + "".join(stated)
 
 
@@ -103,7 +103,7 @@ def plot_bars(rows: Sequence[Row], conditions: dict[str, Any], file: Path) -> No
         for method, offset, color in (("maml", -0.2, "tab:orange"), ("mtnet", 0.2, "tab:blue")):
             _draw_bars(axis, [r for r in timed if r.method == method], names, offset, color, method)
         axis.set_yticks(range(len(names)), [CONTESTANTS[name].title for name in names])
-        axis.set(title=work, xlabel="ms per meta-step", xscale="log")
+        axis.set(title=work, xlabel="ms per meta-step")
         axis.legend(fontsize=8)
     figure.suptitle(str(conditions.get("device", "")))
     figure.savefig(file, dpi=110)
