@@ -106,7 +106,6 @@ def compile_learner(
         The learner.
     """
     is_image = settings.is_image
-    learner.task_chunk = settings.task_chunk or None
     # With the name of a metric, Keras would create its variables while it traces the first step,
     # and TensorFlow would trace that step twice.
     accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
