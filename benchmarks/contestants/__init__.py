@@ -1,6 +1,6 @@
 """The contestants: the same meta-step, written as a user of each framework would.
 
-A module has `program(work, weights, batches, options) -> Program`. Its first step must give the
+A module has `program(work, weights, batches, **options) -> Program`. Its first step must give the
 loss and the meta-gradient at the initial weights, which is checked against ours before anything is
 timed.
 """

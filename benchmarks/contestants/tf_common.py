@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from benchmarks.work import ADAM_EPSILON, LEARNING_RATE, Arrays
+from benchmarks.work import ADAM_EPSILON, LEARNING_RATE, Arrays, stacked
 
 BETA = 0.9  # Adam's decay of the mean gradient
 
@@ -38,7 +37,7 @@ class TensorFlowProgram:
         self._gradients = gradients
         self._done, self._loop = 0, loop
         if loop:
-            stack = {name: np.stack([b[name] for b in batches]) for name in batches[0]}
+            stack = stacked(batches)
             self._batches = [{name: tf.constant(value) for name, value in stack.items()}]
             self._count = len(batches)
             self._steps = tf.function(self._many, jit_compile=jit_compile, autograph=False)
