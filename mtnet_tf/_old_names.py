@@ -109,6 +109,7 @@ NAMES = {
     "settings.help_of": "mtnet_tf.experiments.flags.help_of",
     "settings.resolve": "mtnet_tf.experiments.flags.resolve",
     "stock_normalization.refuse_stock_normalization": "mtnet_tf.diagnostics.check_stock_layers",
+    "tasks.episode.TaskDistribution": "mtnet_tf.tasks.TaskDistribution",
 }
 
 
