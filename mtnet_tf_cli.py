@@ -36,10 +36,12 @@ with quiet_start(Path(sys.argv[0]).name):
         exit_status,
         fields_of,
         help_of,
+        load_compiled_programs,
         load_learner,
         run_name,
         say,
         settings_table,
+        start_compilation_cache,
         train_run,
     )
     from mtnet_tf.learners import MetaLearner
@@ -166,6 +168,7 @@ def run_command(argv: Sequence[str]) -> int:
     if len(argv) > 1:
         raise ValueError(f"Only flags are accepted as arguments. Received: {argv[1:]}.")
     settings, run = read_settings(uses_run=action is not None)
+    load_compiled_programs(settings)
     if action == "predict":
         say(predict(settings, run))
         return 0
@@ -194,10 +197,20 @@ def parse(argv: Sequence[str]) -> list[str]:
         sys.exit(2)
 
 
+def parse_and_start(argv: Sequence[str]) -> list[str]:
+    """Parses flags and starts the cache of compiled programs, before TensorFlow lists devices.
+
+    `app.run` lists them: TensorFlow has registered a function that absl calls after parsing.
+    """
+    arguments = parse(argv)
+    start_compilation_cache(VALUES.compilation_cache)
+    return arguments
+
+
 def run_main() -> None:
     """Entry point of `mtnet-tf` and `main.py`."""
     keep_freed_memory()
     make_output_readable()
     sys.modules["__main__"].__doc__ = __doc__  # absl prints it above the flags
     define_flags()
-    app.run(main, flags_parser=parse)
+    app.run(main, flags_parser=parse_and_start)

@@ -20,7 +20,9 @@ from mtnet_tf.experiments import (
     exit_status,
     fields_of,
     help_of,
+    load_compiled_programs,
     say,
+    start_compilation_cache,
     task_name,
 )
 
@@ -58,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     for name in FLAGS:
         if name not in (*LACKING_FLAGS, "datasource"):
             _add_flag(parser, name)
+    _add_flag(parser, "compilation_cache")
     return parser
 
 
@@ -109,9 +112,11 @@ def run_command(arguments: Sequence[str]) -> int:
     options = {k: v for k, v in vars(make_parser().parse_args(arguments)).items() if v is not None}
     table, methods = options.pop("table"), options.pop("methods", None)
     table_file = options.pop("table_file", None)
+    start_compilation_cache(options.pop("compilation_cache", None))
     given = {"data_source": _DATA[table], **fields_of(options)}
     names = methods.split(",") if methods else methods_of(given)
     path = _table_path(table, table_file, given, names[0])
+    load_compiled_programs(settings_of(given, names[0]))
     command = shlex.join(["python", "-m", "maml_baselines", *arguments])
     rows = write_table(given, names, path, say, command)
     say(f"Written to {path}.md")

@@ -10,6 +10,9 @@ import tensorflow as tf
 
 from mtnet_tf.tasks import Episode
 
+# Commands in tests leave the user's cache of compiled programs alone.
+os.environ.setdefault("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=")
+
 
 @pytest.fixture(autouse=True)
 def initial_weights():

@@ -56,11 +56,12 @@ TOP_FILES = {"main.py", "mtnet_tf_cli.py", "setup.py"}
 TOP_FOLDERS = {*LAYERS, "tests", "benchmarks", "examples"}
 # Largest number of units, layers and edges between units.
 LARGEST = {"data_prep": (11, 8, 40), "mtnet_tf": (16, 8, 50), "maml_baselines": (8, 8, 20)}
-# Files in which flags may be named.
+# Files in which flags may be named: ours, and those of XLA.
 COMMAND_LINES = {
     "main.py",
     "mtnet_tf_cli.py",
     "mtnet_tf/experiments/flags.py",
+    "mtnet_tf/experiments/compilation_cache.py",
     "data_prep/cli.py",
     "maml_baselines/__main__.py",
 }

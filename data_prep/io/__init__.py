@@ -18,6 +18,7 @@ from data_prep.io.download import DownloadError, download
 from data_prep.io.locks import InUseError, exclusive
 from data_prep.io.output import make_output_readable
 from data_prep.io.parallel import in_parallel, validate_workers
+from data_prep.io.process_folder import process_folder
 from data_prep.io.progress import bar
 from data_prep.io.sources import FolderSource, ImageSource, is_visible
 from data_prep.io.startup import quiet_start
@@ -39,6 +40,7 @@ __all__ = [
     "make_output_readable",
     "open_source",
     "printable",
+    "process_folder",
     "quiet_start",
     "read_json",
     "recover",

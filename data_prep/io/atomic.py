@@ -48,7 +48,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _delete_remains(path)
-    partial = path.with_name(f".partial.{_host()}.{os.getpid()}.{path.name}")
+    partial = path.with_name(f".partial.{host_name()}.{os.getpid()}.{path.name}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -65,7 +65,7 @@ def _delete_remains(path: Path) -> None:
     Those of other computers stay, because it is unknown whether their processes are running. In
     version 0.1, names did not contain the computer; such a file is deleted when it is a day old.
     """
-    host, name = re.escape(_host()), re.escape(path.name)
+    host, name = re.escape(host_name()), re.escape(path.name)
     for file in path.parent.glob(".partial.*"):
         found = re.fullmatch(rf"\.partial\.{host}\.(\d+)\.{name}", file.name)
         old = re.fullmatch(rf"\.partial\.(\d+\.)?{name}", file.name)
@@ -79,7 +79,7 @@ def _is_old(file: Path) -> bool:
     return False
 
 
-def _host() -> str:
+def host_name() -> str:
     """The name of this computer, as a part of the name of a file: letters, digits and `-`."""
     return re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname())[:64]
 

@@ -13,6 +13,10 @@ from mtnet_tf.experiments.build import (
 )
 from mtnet_tf.experiments.checkpoint import load_learner
 from mtnet_tf.experiments.compare_runs import Result, align, compare, read_results
+from mtnet_tf.experiments.compilation_cache import (
+    load_compiled_programs,
+    start_compilation_cache,
+)
 from mtnet_tf.experiments.flags import (
     ACTIONS,
     FLAG_OF,
@@ -56,6 +60,7 @@ __all__ = [
     "exit_status",
     "fields_of",
     "help_of",
+    "load_compiled_programs",
     "load_learner",
     "make_optimizer",
     "plot_scores",
@@ -66,6 +71,7 @@ __all__ = [
     "run_name",
     "say",
     "settings_table",
+    "start_compilation_cache",
     "support_loss_unit",
     "task_name",
     "title",

@@ -30,7 +30,7 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """A flag that is not a setting of a run: an action in place of training, or its argument.
+    """A flag that is not a setting of a run: an action, its argument, or an option of the process.
 
     Attributes:
         default: value of the flag if it is not given.
@@ -189,7 +189,7 @@ OURS = {
 FLAGS = {**AUTHORS, **OURS}
 FLAG_OF = {flag.field: name for name, flag in FLAGS.items()}
 
-# Actions in place of training and evaluation, and their arguments.
+# Actions in place of training and evaluation, their arguments, and an option of every command.
 ACTIONS = {
     "compare": Action(
         None, "compare two evaluated runs, episode by episode: --compare RUN_A RUN_B"
@@ -204,6 +204,11 @@ ACTIONS = {
     "query": Action(None, "with --predict: an image or a folder of images"),
     "invert": Action(
         "auto", "with --predict: whether to invert light and dark: auto (default), true or false"
+    ),
+    "compilation_cache": Action(
+        None,
+        "folder that keeps compiled programs, so that the same command starts faster the next "
+        "time; 'off' to keep none; default: a folder in the user's cache folder",
     ),
 }
 

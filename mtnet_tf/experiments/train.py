@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from mtnet_tf.experiments.checkpoint import load_learner, read_validation
+from mtnet_tf.experiments.compilation_cache import store_compiled_programs
 from mtnet_tf.experiments.plots import plot_training
 from mtnet_tf.experiments.run_folder import Run
 from mtnet_tf.experiments.terminal import say
@@ -80,6 +81,7 @@ class Recorder(keras.callbacks.Callback):
         score = _score(row)
         self._run.save(learner, row, is_best=score > self._best_score)
         self._best_score = max(score, self._best_score)
+        store_compiled_programs()
         plot_training(self._rows, self._run.path / "curve.png", self._title)
         if self._writer is not None:
             with self._writer.as_default(step=iteration):
