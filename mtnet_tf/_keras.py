@@ -4,7 +4,7 @@ Nothing else in the package may touch a private name of either (`test_keras_inte
 so that only this file must be checked against a new version of Keras.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -13,16 +13,22 @@ from keras.src.models.functional import Functional
 
 __all__ = [
     "Functional",
+    "UndistributedStrategy",
     "batch_counter",
+    "build_metrics",
     "check_keras_model",
+    "copy_optimizer",
     "flatten_layers",
     "graph_functions",
+    "hide_strategy",
     "is_optional",
     "keras_mask",
     "lambda_output_shape",
     "loss_tracker",
     "seed_generators",
     "set_keras_mask",
+    "was_created_in",
+    "without_own_reduction",
 ]
 
 
@@ -69,6 +75,17 @@ def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
     return model._loss_tracker
 
 
+def build_metrics(model: keras.Model, labels: tf.Tensor, predictions: tf.Tensor) -> None:
+    """Creates the metrics that a model was compiled with, where Keras would do so itself later.
+
+    A step that creates variables while TensorFlow traces it is traced twice.
+    """
+    metrics = model._compile_metrics
+    if metrics is not None and not metrics.built:
+        specs = [keras.KerasTensor(x.shape, x.dtype.name) for x in (labels, predictions)]
+        metrics.build(*specs)
+
+
 def is_optional(tensor: keras.KerasTensor) -> bool:
     """Whether an input of a functional model may be None."""
     layer = tensor._keras_history.operation  # pyright: ignore[reportAttributeAccessIssue]
@@ -99,3 +116,46 @@ def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
 def graph_functions(graph: tf.Graph) -> Iterable:
     """The functions that a graph calls."""
     return graph._functions.values()
+
+
+class UndistributedStrategy:
+    """What Keras' loops use as `distribute_strategy`: one replica, whose data are not divided."""
+
+    num_replicas_in_sync = 1
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...] = ()) -> Any:
+        """Calls the function."""
+        return function(*args)
+
+    def experimental_distribute_dataset(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """The same data set."""
+        return dataset
+
+
+def hide_strategy(model: keras.Model) -> None:
+    """Keeps Keras from dividing the data of a model that was created in a strategy's scope."""
+    model._distribute_strategy = None  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def was_created_in(strategy: tf.distribute.Strategy, optimizer: Any) -> bool:
+    """Whether an optimizer's variables belong to the replicas of this strategy."""
+    return optimizer._distribution_strategy is strategy
+
+
+def copy_optimizer(optimizer: Any) -> Any:
+    """A new optimizer with the same configuration and state, created in the present scope."""
+    copy = type(optimizer).from_config(optimizer.get_config())
+    if optimizer.built:
+        copy.build(optimizer._trainable_variables)
+    for variable, value in zip(copy.variables, optimizer.variables, strict=True):
+        variable.assign(value)
+    return copy
+
+
+def without_own_reduction(optimizer: Any) -> Any:
+    """The same optimizer, which takes gradients that are already summed over all replicas.
+
+    Keras would clip the gradients of each replica, and add them up afterwards.
+    """
+    object.__setattr__(optimizer, "_all_reduce_sum_gradients", list)
+    return optimizer

@@ -64,7 +64,7 @@ def train_run(
         learner = _resumed(settings, run, data, say) if settings.resume else None
         if learner is None:
             learner = build(settings, tasks[0])
-        if int(learner.optimizer.iterations) < total:
+        if learner.iteration < total:
             run.start(settings, command, data.identity())
             _train(learner, tasks, settings, run, total, say, verbose)
 
@@ -165,7 +165,7 @@ def _evaluate(
     run.check_single_test_checkpoint(split, settings.checkpoint_iteration)
     checkpoint = run.find(settings.checkpoint_iteration)
     learner = load_learner(checkpoint)
-    iteration = int(learner.optimizer.iterations)
+    iteration = learner.iteration
     _use_step_size(learner, settings, run)
     compile_learner(learner, settings)
     say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")

@@ -121,7 +121,7 @@ class Run:
             metrics: those of its validation, stored in the file; None without a validation.
             is_best: whether to store it as the best one, too.
         """
-        iteration = int(learner.optimizer.iterations)
+        iteration = learner.iteration
         with replacing(self.checkpoints / f"iteration_{iteration:08d}.keras") as partial:
             learner.save(partial)
             if metrics is not None:

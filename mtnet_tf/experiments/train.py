@@ -53,7 +53,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
-        self._start = (time.perf_counter(), int(self._learner.optimizer.iterations))
+        self._start = (time.perf_counter(), self._learner.iteration)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Stops the clock, because validation does not count as training."""
@@ -66,7 +66,7 @@ class Recorder(keras.callbacks.Callback):
             ValueError: if a loss is not finite.
         """
         learner, logs = self._learner, logs or {}
-        iteration = int(learner.optimizer.iterations)
+        iteration = learner.iteration
         if not all(map(math.isfinite, logs.values())):
             raise ValueError(
                 f"Training diverged: a loss is not finite at iteration {iteration}. Earlier "
@@ -109,7 +109,7 @@ def _best_score(
     metrics = read_validation(run.best)
     if metrics is None:
         learner = load_learner(run.best)
-        iteration = int(learner.optimizer.iterations)
+        iteration = learner.iteration
         metrics = next((row for row in run.rows() if row["iteration"] == iteration), {})
         if not math.isfinite(_score(metrics)):
             say(f"The validation score of {run.best} is not stored. Validating it again.")
@@ -165,7 +165,7 @@ def train(
     Raises:
         KeyboardInterrupt: after an interruption, when a checkpoint has been written.
     """
-    start = int(learner.optimizer.iterations)
+    start = learner.iteration
     if start >= num_iterations:
         return
     rows = run.recover_rows(say)
@@ -183,7 +183,7 @@ def train(
     try:
         for num_epochs, steps in segments(start, num_iterations, validation_interval):
             _set_steps_per_execution(learner, steps, max_steps_per_execution)
-            done = int(learner.optimizer.iterations) // validation_interval
+            done = learner.iteration // validation_interval
             learner.fit(
                 tasks,
                 batch_size=meta_batch_size,
@@ -196,7 +196,7 @@ def train(
                 verbose=verbose,
             )
     except KeyboardInterrupt:
-        if int(learner.optimizer.iterations) > start:
+        if learner.iteration > start:
             run.save(learner)
         raise
 

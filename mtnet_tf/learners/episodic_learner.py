@@ -1,16 +1,18 @@
 """`EpisodicLearner`: a Keras model that is trained on tasks, by any method."""
 
 import abc
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import keras
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf._keras import batch_counter, check_keras_model, loss_tracker
+from mtnet_tf._keras import batch_counter, build_metrics, check_keras_model, loss_tracker
 from mtnet_tf.layers import validate_integer
 from mtnet_tf.learners.episodic_model import EpisodicModel
+from mtnet_tf.learners.replicas import Replicas
 from mtnet_tf.meta import (
     MetaLoss,
     TaskLoss,
@@ -22,6 +24,12 @@ from mtnet_tf.meta import (
 )
 from mtnet_tf.tasks import Episode, Examples, Role
 
+T = TypeVar("T")
+# Role -> (purpose of its task seeds, purpose of its mask seeds).
+_PURPOSES = {
+    "train": (seeds.Purpose.TRAIN_TASKS, seeds.Purpose.TRAIN_MASKS),
+    "test": (seeds.Purpose.VALIDATION_TASKS, seeds.Purpose.VALIDATION_MASKS),
+}
 # From query inputs [B, m, ...] and the statistics to use, or None, to predictions [B*m, ...].
 Predictor = Callable[..., tf.Tensor]
 # What a compiled train or test function contains as constants.
@@ -80,6 +88,7 @@ class EpisodicLearner(EpisodicModel):
         check_keras_model(model)
         single_output(getattr(model, "outputs", None) or [None])  # known before the first call
         super().__init__(**kwargs)
+        self._replicas = Replicas.of(model)
         self.model = model
         self.seed = validate_integer("seed", seed)
         self.num_inner_steps = 1
@@ -157,6 +166,11 @@ class EpisodicLearner(EpisodicModel):
         """Everything that the meta-step changes, always in the same order."""
         return self.trainable_variables
 
+    @property
+    def iteration(self) -> int:
+        """The number of meta-steps since training started."""
+        return int(self.optimizer.iterations.numpy())
+
     def report(self) -> dict[str, float]:
         """Further numbers for the metrics of a run."""
         return {}
@@ -203,18 +217,39 @@ class EpisodicLearner(EpisodicModel):
         self._debug = debug
         self._label_checks.reset()
         jit_compile = jit_compile and self.compiles_with_xla and not debug
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            metrics=metrics,
-            jit_compile=jit_compile and not run_eagerly,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            auto_scale_loss=auto_scale_loss,
-        )
-        # A learner saved before its first step can then be loaded like any other.
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
+        with self._creating_variables():
+            if self._replicas is not None:
+                optimizer = self._replicas.adopt_optimizer(optimizer)
+                metrics = self._replicas.adopt_metrics(metrics)
+            super().compile(
+                optimizer=optimizer,
+                loss=loss,
+                metrics=metrics,
+                jit_compile=jit_compile and not run_eagerly,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                auto_scale_loss=auto_scale_loss,
+            )
+            # A learner saved before its first step can then be loaded like any other.
+            if not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+
+    def _creating_variables(self) -> contextlib.AbstractContextManager[None]:
+        """The scope in which the learner's variables are created."""
+        return contextlib.nullcontext() if self._replicas is None else self._replicas.scope()
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether Keras compiles a whole step with XLA.
+
+        Under a strategy, it is False, and what each replica computes before the gradients are
+        summed is compiled instead.
+        """
+        return self._replicas is None and super().jit_compile
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool) -> None:
+        keras.Model.jit_compile.fset(self, value)
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compiles a loaded learner, with variables for the optimizer's state."""
@@ -249,15 +284,45 @@ class EpisodicLearner(EpisodicModel):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One meta-step (eq. 13). Keras compiles and calls it."""
-        iteration = batch_counter(self.optimizer).value
-        episode = self._episode(data, "train", seeds.Purpose.TRAIN_TASKS, iteration)
-        seed = seeds.stateless_seed(self.seed, seeds.Purpose.TRAIN_MASKS, iteration)
-        result, gradients = self.meta_gradients(episode, seed)
+        return self._log(*self._everywhere(self._train_step, data))
+
+    def _train_step(self, data: Any) -> tuple[MetaLoss, tf.Tensor]:
+        result, gradients, labels = self._meta_batch(
+            data, "train", batch_counter(self.optimizer).value
+        )
         # The stream reads the number of its first batch when the first episode is requested. This
-        # must happen before the optimizer increases that number.
-        with tf.control_dependencies(tf.nest.flatten(episode.support_x)):
+        # must happen before the optimizer increments that number.
+        with tf.control_dependencies([labels]):
             self.optimizer.apply_gradients(zip(gradients, self.meta_parameters, strict=True))
-        return self._metrics_of(result, episode)
+        return result, labels
+
+    def _everywhere(self, function: Callable[..., T], *args: Any) -> T:
+        """Calls a function, in each replica if there are several."""
+        return function(*args) if self._replicas is None else self._replicas.run(function, args)
+
+    def _meta_batch(
+        self, data: Any, role: Role, number: int | tf.Tensor
+    ) -> tuple[MetaLoss, Sequence[tf.Tensor], tf.Tensor]:
+        """The result, the gradients in training, and the query labels of a whole meta-batch."""
+        compute = self.meta_gradients if role == "train" else self._validation_loss
+        mask_seed = seeds.stateless_seed(self.seed, _PURPOSES[role][1], number)
+        episode = self._episode(data, role, number)
+        if self._replicas is None:
+            return *compute(episode, mask_seed), episode.query_y
+        return self._replicas.compute(compute, episode, mask_seed, self._compiles_replicas)
+
+    @property
+    def _compiles_replicas(self) -> bool:
+        """Whether XLA compiles what each replica computes."""
+        return super().jit_compile and not self.run_eagerly
+
+    def _validation_loss(
+        self, episode: Episode, seed: tf.Tensor
+    ) -> tuple[MetaLoss, Sequence[tf.Tensor]]:
+        """The meta-loss of episodes in validation, and no gradients."""
+        return accumulate(
+            lambda part: (self.meta_loss(part, seed, training=False), []), episode, self.task_chunk
+        )
 
     def make_train_function(self, force: bool = False) -> None:
         """Compiles the meta-step, or a loop of several of them as one program.
@@ -283,20 +348,28 @@ class EpisodicLearner(EpisodicModel):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The query loss and metrics after adaptation, of one batch of episodes."""
-        # A batch without a number is numbered by the batches counted so far.
-        index = data if self._streams.samples_in_graph("test") else loss_tracker(self).count
-        episode = self._episode(data, "test", seeds.Purpose.VALIDATION_TASKS, index)
-        seed = seeds.stateless_seed(self.seed, seeds.Purpose.VALIDATION_MASKS, index)
-        result, _ = accumulate(
-            lambda part: (self.meta_loss(part, seed, training=False), []), episode, self.task_chunk
-        )
-        return self._metrics_of(result, episode)
+        return self._log(*self._everywhere(self._test_step, data))
 
-    def _episode(
-        self, data: Any, role: Role, purpose: seeds.Purpose, number: int | tf.Tensor
-    ) -> Episode:
-        seed = seeds.stateless_seed(self.seed, purpose, number)
-        episode = self._streams.episode(data, role, seed)
+    def _test_step(self, data: Any) -> tuple[MetaLoss, tf.Tensor]:
+        # A batch without a number is numbered by the batches counted so far.
+        number = data if self._streams.samples_in_graph("test") else loss_tracker(self).count
+        result, _, labels = self._meta_batch(data, "test", number)
+        return result, labels
+
+    def _log(self, result: MetaLoss, query_y: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Updates the metrics, and returns their values."""
+        labels = flatten_tasks(query_y)
+        with tf.init_scope(), self._creating_variables():
+            build_metrics(self, labels, result.query_predictions)
+        return self._everywhere(self._metrics_of, result, query_y)
+
+    def _episode(self, data: Any, role: Role, number: int | tf.Tensor) -> Episode:
+        seed = seeds.stateless_seed(self.seed, _PURPOSES[role][0], number)
+        if self._replicas is None:
+            episode = self._streams.episode(data, role, seed)
+        else:
+            sampled = self._streams.sampled(role)
+            episode = self._replicas.episode(sampled, data, seed, self._compiles_replicas)
         weights = (episode.support_weight, episode.query_weight)
         if any(w is not None for w in weights) and not self.supports_sample_weight:
             raise ValueError(
@@ -305,9 +378,9 @@ class EpisodicLearner(EpisodicModel):
             )
         return self._label_checks.each_batch(episode, role) if self._debug else episode
 
-    def _metrics_of(self, result: MetaLoss, episode: Episode) -> dict[str, tf.Tensor]:
+    def _metrics_of(self, result: MetaLoss, query_y: tf.Tensor) -> dict[str, tf.Tensor]:
         loss_tracker(self).update_state(result.value)
-        labels = flatten_tasks(episode.query_y)
+        labels = flatten_tasks(query_y)
         # Metrics have the faults of losses: a user's function of labels [n] and predictions [n, 1]
         # may compare each example with all others.
         labels, predictions = matching_pair(

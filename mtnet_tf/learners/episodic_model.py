@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from mtnet_tf import seeds
-from mtnet_tf._keras import batch_counter
+from mtnet_tf._keras import UndistributedStrategy, batch_counter, hide_strategy
 from mtnet_tf.adaptation import ModelInputs
 from mtnet_tf.layers import input_specs, is_integer, validate_integer
 from mtnet_tf.learners.label_checks import LabelChecks
@@ -39,9 +39,15 @@ class EpisodicModel(keras.Model, abc.ABC):
             **kwargs: Keras' `name`.
         """
         super().__init__(**kwargs)
+        hide_strategy(self)  # `EpisodicLearner` divides the tasks of a meta-batch itself
         self._streams = EpisodeStreams()
         self._label_checks = LabelChecks(self.check_labels)
         self._output_shape: tuple[int | None, ...] | None = None  # a subclass is called for it
+
+    @property
+    def distribute_strategy(self) -> Any:
+        """What Keras uses to divide data: it does not divide episodes."""
+        return UndistributedStrategy()
 
     def fit(
         self,
@@ -227,7 +233,12 @@ class EpisodicModel(keras.Model, abc.ABC):
         if x is None:
             raise ValueError("`x` must be a TaskDistribution or episodes. Received: x=None.")
         stream, changed = self._streams.open(
-            x, role, batch_size, steps, self.seed, lambda: int(batch_counter(self.optimizer))
+            x,
+            role,
+            batch_size,
+            steps,
+            self.seed,
+            lambda: int(batch_counter(self.optimizer).numpy()),
         )
         if changed:
             setattr(self, f"{role}_function", None)  # the compiled step contains the old tasks

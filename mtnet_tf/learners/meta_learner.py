@@ -110,7 +110,8 @@ class MetaLearner(EpisodicLearner):
             model, first_order, adapt_layers=adapt_layers, only_warn=not check_derivatives
         )
         super().__init__(model, seed, task_chunk=task_chunk, **kwargs)
-        self._support_loss = keras.metrics.Mean(name="support_loss")
+        with self._creating_variables():
+            self._support_loss = keras.metrics.Mean(name="support_loss")
         self.num_inner_steps = num_inner_steps
         self.first_order = bool(first_order)
         self.check_derivatives = check_derivatives
@@ -293,10 +294,10 @@ class MetaLearner(EpisodicLearner):
         trajectory = self.adapt_weights(support, num_inner_steps=num_inner_steps, masks=masks)
         return [functools.partial(self.predict_with, w) for w in trajectory.weights]
 
-    def _metrics_of(self, result: MetaLoss, episode: Episode) -> dict[str, tf.Tensor]:
+    def _metrics_of(self, result: MetaLoss, query_y: tf.Tensor) -> dict[str, tf.Tensor]:
         if result.trajectory.support_losses:
             self._support_loss.update_state(result.trajectory.support_losses[0])
-        return super()._metrics_of(result, episode)
+        return super()._metrics_of(result, query_y)
 
     def adapt(
         self,

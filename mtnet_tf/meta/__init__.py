@@ -4,7 +4,7 @@ May import: `layers`, `tasks`, `seeds`, `_keras`.
 """
 
 from mtnet_tf.layers import SetStatistics
-from mtnet_tf.meta.accumulation import accumulate
+from mtnet_tf.meta.accumulation import PartialSum, accumulate, partial_sum, result_of
 from mtnet_tf.meta.inner_loop import (
     InnerTrajectory,
     Masks,
@@ -49,6 +49,7 @@ __all__ = [
     "MaskSampler",
     "Masks",
     "MetaLoss",
+    "PartialSum",
     "SetStatistics",
     "StepSize",
     "TaskLoss",
@@ -69,10 +70,12 @@ __all__ = [
     "meta_gradients",
     "meta_loss",
     "output_kind",
+    "partial_sum",
     "predict",
     "predicted_classes",
     "probabilities",
     "query_loss",
+    "result_of",
     "set_losses",
     "single_output",
     "task_losses",

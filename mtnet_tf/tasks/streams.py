@@ -81,13 +81,17 @@ class EpisodeStreams:
 
     def samples_in_graph(self, role: Role) -> bool:
         """Whether the compiled step samples its tasks, and its data are numbers of batches."""
+        return self.sampled(role) is not None
+
+    def sampled(self, role: Role) -> tuple[TaskDistribution, int] | None:
+        """(tasks, batch size) of what the compiled step samples; None if its data are episodes."""
         sampled = self._sampled.get(role)
-        return sampled is not None and sampled[0].in_graph
+        return sampled if sampled is not None and sampled[0].in_graph else None
 
     def episode(self, data: Any, role: Role, seed: tf.Tensor) -> Episode:
         """The `Episode` in `data`, or one sampled with `seed`."""
-        sampled = self._sampled.get(role)
-        if sampled is None or not sampled[0].in_graph:
+        sampled = self.sampled(role)
+        if sampled is None:
             return read_episode(data)
         tasks, batch_size = sampled
         return read_episode(tasks.sample(seed, batch_size))
