@@ -102,6 +102,8 @@ class EpisodicLearner(EpisodicModel):
             value = validate_integer(name, value, 0)
         if name == "task_chunk" and value is not None:
             value = validate_integer(name, value, 1)
+        if name == "steps_per_execution" and self.__dict__.get("_replicas") is not None:
+            value = 1  # a program ends where replicas sum their gradients
         if name == "step_size":  # of the update rule; a variable must not become the learner's
             object.__setattr__(self, name, value)
         else:
@@ -200,7 +202,7 @@ class EpisodicLearner(EpisodicModel):
             jit_compile: compiles the meta-step with XLA if `compiles_with_xla`, which makes it
                 several times faster.
             run_eagerly: compiles nothing, to step through the code.
-            steps_per_execution: meta-steps in one compiled program.
+            steps_per_execution: meta-steps in one compiled program; always 1 under a strategy.
             auto_scale_loss: scales the loss to avoid underflow if the model computes in float16.
             debug: checks the labels of every batch instead of the first one of each stream. It
                 implies `jit_compile=False`, because XLA cannot call the check. It is not saved.
@@ -249,7 +251,7 @@ class EpisodicLearner(EpisodicModel):
 
     @jit_compile.setter
     def jit_compile(self, value: bool) -> None:
-        keras.Model.jit_compile.fset(self, value)
+        keras.Model.jit_compile.__set__(self, value)
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compiles a loaded learner, with variables for the optimizer's state."""

@@ -68,13 +68,13 @@ class Replicas:
         own = [v.value.distribute_strategy for v in model.variables if _is_distributed(v.value)]
         if not tf.distribute.has_strategy():
             return cls(own[0]) if own else None
-        strategy = tf.distribute.get_strategy()
+        replicas = cls(strategy := tf.distribute.get_strategy())
         if len(own) != len(model.variables) or any(s is not strategy for s in own):
             raise ValueError(
                 "`model` must be created in the `strategy.scope()` in which its learner is "
                 f"created. Received: {model.name}, whose variables were created outside of it."
             )
-        return cls(strategy)
+        return replicas
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
