@@ -145,7 +145,7 @@ def test_the_original_style_computes_our_gradient():
     check("tf_original", "sinusoid", "mtnet")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mtnet", "maml"])
 @pytest.mark.parametrize("name", TINY_WORKS)
 @pytest.mark.parametrize("contestant", [name for name in CONTESTANTS if name != "ours"])

@@ -92,8 +92,13 @@ def compare(counts, num_tasks=5, **options):
 
 
 @case
-def float64():
-    return compare([1, 2, 4])
+def four():
+    return compare([4])
+
+
+@case
+def one_and_two():
+    return compare([1, 2])
 
 
 @case
@@ -126,7 +131,7 @@ def arrays_whose_last_batch_is_smaller():
     episode = Sinusoids(5, 5).sample(tf.constant([0, 1]), 7)
     arrays = {n: v.numpy() for n, v in episode._asdict().items() if v is not None}
     found = {}
-    for count in (0, 2, 4):
+    for count in (0, 2):
         learner = regression_learner(count)
         # Keras' methods may be called inside the scope, too.
         with learner._replicas.strategy.scope() if count else contextlib.nullcontext():
@@ -134,7 +139,7 @@ def arrays_whose_last_batch_is_smaller():
             found[count]["evaluate"] = np.array(learner.evaluate(arrays, verbose=0))
             found[count]["predict"] = learner.predict(np.ones([3, 1]), verbose=0)
             found[count]["one batch"] = np.array(learner.train_on_batch(arrays))
-    return {str(n): max(differences(found[n], found[0]).values()) for n in (2, 4)}
+    return differences(found[2], found[0])
 
 
 def image_tasks(in_graph):
@@ -185,7 +190,7 @@ def saved_and_continued_with_other_devices():
     trained(expected)
     expected = trained(expected)
     found = {}
-    for before, after in ((2, 0), (0, 2), (2, 4)):
+    for before, after in ((2, 0), (0, 2)):
         learner = regression_learner(before)
         trained(learner)
         with tempfile.TemporaryDirectory() as folder:

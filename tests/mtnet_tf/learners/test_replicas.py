@@ -24,9 +24,8 @@ def run(*cases):
 
 
 def test_replicas_compute_what_one_device_does():
-    found = run("float64", "unsuitable")
-    assert found["float64"].keys() == {"1", "2", "4"}
-    assert max(found["float64"].values()) < ROUNDING
+    found = run("four", "unsuitable")
+    assert found["four"]["4"] < ROUNDING
     messages = found["unsuitable"]
     assert "`model` must be created in the `strategy.scope()`" in messages["model outside"]
     assert "`optimizer` must not accumulate gradients" in messages["accumulation"]
@@ -42,7 +41,7 @@ def test_float32_programs_of_xla_agree_to_rounding():
 @pytest.mark.long
 def test_options_of_meta_steps_do_not_depend_on_replicas():
     found = run(
-        *("fewer_tasks_than_replicas", "loop_of_steps", "chunks_of_tasks"),
+        *("one_and_two", "fewer_tasks_than_replicas", "loop_of_steps", "chunks_of_tasks"),
         *("first_order_with_redrawn_masks", "arrays_whose_last_batch_is_smaller"),
         *("evaluation", "adaptation"),
     )
@@ -62,5 +61,5 @@ def test_images_and_other_methods_do_not_depend_on_replicas():
 @pytest.mark.long
 def test_a_learner_continues_with_another_number_of_devices():
     found = run("saved_and_continued_with_other_devices")["saved_and_continued_with_other_devices"]
-    assert found.keys() == {"2 to 0", "0 to 2", "2 to 4"}
+    assert found.keys() == {"2 to 0", "0 to 2"}
     assert max(found.values()) < ROUNDING
