@@ -26,6 +26,7 @@ with quiet_start(Path(sys.argv[0]).name):
     from mtnet_tf.experiments import (
         ACTIONS,
         FLAGS,
+        Devices,
         Run,
         Settings,
         as_flags,
@@ -175,11 +176,14 @@ def run_command(argv: Sequence[str]) -> int:
     if action == "export_dir":
         say(f"Exported to {export(settings, run)}")
         return 0
-    say(settings_table(settings, run.path))
+    tf.get_logger().setLevel("WARNING")  # a strategy logs every kind of reduction
+    devices = Devices.of(settings.distribute, settings.num_devices)
+    if devices.is_chief:
+        say(settings_table(settings, run.path))
     if settings.train:
         command = shlex.join([program(), *sys.argv[1:]])
-        train_run(settings, run, command, build_learner)
-    evaluate_run(settings, run)
+        train_run(settings, run, command, build_learner, devices=devices)
+    evaluate_run(settings, run, devices=devices)
     return 0
 
 

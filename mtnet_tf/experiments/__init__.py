@@ -17,6 +17,7 @@ from mtnet_tf.experiments.compilation_cache import (
     load_compiled_programs,
     start_compilation_cache,
 )
+from mtnet_tf.experiments.devices import Devices, WorkerLostError
 from mtnet_tf.experiments.flags import (
     ACTIONS,
     FLAG_OF,
@@ -32,21 +33,24 @@ from mtnet_tf.experiments.flags import (
 from mtnet_tf.experiments.plots import plot_scores
 from mtnet_tf.experiments.recipes import DATA_SOURCES, IMAGES
 from mtnet_tf.experiments.reports import run_name, settings_table, task_name, title
-from mtnet_tf.experiments.run import evaluate_run, train_run
+from mtnet_tf.experiments.run_evaluation import evaluate_run
 from mtnet_tf.experiments.run_folder import Run
 from mtnet_tf.experiments.settings import DEFAULTS, Settings, check_same_run
 from mtnet_tf.experiments.terminal import exit_status, say
+from mtnet_tf.experiments.training_run import train_run
 
 __all__ = [
     "ACTIONS",
     "DATA_SOURCES",
     "DEFAULTS",
+    "Devices",
     "FLAGS",
     "FLAG_OF",
     "IMAGES",
     "Result",
     "Run",
     "Settings",
+    "WorkerLostError",
     "align",
     "as_flags",
     "build_learner",

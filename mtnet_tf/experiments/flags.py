@@ -182,6 +182,16 @@ OURS = {
         "largest number of tasks to process at a time, which limits the memory and does not change "
         "the meta-step; 0 for the whole meta-batch",
     ),
+    "distribute": Flag(
+        "distribute",
+        "devices that share each meta-batch, with the result of one device: 'none', 'mirrored' for "
+        "the GPUs of this machine, or 'multi_worker' for the machines in TF_CONFIG",
+    ),
+    "num_devices": Flag(
+        "num_devices",
+        "with --distribute=mirrored: number of devices; 0 for all. Without a GPU, the processor is "
+        "divided into so many devices",
+    ),
     "run": Flag(
         "run_dir", "run folder; default: a folder in --logdir whose name contains the settings"
     ),

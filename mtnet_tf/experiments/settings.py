@@ -19,6 +19,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "norm": ("batch_norm", "layer_norm", "None"),
     "class_split": ("maml", "original"),
     "task_definition": ("original", "paper"),
+    "distribute": ("none", "mirrored", "multi_worker"),
 }
 _POSITIVE = (
     *("num_ways", "image_size", "meta_batch_size", "meta_learning_rate", "num_shots"),
@@ -27,7 +28,7 @@ _POSITIVE = (
 _NOT_NEGATIVE = (
     *("num_meta_iterations", "num_pretrain_iterations", "num_inner_steps", "polynomial_order"),
     *("seed", "validation_interval", "num_test_inner_steps", "num_queries", "num_train_ways"),
-    *("num_train_queries", "task_chunk"),
+    *("num_train_queries", "task_chunk", "num_devices"),
 )
 _TYPE_NAMES = {bool: "True or False", int: "an integer", str: "text"}
 # What may change from one command on a run folder to the next, and what evaluation may change.
@@ -36,7 +37,7 @@ _FREE = {
     *("allow_tf32", "data_dir", "recipe", "num_meta_iterations", "num_pretrain_iterations"),
     *("validation_interval", "packed_dir", "checkpoint_iteration", "use_test_split"),
     *("num_test_episodes", "num_test_inner_steps", "trained_step_size", "trained_num_shots"),
-    "task_chunk",
+    *("task_chunk", "distribute", "num_devices"),
 }
 _FREE_IN_EVALUATION = {
     *("step_size", "num_shots", "num_queries", "seed", "num_inner_steps", "meta_batch_size"),
@@ -105,6 +106,8 @@ class Settings:
     jit_compile: bool = True
     allow_tf32: bool = False
     task_chunk: int = 0
+    distribute: str = "none"
+    num_devices: int = 0
     run_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -163,6 +166,11 @@ class Settings:
             raise ValueError(
                 "`baseline=oracle` requires `data_source=sinusoid`, as in the original. "
                 f"Received: data_source={self.data_source}."
+            )
+        if self.num_devices and self.distribute != "mirrored":
+            raise ValueError(
+                "`num_devices` requires `distribute=mirrored`. "
+                f"Received: num_devices={self.num_devices}, distribute={self.distribute}."
             )
         if self.is_image and self.num_ways < 2:
             raise ValueError(f"`num_ways` must be at least 2. Received: num_ways={self.num_ways}.")

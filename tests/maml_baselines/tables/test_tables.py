@@ -16,7 +16,7 @@ from maml_baselines.tables.published import EVALUATED_AFTER, OWN_PAPERS, PUBLISH
 from maml_baselines.tables.records import Estimate, Row
 from maml_baselines.tables.rows import Scores, find_scores, row_of
 from maml_baselines.tables.write import methods_of, settings_of, write_table
-from mtnet_tf.experiments import run as run_experiment
+from mtnet_tf import experiments
 from mtnet_tf.experiments import run_folder
 from mtnet_tf.experiments.compare_runs import Result, pair
 
@@ -125,11 +125,11 @@ def test_a_step_size_without_effect_is_an_error(tmp_path):
     )
     run = run_folder.Run(tmp_path / "run")
     options = {"say": lambda text: None, "verbose": 0}
-    run_experiment.train_run(settings, run, "command", build_learner, **options)
+    experiments.train_run(settings, run, "command", build_learner, **options)
     with pytest.raises(
         ValueError, match="`step_size` must be 0.05, as in training, because `method=metasgd`"
     ):
-        run_experiment.evaluate_run(settings.replace(step_size=0.1), run, **options)
+        experiments.evaluate_run(settings.replace(step_size=0.1), run, **options)
 
 
 @pytest.mark.long
@@ -145,7 +145,7 @@ def test_an_evaluation_with_other_settings_does_not_change_a_row(tmp_path):
     (row,) = write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command")
     settings = settings_of(given, "maml").replace(step_size=0.5)
     options = {"say": lambda text: None, "verbose": 0}
-    run_experiment.evaluate_run(settings, run_folder.Run(tmp_path / row.run), **options)
+    experiments.evaluate_run(settings, run_folder.Run(tmp_path / row.run), **options)
     assert write_table(given, ["maml"], tmp_path / "table", lambda text: None, "command") == [row]
 
 
@@ -176,7 +176,7 @@ def test_rows_of_an_earlier_command_stay_and_are_compared_with_its_mtnet(tmp_pat
     # The table does not show an evaluation with other settings.
     settings = settings_of(TINY_GIVEN, "mtnet").replace(step_size=0.5, runs_dir=str(tmp_path))
     options = {"say": lambda text: None, "verbose": 0}
-    run_experiment.evaluate_run(settings, run_folder.Run(tmp_path / mtnet["run"]), **options)
+    experiments.evaluate_run(settings, run_folder.Run(tmp_path / mtnet["run"]), **options)
     assert main([*command, "--methods=tnet"]) == 0
     assert rows_of(path) == kept
     # Another MT-net is another reference for all rows.

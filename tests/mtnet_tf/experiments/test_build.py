@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from mtnet_tf import ImageClasses, MetaLearner, Sinusoids
 from mtnet_tf.experiments import Settings, build_learner
-from mtnet_tf.experiments.run import loops_are_faster
+from mtnet_tf.experiments.training_run import loops_are_faster
 
 OPTIONS = {"data_source": "omniglot", "num_ways": 2, "num_shots": 1, "num_filters": 2}
 

@@ -13,8 +13,8 @@ from mtnet_tf.experiments import recipes, reports, run_folder
 from mtnet_tf.experiments import train as training
 from mtnet_tf.experiments.checkpoint import load_learner, read_validation
 from mtnet_tf.experiments.flags import AUTHORS, default_of, resolve
-from mtnet_tf.experiments.run import train_run
 from mtnet_tf.experiments.settings import Settings, check_same_run
+from mtnet_tf.experiments.training_run import train_run
 
 
 @pytest.fixture
