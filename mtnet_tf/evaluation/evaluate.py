@@ -6,8 +6,9 @@ with the same arguments see the same episodes.
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -47,13 +48,14 @@ class Learner(Protocol):
     task_loss: TaskLoss
 
     @property
-    def run_eagerly(self) -> bool:
-        """Whether nothing is compiled."""
+    def num_replicas(self) -> int:
+        """How many calls of a compiled function run at the same time."""
         ...
 
-    @property
-    def jit_compile(self) -> bool:
-        """Whether to compile with XLA."""
+    def compile_function(
+        self, function: Callable[..., Scores]
+    ) -> Callable[[Sequence[tuple[Any, ...]]], list[Scores]]:
+        """Function of the arguments of `num_replicas` calls, which returns their results."""
         ...
 
     def check_labels(self, support_y: np.ndarray, query_y: np.ndarray) -> None:
@@ -160,19 +162,14 @@ def evaluate(
     num_episodes = seeds.validate_integer("num_episodes", num_episodes, 1)
     num_inner_steps = seeds.validate_integer("num_inner_steps", num_inner_steps, 0)
     sample = _sample_function(tasks, seed, purpose)
-    score = _score_function(learner, num_inner_steps, seed)
     found: dict[str, dict[str, np.ndarray]] = {}
-    draw = repeated = 0
+    draws = _scored_draws(learner, sample, num_inner_steps, seed)
+    repeated = 0
     with bar(None, "Evaluating", num_episodes, "episode", progress=bool(verbose)) as progress:
         while len(found) < num_episodes:
-            number = tf.constant(draw)
-            episode = sample(number)
-            if draw == 0:
-                learner.check_labels(episode.support_y.numpy(), episode.query_y.numpy())
-            rows = _rows(episode, score(number, episode))
-            new = {key: row for key, row in rows if key not in found}
+            new = {key: row for key, row in _rows(*next(draws)) if key not in found}
             found |= dict(list(new.items())[: num_episodes - len(found)])
-            draw, repeated = draw + 1, 0 if new else repeated + 1
+            repeated = 0 if new else repeated + 1
             if repeated > MAX_REPEATED_DRAWS:
                 raise ValueError(
                     "`num_episodes` must not exceed the number of distinct episodes, which is "
@@ -205,18 +202,26 @@ def _sample_function(
     return tf.function(sample, autograph=False)
 
 
-def _score_function(
-    learner: Learner, num_inner_steps: int, seed: int
-) -> Callable[[tf.Tensor, Episode], Scores]:
-    """Compiled function: (number of a draw, its episodes) -> the scores of each task."""
+def _scored_draws(
+    learner: Learner, sample: Callable[[tf.Tensor], Episode], num_inner_steps: int, seed: int
+) -> Iterator[tuple[Episode, Scores]]:
+    """The episodes of draw 0, 1, ... and the scores of each task.
+
+    Replicas score different draws, so that the scores do not depend on their number.
+    """
 
     def score(draw: tf.Tensor, episode: Episode) -> Scores:
         mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, draw)
         return score_episode(learner, episode, num_inner_steps, mask_seed)
 
-    if learner.run_eagerly:
-        return score
-    return tf.function(score, jit_compile=learner.jit_compile, autograph=False)
+    score_all = learner.compile_function(score)
+    for first in itertools.count(step=learner.num_replicas):
+        draws = [tf.constant(first + i) for i in range(learner.num_replicas)]
+        episodes = [sample(draw) for draw in draws]
+        if first == 0:
+            learner.check_labels(episodes[0].support_y.numpy(), episodes[0].query_y.numpy())
+        scores = score_all(list(zip(draws, episodes, strict=True)))
+        yield from zip(episodes, scores, strict=True)
 
 
 def score_episode(

@@ -253,6 +253,30 @@ class EpisodicLearner(EpisodicModel):
     def jit_compile(self, value: bool) -> None:
         keras.Model.jit_compile.__set__(self, value)
 
+    @property
+    def num_replicas(self) -> int:
+        """The replicas of the strategy in whose scope the learner was created, or 1."""
+        return 1 if self._replicas is None else self._replicas.count
+
+    def compile_function(
+        self, function: Callable[..., T]
+    ) -> Callable[[Sequence[tuple[Any, ...]]], list[T]]:
+        """Compiles a function of tensors as the learner's own steps are compiled.
+
+        Args:
+            function: function whose results are tensors, or structures of them, of known shapes.
+
+        Returns:
+            Function from the arguments of `num_replicas` calls to the list of their results. Each
+            replica makes one of the calls.
+        """
+        if self._replicas is not None:
+            return self._replicas.compile_function(function, self._compiles_replicas)
+        compiled = function
+        if not self.run_eagerly:
+            compiled = tf.function(function, jit_compile=self.jit_compile, autograph=False)
+        return lambda calls: [compiled(*arguments) for arguments in calls]
+
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compiles a loaded learner, with variables for the optimizer's state."""
         options = keras.saving.deserialize_keras_object(config)

@@ -188,6 +188,33 @@ class Replicas:
         labels = found.rows.pop("labels")
         return *result_of(found), labels
 
+    def compile_function(
+        self, function: Callable[..., T], jit_compile: bool
+    ) -> Callable[[Sequence[tuple[Any, ...]]], list[T]]:
+        """See `EpisodicLearner.compile_function`."""
+
+        def call_own(calls: list[tuple[Any, ...]]) -> T:
+            number = _replica_number()
+            compiled = tf.function(function, jit_compile=jit_compile, autograph=False)
+
+            def place(x: tf.Tensor) -> tf.Tensor:
+                """[...] -> [count, ...], with zeros for the calls of the others."""
+                return tf.pad(
+                    x[None], [[number, self.count - 1 - number]] + [[0, 0]] * x.shape.rank
+                )
+
+            return _all_reduce(tf.nest.map_structure(place, compiled(*calls[number])))
+
+        @tf.function(autograph=False)
+        def call_all(calls: list[tuple[Any, ...]]) -> T:
+            return self.run(call_own, (calls,))
+
+        def call(calls: Sequence[tuple[Any, ...]]) -> list[T]:
+            found = call_all(list(calls))
+            return [tf.nest.map_structure(lambda x, i=i: x[i], found) for i in range(self.count)]
+
+        return call
+
     def part(self, num_tasks: int | tf.Tensor) -> Part:
         """The tasks of this replica; the last task if there are fewer tasks than replicas.
 
