@@ -28,8 +28,8 @@ not installed are skipped. On a GPU, the same command measures the GPU.
 - A step is the meta-gradient and Adam. Episodes and the noise of the masks are random, the same for
   all contestants, and prepared before the timing: sampling is not part of a step.
 - Before anything is timed, the loss and the meta-gradient of the first step are compared with ours:
-  each gradient may differ by at most 5e-3 of the norm of the whole one (3e-2 with
-  max pooling, 5e-2 with `--tf32`).
+  each gradient may differ by at most 5e-3 of the norm of the whole one (1e-2 more for each
+  further inner step, at least 3e-2 with max pooling, 5e-2 with `--tf32`).
   A contestant that differs more has a note instead of a time. In float32, contestants agree to
   about 2e-6; a difference of about 1e-3 is one ReLU whose input is so close to zero that rounding
   decides its sign. The gradients of this package in float32 and float64 differ in the same way.

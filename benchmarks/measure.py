@@ -166,10 +166,14 @@ def _start_all(
 
 
 def _tolerance(work: Work, tf32: bool) -> float:
-    """The largest difference of the gradients of a correct contestant."""
+    """The largest difference of the gradients of a correct contestant.
+
+    Each further inner step amplifies rounding, and the effect of a ReLU whose sign depends on it.
+    """
     if tf32:
         return TF32_TOLERANCE
-    return MAX_POOLING_TOLERANCE if work.max_pool else TOLERANCE
+    further = 2 * TOLERANCE * (work.inner_steps - 1)
+    return max(TOLERANCE + further, MAX_POOLING_TOLERANCE if work.max_pool else 0.0)
 
 
 def _fill(row: Row, started: dict[str, Any], found: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.measure import Row
+from data_prep.io import replacing, write_csv, write_json, write_text
 
 REFERENCE = "ours"
 HEADER = (
@@ -22,16 +23,13 @@ def write(rows: Sequence[Row], conditions: dict[str, Any], folder: Path, name: s
     """Writes `name`.csv, `name`.json (the conditions), `name`.md and `name`.png."""
     folder.mkdir(parents=True, exist_ok=True)
     fields = [field.name for field in dataclasses.fields(Row)]
-    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fields)
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({**dataclasses.asdict(row), _JSON: json.dumps(row.seconds)})
-    text = json.dumps(conditions, indent=2) + "\n"
-    (folder / f"{name}.json").write_text(text, encoding="utf-8")
-    (folder / f"{name}.md").write_text(markdown(rows, conditions), encoding="utf-8")
+    records = [{**dataclasses.asdict(row), _JSON: json.dumps(row.seconds)} for row in rows]
+    write_csv(folder / f"{name}.csv", [fields, *([r[field] for field in fields] for r in records)])
+    write_json(folder / f"{name}.json", conditions)
+    write_text(folder / f"{name}.md", markdown(rows, conditions))
     plot = plot_sweep if any(row.value is not None for row in rows) else plot_bars
-    plot(rows, conditions, folder / f"{name}.png")
+    with replacing(folder / f"{name}.png") as partial:
+        plot(rows, conditions, partial)
 
 
 def read(folder: Path, name: str) -> tuple[list[Row], dict[str, Any]]:
@@ -106,7 +104,7 @@ def plot_bars(rows: Sequence[Row], conditions: dict[str, Any], file: Path) -> No
         axis.set(title=work, xlabel="ms per meta-step")
         axis.legend(fontsize=8)
     figure.suptitle(str(conditions.get("device", "")))
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=110, format="png")
 
 
 def _draw_bars(
@@ -140,4 +138,4 @@ def plot_sweep(rows: Sequence[Row], conditions: dict[str, Any], file: Path) -> N
         axis.grid(alpha=0.3, which="both")
         axis.legend(fontsize=8)
     figure.suptitle(f"{rows[0].work}, {conditions.get('device', '')}")
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=110, format="png")
