@@ -1,18 +1,19 @@
-"""How many tasks a meta-batch needs: the gradient noise scale of trained learners.
+"""How many tasks a meta-batch can use: the gradient noise scale of trained learners.
 
-    python -m benchmarks.noise_scale RUN... [--data_dir DIR] [--tasks 64] [--batches 16]
+    python -m benchmarks.noise_scale RUN... [--data_dir DIR] [--tasks 32] [--batches 64]
 
-RUN is a run folder of images, whose training tasks are drawn again. With the meta-gradient `g_B` of
-B tasks, `tr(S)` the variance of the gradient of a task and `G` the true gradient,
+RUN is a run folder of images; its training tasks are drawn again. With the meta-gradient `g` of a
+meta-batch of B tasks, `tr(S)` the variance of the gradient of one task, and `G` the true gradient,
 
-    E |g_B|^2 = |G|^2 + tr(S) / B          noise scale = tr(S) / |G|^2
+    E |g - G|^2 = tr(S) / B          noise scale = tr(S) / |G|^2
 
-(McCandlish et al. 2018, appendix A.1), estimated from B = 1 and B = `--tasks`. A meta-batch much
-smaller than the noise scale wastes little; a much larger one hardly saves iterations.
+(McCandlish et al. 2018, eq. 2.9). Both are estimated without bias from M meta-batches; the interval
+is that of a jackknife over them.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -20,59 +21,63 @@ import tensorflow as tf
 from mtnet_tf import seeds
 from mtnet_tf.experiments import Run, load_learner
 from mtnet_tf.experiments.data import DataSource
-from mtnet_tf.tasks import read_episode
+from mtnet_tf.learners import EpisodicLearner
+from mtnet_tf.tasks import TaskDistribution, read_episode
+
+# Numbers of meta-batches that no training reaches.
+FIRST = 10**8
 
 
-def squared_norms(learner, tasks, num_tasks, numbers):
-    """|g_B|^2 of one meta-batch for each number."""
+def meta_gradients(
+    learner: EpisodicLearner, tasks: TaskDistribution, num_tasks: int, num_batches: int
+) -> np.ndarray:
+    """The meta-gradients of different meta-batches, [num_batches, number of meta-parameters]."""
 
     @tf.function(jit_compile=True, autograph=False)
-    def squared_norm(number):
+    def gradient(number: tf.Tensor) -> tf.Tensor:
         seed = seeds.stateless_seed(learner.seed, seeds.Purpose.TRAIN_TASKS, number)
         episode = read_episode(tasks.sample(seed, num_tasks))
         _, gradients = learner.meta_gradients(episode, seed)
-        return tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, tf.float64))) for g in gradients])
+        return tf.concat([tf.reshape(g, [-1]) for g in gradients], 0)
 
-    return np.array([squared_norm(tf.constant(n)).numpy() for n in numbers])
+    return np.stack([gradient(tf.constant(FIRST + i)).numpy() for i in range(num_batches)])
 
 
-def noise_scale(one, many, num_tasks):
-    """(noise scale, |G|^2, tr(S)) from the means of |g_1|^2 and |g_B|^2."""
-    variance = (one - many) / (1 - 1 / num_tasks)
-    signal = (num_tasks * many - one) / (num_tasks - 1)
-    return variance / signal, signal, variance
+def noise_scale(products: np.ndarray, num_tasks: int) -> float:
+    """tr(S) / |G|^2 from the products [M, M] of the meta-gradients of M meta-batches."""
+    count = len(products)
+    squares = np.trace(products) / count
+    signal = (products.sum() - np.trace(products)) / (count * (count - 1))
+    return num_tasks * (squares - signal) / signal
+
+
+def jackknife(products: np.ndarray, num_tasks: int) -> Iterator[float]:
+    """The noise scale without each of the meta-batches."""
+    for i in range(len(products)):
+        kept = np.delete(np.delete(products, i, 0), i, 1)
+        yield noise_scale(kept, num_tasks)
 
 
 def main() -> None:
-    """Prints a row for each run, with a bootstrap interval of the noise scale."""
+    """Prints a row for each run."""
     parser = argparse.ArgumentParser("python -m benchmarks.noise_scale", description=__doc__)
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--data_dir", default="data")
-    parser.add_argument("--tasks", type=int, default=64)
-    parser.add_argument("--batches", type=int, default=16)
+    parser.add_argument("--tasks", type=int, default=32)
+    parser.add_argument("--batches", type=int, default=64)
     options = parser.parse_args()
-    sys.stdout.write(
-        "| run | iteration | noise scale, tasks | 95 % interval |\n|---|---|---|---|\n"
-    )
+    sys.stdout.write("| run | iteration | noise scale, tasks |\n|---|---|---|\n")
     for path in options.runs:
         run = Run(path)
         tasks = DataSource(run.settings().replace(data_dir=options.data_dir)).tasks("train")
         learner = load_learner(run.find())
-        start = 10**6  # tasks that were not used in training
-        many = squared_norms(learner, tasks, options.tasks, range(start, start + options.batches))
-        singles = options.tasks * options.batches // 2
-        one = squared_norms(learner, tasks, 1, range(2 * start, 2 * start + singles))
-        rng = np.random.default_rng(0)
-        drawn = [
-            noise_scale(
-                rng.choice(one, one.size).mean(), rng.choice(many, many.size).mean(), options.tasks
-            )[0]
-            for _ in range(2000)
-        ]
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        scale = noise_scale(one.mean(), many.mean(), options.tasks)[0]
+        found = meta_gradients(learner, tasks, options.tasks, options.batches).astype(np.float64)
+        products = found @ found.T
+        left_out = np.array(list(jackknife(products, options.tasks)))
+        error = np.sqrt((len(left_out) - 1) * left_out.var())
+        scale = noise_scale(products, options.tasks)
         sys.stdout.write(
-            f"| {run.path.name} | {learner.iteration} | {scale:.0f} | {low:.0f} – {high:.0f} |\n"
+            f"| {run.path.name} | {learner.iteration} | {scale:.0f} ± {1.96 * error:.0f} |\n"
         )
         sys.stdout.flush()
 

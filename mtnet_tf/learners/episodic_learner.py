@@ -12,7 +12,7 @@ from mtnet_tf import seeds
 from mtnet_tf._keras import batch_counter, build_metrics, check_keras_model, loss_tracker
 from mtnet_tf.layers import validate_integer
 from mtnet_tf.learners.episodic_model import EpisodicModel
-from mtnet_tf.learners.replicas import Replicas
+from mtnet_tf.learners.replicas import Replicas, check_independent_tasks
 from mtnet_tf.meta import (
     MetaLoss,
     TaskLoss,
@@ -82,13 +82,15 @@ class EpisodicLearner(EpisodicModel):
             **kwargs: Keras' `name`.
 
         Raises:
-            ValueError: if `seed` is not an integer, `task_chunk` is not positive, or the model has
-                several outputs.
+            ValueError: if `seed` is not an integer, `task_chunk` is not positive, the model has
+                several outputs, or a layer of it mixes tasks that would be processed separately.
         """
         check_keras_model(model)
         single_output(getattr(model, "outputs", None) or [None])  # known before the first call
         super().__init__(**kwargs)
         self._replicas = Replicas.of(model)
+        if self.num_replicas > 1:
+            check_independent_tasks(model, "the scope of a strategy with several replicas")
         self.model = model
         self.seed = validate_integer("seed", seed)
         self.num_inner_steps = 1
@@ -102,6 +104,7 @@ class EpisodicLearner(EpisodicModel):
             value = validate_integer(name, value, 0)
         if name == "task_chunk" and value is not None:
             value = validate_integer(name, value, 1)
+            check_independent_tasks(self.model, "`task_chunk`")
         if name == "steps_per_execution" and self.__dict__.get("_replicas") is not None:
             value = 1  # a program ends where replicas sum their gradients
         if name == "step_size":  # of the update rule; a variable must not become the learner's

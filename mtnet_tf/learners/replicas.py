@@ -17,7 +17,12 @@ from typing import Any, TypeVar, cast
 import keras
 import tensorflow as tf
 
-from mtnet_tf._keras import copy_optimizer, was_created_in, without_own_reduction
+from mtnet_tf._keras import (
+    copy_optimizer,
+    flatten_layers,
+    was_created_in,
+    without_own_reduction,
+)
 from mtnet_tf.meta import MetaLoss, PartialSum, count_tasks, partial_sum, result_of
 from mtnet_tf.tasks import Episode, Part, TaskDistribution, read_episode
 
@@ -247,6 +252,26 @@ class Replicas:
         found = _all_reduce(PartialSum(partial.terms, rows))
         rows = tf.nest.map_structure(lambda x, y: tf.cast(x, y.dtype), found.rows, partial.rows)
         return PartialSum(found.terms, rows)
+
+
+def check_independent_tasks(model: keras.Model, divided_by: str) -> None:
+    """Checks that a model computes the same for some tasks of a meta-batch as for all of them.
+
+    Args:
+        model: Keras model.
+        divided_by: what divides the meta-batch, for the message.
+
+    Raises:
+        ValueError: if a layer normalises over the examples of all tasks.
+    """
+    for layer in flatten_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+            raise ValueError(
+                f"`model` must not normalise over several tasks with {divided_by}, because its "
+                "statistics would be those of a part of the meta-batch. Received: the layer "
+                f"{layer.name} of class BatchNormalization. Use TaskBatchNormalization, or convert "
+                "the model with `to_mtnet`."
+            )
 
 
 def _all_reduce(values: T) -> T:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from maml_baselines import METHODS, build_learner, resolve
+from maml_baselines.metric.prototypical import PrototypicalNetwork
 from maml_baselines.resolving import fits
 from mtnet_tf import Episode, ImageClasses, MetaLearner, Sinusoids, networks
 from mtnet_tf.tasks import Part
@@ -197,3 +198,15 @@ def test_task_chunk_is_validated_and_saved(tmp_path):
     learner = masked_learner(task_chunk=3)
     learner.save(tmp_path / "learner.keras")
     assert keras.saving.load_model(tmp_path / "learner.keras").task_chunk == 3
+
+
+def test_a_layer_that_mixes_tasks_cannot_be_processed_in_chunks():
+    layers = [keras.Input([4]), keras.layers.Dense(3), keras.layers.BatchNormalization(name="bn")]
+    model = keras.Sequential(layers)
+    with pytest.raises(ValueError, match="`task_chunk`, .* the layer bn of class BatchNorm"):
+        PrototypicalNetwork(model, 5, task_chunk=2)
+    learner = PrototypicalNetwork(model, 5)
+    with pytest.raises(ValueError, match="Use TaskBatchNormalization"):
+        learner.task_chunk = 2
+    model.layers[-1].trainable = False  # it normalises with stored statistics
+    learner.task_chunk = 2
