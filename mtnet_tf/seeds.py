@@ -5,6 +5,7 @@ which a sample depends, seeds and sizes, are checked here.
 """
 
 import enum
+import functools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Given explicitly, because TensorFlow's automatic choice differs with and without XLA.
-ALGORITHM = "philox"
 Shape = Sequence[Any]
-# The stubs of TensorFlow lack its experimental functions, and the arguments of raw bits.
-_random: Any = tf.random
+# The functions of `tf.random` compute the same numbers, but trace three times as many operations.
+_raw: Any = tf.raw_ops
+# The number of the algorithm in TensorFlow. Its automatic choice differs with and without XLA.
+_PHILOX = 1
+# The key with which TensorFlow mixes a seed.
+_MIXING_KEY = 0x02461E293EC8F720
 
 
 class Purpose(enum.IntEnum):
@@ -108,8 +111,15 @@ def stateless_seed(seed: int, purpose: Purpose, iteration: int | tf.Tensor) -> t
         ValueError: if `seed` is not an integer.
     """
     seed = validate_integer("seed", seed)
-    base = tf.constant([seed & 0x7FFFFFFF, int(purpose)], tf.int32)
-    return derive(base, iteration)
+    first = _first_of(seed & 0x7FFFFFFF, int(purpose))
+    return tf.stack([tf.constant(first), tf.cast(iteration, tf.int32)])
+
+
+@functools.cache
+def _first_of(seed: int, purpose: int) -> int:
+    """The first number of all seeds that `derive` makes of (seed, purpose), without tracing it."""
+    with tf.init_scope():
+        return int(full_integers([], tf.constant([seed, purpose], tf.int32)))
 
 
 def derive(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
@@ -122,12 +132,18 @@ def derive(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
     Returns:
         int32 tensor [2].
     """
-    return _random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32), ALGORITHM)
+    return derive_each(seed, [number])[0]
+
+
+def derive_each(seed: tf.Tensor, numbers: Sequence[int | tf.Tensor]) -> list[tf.Tensor]:
+    """The seeds `derive(seed, number)` of several numbers, with fewer operations."""
+    first = full_integers([], seed)
+    return [tf.stack([first, tf.cast(number, tf.int32)]) for number in numbers]
 
 
 def split(seed: tf.Tensor, num: int) -> list[tf.Tensor]:
     """`num` independent seeds from one, int32 tensors [2]."""
-    return tf.unstack(_random.experimental.stateless_split(seed, num, ALGORITHM))
+    return tf.unstack(full_integers([num, 2], seed))
 
 
 def uniform(shape: Shape, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
@@ -144,11 +160,42 @@ def uniform(shape: Shape, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) 
     Returns:
         Tensor of `shape`.
     """
-    bits = _random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=ALGORITHM)
+    bits = full_integers(shape, seed, tf.uint32)
     unit = tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) / 2**24
     return low + (high - low) * unit
 
 
 def integers(shape: Shape, seed: tf.Tensor, high: int | tf.Tensor) -> tf.Tensor:
     """Uniform int32 numbers in [0, high), the same with and without XLA."""
-    return _random.stateless_uniform(shape, seed, 0, high, tf.int32, alg=ALGORITHM)
+    key, counter = _key_and_counter(seed)
+    return _raw.StatelessRandomUniformIntV2(
+        shape=tf.convert_to_tensor(shape, tf.int32),
+        key=key,
+        counter=counter,
+        alg=_PHILOX,
+        minval=tf.constant(0, tf.int32),
+        maxval=tf.cast(high, tf.int32),
+    )
+
+
+def full_integers(shape: Shape, seed: tf.Tensor, dtype: tf.DType = tf.int32) -> tf.Tensor:
+    """Uniform numbers among all those of an integer dtype, the same with and without XLA."""
+    return _philox(shape, *_key_and_counter(seed), dtype)
+
+
+def _key_and_counter(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Key [1] and counter [2] of Philox, uint64, as TensorFlow mixes them from a seed [2]."""
+    key = tf.constant([_MIXING_KEY], tf.uint64)
+    words = _philox([4], key, tf.cast(seed, tf.uint64), tf.uint32)
+    key, low = tf.split(tf.bitcast(tf.reshape(words, [2, 2]), tf.uint64), 2)
+    return key, tf.concat([tf.constant([0], tf.uint64), low], 0)
+
+
+def _philox(shape: Shape, key: tf.Tensor, counter: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return _raw.StatelessRandomUniformFullIntV2(
+        shape=tf.convert_to_tensor(shape, tf.int32),
+        key=key,
+        counter=counter,
+        dtype=dtype,
+        alg=_PHILOX,
+    )

@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import gc
 import os
 import re
 import sys
@@ -25,6 +26,9 @@ def quiet_start(program: str) -> Iterator[None]:
     After a crash of the process, `faulthandler` shows where it happened. A user who has set the
     variable to a lower level sees everything.
 
+    Garbage is not collected in the block: imports create many objects and hardly any garbage, and
+    looking for it takes half a second. The objects are then left out of later collections, too.
+
     Only commands call this: importing a package must not change the environment or the streams.
 
     Args:
@@ -36,13 +40,25 @@ def quiet_start(program: str) -> Iterator[None]:
     _open_closed_streams()
     hides = os.environ.setdefault(_LEVEL, _ERRORS_ONLY) == _ERRORS_ONLY
     try:
-        with _filtered_stderr() if hides else contextlib.nullcontext():
+        with _filtered_stderr() if hides else contextlib.nullcontext(), _no_garbage_collection():
             yield
     except ImportError as error:
         if error.name != "mtnet_tf":
             raise
         sys.stderr.write(f"{program}: {error}\n")
         sys.exit(2)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 def _open_closed_streams() -> None:

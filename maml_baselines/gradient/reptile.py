@@ -146,14 +146,7 @@ def minibatch(episode: Episode, seed: tf.Tensor, step: int) -> tuple[tf.Tensor, 
     """
     size = cast(int, episode.support_y.shape[1])
     total = size + cast(int, episode.query_y.shape[1])
-    numbers = tf.random.stateless_uniform(
-        [total],
-        seed,
-        None,  # pyright: ignore[reportArgumentType]
-        None,
-        tf.int32,
-        alg=seeds.ALGORITHM,
-    )
+    numbers = seeds.full_integers([total], seed)
     places = [(step * size + i) % total for i in range(size)]
     chosen = tf.gather(tf.argsort(numbers), places)
 

@@ -61,14 +61,14 @@ class MaskSampler:
     def _draw(self, step: int) -> dict[int, tf.Tensor]:
         """From `id(mask_logits)` to a mask [B, *shape], or [1, *shape] without noise."""
         layers = {id(w.mask_logits): w.mask_logits for w in self._task_weights if w.mask_logits}
-        drawn = {}
-        for i, (key, layer) in enumerate(layers.items()):
-            if self._most_probable or self._seed is None:
-                drawn[key] = layer.most_probable()[None]
-            else:
-                seed = seeds.derive(self._seed, step * len(layers) + i)
-                drawn[key] = self._sample(layer, seed)
-        return drawn
+        if self._most_probable or self._seed is None:
+            return {key: layer.most_probable()[None] for key, layer in layers.items()}
+        numbers = range(step * len(layers), (step + 1) * len(layers))
+        found = seeds.derive_each(self._seed, numbers)
+        return {
+            key: self._sample(layer, seed)
+            for (key, layer), seed in zip(layers.items(), found, strict=True)
+        }
 
     def _sample(self, layer: MaskLogits, seed: tf.Tensor) -> tf.Tensor:
         """A mask for each task, [B, *shape]."""

@@ -68,3 +68,11 @@ def test_closed_streams_do_not_matter(close, tmp_path):
     assert done.returncode == 0
     assert done.stderr in ("", "ours\nlater\n")
     assert file.read_text() == ""  # no stream is written into it
+
+
+def test_no_garbage_is_collected_during_the_imports_only():
+    during = "import gc; assert not gc.isenabled(); import atexit"
+    done = start(
+        f"{during}; atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 0))"
+    )
+    assert done.stdout.splitlines()[-1] == "True True"
