@@ -70,11 +70,13 @@ class Replicas:
             ValueError: if the model was created in another scope, or if the strategy is not
                 supported.
         """
-        own = [v.value.distribute_strategy for v in model.variables if _is_distributed(v.value)]
+        found = [getattr(v.value, "distribute_strategy", None) for v in model.variables]
+        own = [strategy for strategy in found if strategy is not None]
         if not tf.distribute.has_strategy():
             return cls(own[0]) if own else None
         replicas = cls(strategy := tf.distribute.get_strategy())
-        if len(own) != len(model.variables) or any(s is not strategy for s in own):
+        is_complete = len(own) == len(model.variables) and all(s is strategy for s in own)
+        if not is_complete and not isinstance(strategy, tf.distribute.OneDeviceStrategy):
             raise ValueError(
                 "`model` must be created in the `strategy.scope()` in which its learner is "
                 f"created. Received: {model.name}, whose variables were created outside of it."
@@ -290,7 +292,3 @@ def _replica_number() -> int:
     context = tf.distribute.get_replica_context()
     number = context.replica_id_in_sync_group
     return int(tf.get_static_value(number))
-
-
-def _is_distributed(variable: Any) -> bool:
-    return isinstance(variable, tf.distribute.DistributedValues)
