@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.models.functional import Functional
+from tensorflow.python.eager import record
 
 __all__ = [
     "Functional",
@@ -22,6 +23,7 @@ __all__ = [
     "graph_functions",
     "hide_strategy",
     "is_optional",
+    "is_recording",
     "keras_mask",
     "lambda_output_shape",
     "loss_tracker",
@@ -90,6 +92,11 @@ def is_optional(tensor: keras.KerasTensor) -> bool:
     """Whether an input of a functional model may be None."""
     layer = tensor._keras_history.operation  # pyright: ignore[reportAttributeAccessIssue]
     return isinstance(layer, keras.layers.InputLayer) and layer.optional
+
+
+def is_recording() -> bool:
+    """Whether a gradient tape is open, which may record what is computed."""
+    return record.could_possibly_record()
 
 
 def keras_mask(tensor: tf.Tensor) -> tf.Tensor | None:

@@ -64,7 +64,7 @@ NAMES = {
     "ExampleGroupNormalization": "mtnet_tf.layers.ExactGroupNormalization",
     "ExampleLayerNormalization": "mtnet_tf.layers.ExactLayerNormalization",
     "adaptation.Adapted": "mtnet_tf.adaptation.adapter.Adapted",
-    "adaptation.STATISTICS": "mtnet_tf.adaptation.adapter.STATISTICS",
+    "adaptation.STATISTICS": "mtnet_tf.adaptation.options.STATISTICS",
     "adaptation.shots": "mtnet_tf.adaptation.adapter.shots",
     "analysis.RegressionCurves": "mtnet_tf.evaluation.RegressionCurves",
     "analysis.regression_curves": "mtnet_tf.evaluation.regression_curves",

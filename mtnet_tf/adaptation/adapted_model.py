@@ -6,11 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtnet_tf.adaptation.adapted_subclass import AdaptedSubclass
-from mtnet_tf.adaptation.adapter import Adapted, Adapter
+from mtnet_tf.adaptation.adapter import Adapter
+from mtnet_tf.adaptation.compiled import AdaptationCache
 from mtnet_tf.adaptation.learner import AdaptableLearner
-from mtnet_tf.conversion import Replacement, copy_of, is_rebuildable, new_layer, rebuild
-from mtnet_tf.layers import TaskBatchNormalization
+from mtnet_tf.adaptation.network_copy import copy_network, network_values
 from mtnet_tf.meta import class_numbers
 
 
@@ -24,6 +23,7 @@ def adapted_model(
     masks: str | int = "most_probable",
     statistics: str = "support",
     num_ways: int | None = None,
+    cache: AdaptationCache,
 ) -> keras.Model:
     """Copies the model of a learner and gives the copy the weights adapted to one task.
 
@@ -37,6 +37,7 @@ def adapted_model(
         masks: as in `Adapter`.
         statistics: as in `Adapter`.
         num_ways: as in `Adapter`. The adapted model keeps all its outputs.
+        cache: the compiled adaptations of this learner.
 
     Returns:
         Keras model [n, ...] -> [n, ...] that shares no weights with the learner.
@@ -51,46 +52,17 @@ def adapted_model(
         masks=masks,
         statistics=statistics,
         num_ways=num_ways,
+        inputs=cache.inputs(learner.model),
     )
     support = as_support(adapter, support_x, support_y, sample_weight)
-    adapted = adapter.adapt(*tf.nest.map_structure(lambda part: part[None], support))
-    return _copy(adapter, adapted)
-
-
-def _copy(adapter: Adapter, adapted: Adapted) -> keras.Model:
-    """The learner's model with the weights and the statistics of one task."""
-    model = adapter.learner.model
-    variables = [id(weight.variable) for weight in adapter.learner.task_weights]
-    learned = dict(zip(variables, adapted.weights, strict=True))
-    if not is_rebuildable(model):
-        values = [learned[id(v)][0] if id(v) in learned else v for v in model.variables]
-        recorded = adapted.statistics if adapter.statistics == "support" else None
-        return AdaptedSubclass(model, values, recorded)
-    fixed_statistics = _statistics_of_layers(adapted)
-
-    def replace(layer: keras.layers.Layer) -> Replacement:
-        values = {id(v): learned[id(v)][0] if id(v) in learned else v for v in layer.variables}
-        if not isinstance(layer, TaskBatchNormalization) or layer.frozen:
-            return copy_of(layer, list(values.values()))
-        changes = {"frozen": adapter.statistics == "support", "moving_statistics": False}
-        for unused in (layer.moving_mean, layer.moving_variance):
-            values.pop(id(unused), None)
-        fixed = fixed_statistics.get(id(layer), [])
-        return Replacement(new_layer(layer, changes), [*values.values(), *fixed])
-
-    return rebuild(model, replace)
-
-
-def _statistics_of_layers(adapted: Adapted) -> dict[int, list[tf.Tensor]]:
-    """Maps the id of a normalisation layer to its mean and variance, [C] each."""
-    if len({id(layer) for layer in adapted.layers}) < len(adapted.layers):
-        raise ValueError(
-            "A normalisation layer of the model is called more than once, and a layer can store "
-            "the statistics of one call only. Adapt with statistics='query', or use one layer for "
-            "each call."
-        )
-    pairs = zip(adapted.layers, adapted.statistics, strict=True)
-    return {id(layer): [mean[0, 0], variance[0, 0]] for layer, (mean, variance) in pairs}
+    support = tf.nest.map_structure(lambda part: part[None], support)
+    if not learner.run_eagerly:
+        adapter.check_support(*support)
+        model = cache.get(adapter, support).adapt(support, adapter.masks)
+        if model is not None:
+            return model
+    adapted = adapter.adapt(*support)  # raises an error if something is not finite
+    return copy_network(adapter, adapted.layers, network_values(adapter, adapted)).model
 
 
 def as_support(adapter: Adapter, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, ...]:

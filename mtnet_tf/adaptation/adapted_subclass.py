@@ -1,5 +1,6 @@
 """The adapted form of a subclass of `keras.Model`, which has no graph that could be copied."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,33 +15,44 @@ class AdaptedSubclass(keras.Model):
 
     It can be called, trained and exported like any Keras model. It can be saved as weights, but not
     as a `.keras` file, because it contains Python code of another class.
+
+    Attributes:
+        own: a variable for each variable of the other model.
+        statistics: mean and variance, [C] each, for each call of a normalisation layer.
+        another: function that creates such a model from other values.
     """
 
-    def __init__(
-        self, model: keras.Model, values: Sequence[Any], statistics: list[Any] | None
-    ) -> None:
+    def __init__(self, model: keras.Model, values: Sequence[Any]) -> None:
         """Copies the values.
 
         Args:
             model: built model, of any class.
-            values: one for each of `model.variables`.
-            statistics: pairs (mean, variance), [1, 1, C] each, one for each call of a normalisation
-                layer, by which all examples are normalised; None to normalise each set by its own.
+            values: one for each of `model.variables`; then mean and variance, [C] each, for each
+                call of a normalisation layer, by which all examples are normalised. Without them,
+                each set is normalised by its own.
         """
         super().__init__(name=model.name)
-        # A layer in an attribute would be tracked, with variables that are not used.
-        self._compute = model.__call__
-        self._replaced = model.variables
-        self._statistics = statistics
+        # Keras would track a layer, or its variables, and take them for variables of this model.
+        self._source = lambda: model
+        self.another = functools.partial(AdaptedSubclass, model)
         self.own = [
-            keras.Variable(keras.ops.convert_to_numpy(value), dtype=v.dtype, trainable=v.trainable)
-            for value, v in zip(values, self._replaced, strict=True)
+            _copied(value, v.dtype, v.trainable)
+            for value, v in zip(values, model.variables, strict=False)
         ]
+        self.statistics = [_copied(value) for value in values[len(self.own) :]]
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """The outputs of the model with the own values of its variables."""
-        pairs = zip(self._replaced, [v.value for v in self.own], strict=True)
-        statistics = None if self._statistics is None else SetStatistics(self._statistics)
+        model = self._source()
+        pairs = zip(model.variables, [v.value for v in self.own], strict=True)
+        flat = [v.value[None, None] for v in self.statistics]  # [1, 1, C]
+        recorded = list(zip(flat[::2], flat[1::2], strict=True))
+        statistics = SetStatistics(recorded) if recorded else None
         with keras.StatelessScope(list(pairs)), FastWeightScope([], 1, statistics):
-            return self._compute(inputs, training=training)
+            return model(inputs, training=training)
+
+
+def _copied(value: Any, dtype: Any = None, trainable: bool = False) -> keras.Variable:
+    value = keras.ops.convert_to_numpy(value)
+    return keras.Variable(value, dtype=dtype or value.dtype.name, trainable=trainable)

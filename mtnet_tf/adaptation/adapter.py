@@ -5,50 +5,30 @@ The inner loop is the one of training. `MetaLearner.adapt`, `MetaLearner.export`
 the statistics that normalise a query, and the number of classes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from mtnet_tf.adaptation.adapted import Adapted
 from mtnet_tf.adaptation.finiteness import check_finite_inputs, check_finite_result
 from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.adaptation.model_inputs import Inputs, ModelInputs
-from mtnet_tf.layers import SetStatistics, is_integer, validate_integer
+from mtnet_tf.adaptation.options import check_learner, check_options
+from mtnet_tf.layers import SetStatistics, validate_integer
 from mtnet_tf.meta import (
     FewShotCrossentropy,
     FirstLogits,
-    TaskLoss,
+    InnerTrajectory,
     check_labels,
     class_numbers,
     count_tasks,
     flatten_tasks,
     initial_fast_weights,
-    output_kind,
     predicted_classes,
     probabilities,
     unflatten_tasks,
 )
-
-STATISTICS = ("support", "query")
-
-
-@dataclass(frozen=True)
-class Adapted:
-    """What B tasks have learned.
-
-    Attributes:
-        weights: fast weights, list of [B, *variable.shape].
-        statistics: pairs (mean, variance), [B, 1, C] each, that normalise a query: one pair for
-            each call of a normalisation layer. Empty if each set is normalised by its own
-            statistics.
-        layers: the layers that recorded `statistics`, in the same order.
-    """
-
-    weights: list[tf.Tensor]
-    statistics: list[Any]
-    layers: list[Any]
 
 
 class Adapter:
@@ -72,6 +52,7 @@ class Adapter:
         masks: str | int = "most_probable",
         statistics: str = "support",
         num_ways: int | None = None,
+        inputs: ModelInputs | None = None,
     ) -> None:
         """Stores the options.
 
@@ -85,18 +66,19 @@ class Adapter:
                 the other queries; or "query", as in the paper.
             num_ways: number of classes of the task if the model has more outputs. The loss and
                 the prediction then use the first `num_ways` logits only.
+            inputs: the `ModelInputs` of the model, if they are known already.
 
         Raises:
             ValueError: if the learner does not adapt its weights or is not compiled, or if an
                 option has a wrong value.
         """
-        _check_learner(learner)
-        self.inputs = ModelInputs(learner.model)
+        check_learner(learner)
+        self.inputs = ModelInputs(learner.model) if inputs is None else inputs
         outputs = self.inputs.output_shape[-1] or 1
         # A binary classifier has one output, the score of class 1.
         self.num_classes = 2 if outputs == 1 else outputs
         num_ways = None if num_ways is None else validate_integer("num_ways", num_ways, 1)
-        _check_options(self.num_classes, masks, statistics, num_ways)
+        check_options(self.num_classes, masks, statistics, num_ways)
         self.num_classes = num_ways or self.num_classes
         self.learner = learner
         self.num_inner_steps = (
@@ -128,22 +110,41 @@ class Adapter:
         """
         support = (support_x, support_y)
         support = support if sample_weight is None else (*support, sample_weight)
-        if tf.executing_eagerly():
-            self._check_support(*support)
+        if not tf.executing_eagerly():
+            return self.learn(support, self.masks)[0]
+        self.check_support(*support)
+        adapted, trajectory, outputs = self.learn(support, self.masks)
+        check_finite_result(self.learner, trajectory, outputs)
+        return adapted
+
+    def learn(
+        self, support: tuple[Any, ...], masks: str | int | tf.Tensor
+    ) -> tuple[Adapted, InnerTrajectory, tf.Tensor | None]:
+        """Runs the inner loop without any checks.
+
+        Args:
+            support: x [B, n, ...], y [B, n, ...] and, if they are given, weights [B, n].
+            masks: as in the constructor; or a stateless seed, int32 [2].
+
+        Returns:
+            Triple (`Adapted`, all weights and losses, outputs [B*n, ...] for the support set). The
+            outputs are None if they are not needed, because each set has its own statistics.
+        """
+        x, y = support[:2]
+        if isinstance(masks, str):
+            sampler = self.learner.masks(1, None, most_probable=True)
+        else:
+            sampler = self.learner.masks(1, masks)
         trajectory = self.learner.adapt_weights(
-            support,
-            num_inner_steps=self.num_inner_steps,
-            masks=self._masks(),
-            loss=self._loss(support_y),
+            support, num_inner_steps=self.num_inner_steps, masks=sampler, loss=self._loss(y)
         )
         outputs, recorder = None, SetStatistics()
         if self.statistics == "support":
-            outputs = self._outputs(trajectory.fast_weights, support_x, recorder)
-        if tf.executing_eagerly():
-            check_finite_result(self.learner, trajectory, outputs)
-        return Adapted(trajectory.fast_weights, recorder.recorded, recorder.layers)
+            outputs = self._outputs(trajectory.fast_weights, x, recorder)
+        adapted = Adapted(trajectory.fast_weights, recorder.recorded, recorder.layers)
+        return adapted, trajectory, outputs
 
-    def _check_support(
+    def check_support(
         self, x: Inputs, y: tf.Tensor, sample_weight: tf.Tensor | None = None
     ) -> None:
         """Raises ValueError if a support set [B, n, ...] has values that no network can learn."""
@@ -220,11 +221,6 @@ class Adapter:
                 loss = FewShotCrossentropy(shots_of_examples, one_hot=loss.one_hot)
         return loss if self.num_ways is None else FirstLogits(loss, self.num_ways)
 
-    def _masks(self) -> Callable[..., Any]:
-        if isinstance(self.masks, str):
-            return self.learner.masks(1, None, most_probable=True)
-        return self.learner.masks(1, self.masks)
-
 
 def shots(labels: tf.Tensor) -> tf.Tensor:
     """For each example, the number of examples of its task that have the same class.
@@ -241,55 +237,3 @@ def shots(labels: tf.Tensor) -> tf.Tensor:
     """
     same = labels[:, :, None] == labels[:, None, :]  # [B, n, n]
     return tf.reduce_sum(tf.cast(same, tf.float32), 2)
-
-
-def _check_learner(learner: AdaptableLearner) -> None:
-    if not learner.adapts_weights:
-        raise ValueError(
-            "The learner must adapt its weights to a task, as a `MetaLearner` does. Received: "
-            f"{type(learner).__name__}, which compares embeddings. Use its `predictors`."
-        )
-    if not learner.compiled:
-        raise ValueError(
-            "The learner must be compiled, since the inner loop minimises its loss. "
-            "Call `learner.compile(optimizer, loss)` first."
-        )
-
-
-def _check_options(
-    num_classes: int,
-    masks: str | int,
-    statistics: str,
-    num_ways: int | None,
-) -> None:
-    is_known = masks == "most_probable" if isinstance(masks, str) else is_integer(masks)
-    if not is_known:
-        raise ValueError(
-            f"`masks` must be 'most_probable' or an int seed. Received: masks={masks!r}."
-        )
-    if statistics not in STATISTICS:
-        raise ValueError(
-            f"`statistics` must be one of {STATISTICS}. Received: statistics={statistics!r}."
-        )
-    if num_ways is not None and not 1 <= num_ways <= num_classes:
-        raise ValueError(
-            f"`num_ways` must be from 1 to {num_classes}, the number of classes of the model. "
-            f"Received: num_ways={num_ways}."
-        )
-
-
-def check_class_numbers(loss: TaskLoss, output_shape: Sequence[int | None] | None = None) -> None:
-    """Raises ValueError if a classification loss takes one-hot labels, or several per example.
-
-    Args:
-        loss: Keras loss or function.
-        output_shape: shape of the model's outputs, (None, ..., N); None for N > 1 outputs.
-    """
-    kind, has_class_numbers = output_kind(loss, output_shape)
-    if kind != "predictions" and not has_class_numbers:
-        name = getattr(loss, "name", getattr(loss, "__name__", loss))
-        raise ValueError(
-            "The learner's loss must accept class numbers, like `sparse_categorical_"
-            f"crossentropy`. Received: {name}, which takes one-hot labels for the outputs of this "
-            "model."
-        )

@@ -88,8 +88,11 @@ def _describe_steps(learner: AdaptableLearner) -> str:
 
 
 def _all_finite(tensors: Sequence[tf.Tensor]) -> bool:
-    return all(
-        bool(tf.reduce_all(tf.math.is_finite(tensor)))
-        for tensor in tensors
-        if tensor.dtype.is_floating
-    )
+    return all(bool(is_finite(tensor)) for tensor in tensors)
+
+
+def is_finite(tensor: tf.Tensor) -> tf.Tensor:
+    """Whether no value is NaN or infinite, a scalar bool; True for a tensor of integers."""
+    if not tensor.dtype.is_floating:
+        return tf.constant(True)
+    return tf.reduce_all(tf.math.is_finite(tensor))

@@ -28,6 +28,11 @@ class AdaptableLearner(Protocol):
     task_loss: Any
 
     @property
+    def run_eagerly(self) -> bool:
+        """Whether nothing is compiled."""
+        ...
+
+    @property
     def step_size(self) -> Any:
         """Step size of gradient descent; raises ValueError for other update rules."""
         ...
@@ -45,6 +50,10 @@ class AdaptableLearner(Protocol):
     @property
     def variables(self) -> list[keras.Variable]:
         """All variables, including those of the update rule."""
+        ...
+
+    def mask_seed(self, number: int) -> tf.Tensor:
+        """The stateless seed, int32 [2], of the masks with this number."""
         ...
 
     def masks(

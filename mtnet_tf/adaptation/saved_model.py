@@ -24,7 +24,8 @@ import tensorflow as tf
 
 from data_prep.io import building, user_path, write_json
 from mtnet_tf._version import versions
-from mtnet_tf.adaptation.adapter import Adapted, Adapter
+from mtnet_tf.adaptation.adapted import Adapted
+from mtnet_tf.adaptation.adapter import Adapter
 from mtnet_tf.adaptation.learner import AdaptableLearner
 from mtnet_tf.meta import output_kind, probabilities
 

@@ -4,7 +4,7 @@ May import: `layers`, `_keras`.
 """
 
 from mtnet_tf.conversion.convert import to_mtnet
-from mtnet_tf.conversion.copying import copy_vocabularies, new_layer
+from mtnet_tf.conversion.copying import copy_vocabularies, new_layer, own_attributes
 from mtnet_tf.conversion.fold import fold
 from mtnet_tf.conversion.rebuilding import (
     Replacement,
@@ -24,6 +24,7 @@ __all__ = [
     "fold",
     "is_rebuildable",
     "new_layer",
+    "own_attributes",
     "rebuild",
     "to_mtnet",
 ]

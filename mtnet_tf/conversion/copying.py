@@ -101,7 +101,7 @@ def copy_attributes(source: keras.layers.Layer, copy: keras.layers.Layer) -> Non
     for theirs, ours in _pairs(source, copy):
         if not _is_custom(theirs) or not (ours.built or _extends_layer(theirs)):
             continue
-        for name, value in _own_attributes(theirs).items():
+        for name, value in own_attributes(theirs).items():
             if all(isinstance(leaf, _PLAIN) for leaf in keras.tree.flatten(value)):
                 setattr(ours, name, _copied(value))
 
@@ -130,7 +130,7 @@ def _holds_objects(layer: keras.layers.Layer, copy: keras.layers.Layer) -> bool:
     if layer.variables or not _is_custom(layer):
         return False
     copied = vars(copy)
-    return not all(_same(v, copied.get(name)) for name, v in _own_attributes(layer).items())
+    return not all(_same(v, copied.get(name)) for name, v in own_attributes(layer).items())
 
 
 def _same(value: Any, copied: Any) -> bool:
@@ -165,8 +165,8 @@ def _extends_layer(layer: keras.layers.Layer) -> bool:
     return next(of_keras) is keras.layers.Layer
 
 
-def _own_attributes(layer: keras.layers.Layer) -> dict[str, Any]:
-    """The attributes of a layer that are not those of every layer of Keras."""
+def own_attributes(layer: keras.layers.Layer) -> dict[str, Any]:
+    """The attributes of a layer that are not those of every layer of Keras, by their names."""
     return {name: v for name, v in vars(layer).items() if name not in _attributes_of_keras()}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf.adaptation import adapted_model, export
+from mtnet_tf.adaptation import AdaptationCache, adapted_model, export
 from mtnet_tf.diagnostics import active_fraction, check_stock_layers
 from mtnet_tf.layers import (
     SetStatistics,
@@ -130,6 +130,7 @@ class MetaLearner(EpisodicLearner):
         if not rule.built or isinstance(rule, GradientDescent):
             rule.build(shapes)
         self.update_rule = rule
+        self._adaptations = AdaptationCache()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute; checks the second derivatives if they were left out until now.
@@ -194,6 +195,10 @@ class MetaLearner(EpisodicLearner):
         """The fraction of the task weights that a task may change."""
         return {"active_fraction": active_fraction(self.model, self.adapt_layers)}
 
+    def mask_seed(self, number: int) -> tf.Tensor:
+        """The stateless seed, int32 [2], of the masks with this number."""
+        return seeds.stateless_seed(number, seeds.Purpose.EVALUATION_MASKS, 0)
+
     def masks(
         self,
         num_tasks: int | tf.Tensor,
@@ -211,7 +216,7 @@ class MetaLearner(EpisodicLearner):
             part: `episode.part`, see `MaskSampler`.
         """
         if isinstance(seed, int | np.integer):
-            seed = seeds.stateless_seed(int(seed), seeds.Purpose.EVALUATION_MASKS, 0)
+            seed = self.mask_seed(int(seed))
         return MaskSampler(
             self.task_weights,
             num_tasks,
@@ -333,6 +338,11 @@ class MetaLearner(EpisodicLearner):
             num_ways: number of classes of the task, if the model has more outputs. The loss and the
                 prediction then use the first `num_ways` logits only.
 
+        The first call compiles the adaptation, without XLA, for sets of any n. Later calls with the
+        same options take milliseconds. The layers of the returned model are created when something
+        other than its predictions is used: `model(x)` and `model.predict(x, verbose=0)` do not
+        need them.
+
         Returns:
             Keras model, [n, ...] -> [n, ...], with its own weights. With "support", each prediction
             is independent of the other examples.
@@ -349,6 +359,7 @@ class MetaLearner(EpisodicLearner):
             masks=masks,
             statistics=statistics,
             num_ways=num_ways,
+            cache=self._adaptations,
         )
 
     def export(  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -213,6 +213,12 @@ def test_a_lambda_layer_tells_the_shape_of_its_outputs():
     assert _keras.lambda_output_shape(layer) == (3,), CHANGED.format("_output_shape")
 
 
+def test_an_open_tape_is_noticed():
+    assert not _keras.is_recording(), CHANGED.format("could_possibly_record")
+    with tf.GradientTape():
+        assert _keras.is_recording(), CHANGED.format("could_possibly_record")
+
+
 def test_an_input_tells_whether_it_is_optional():
     for optional in (True, False):
         inputs = keras.Input((3,), optional=optional)

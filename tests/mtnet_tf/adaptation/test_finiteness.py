@@ -20,7 +20,7 @@ def line(**options):
     cell.kernel.assign([[1.0]])
     options = {"step_size": 4.4, "num_inner_steps": 60, **options}
     learner = MetaLearner(model, **options)
-    learner.compile("sgd", "mse", jit_compile=False)
+    learner.compile("sgd", "mse", run_eagerly=True)
     return learner
 
 
