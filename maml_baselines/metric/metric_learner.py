@@ -20,7 +20,7 @@ from mtnet_tf.meta import (
     task_losses,
     unflatten_tasks,
 )
-from mtnet_tf.tasks import Episode, Role
+from mtnet_tf.tasks import Episode, Part, Role
 
 # Function (query examples [B, m, ...], statistics) -> predictions [B*m, N].
 Predictor = Callable[..., tf.Tensor]
@@ -133,7 +133,11 @@ class MetricLearner(EpisodicLearner):
         return None, self.num_train_ways if role == "train" else self.num_ways
 
     def predictors(
-        self, support: tuple[tf.Tensor, tf.Tensor], num_inner_steps: int, seed: tf.Tensor
+        self,
+        support: tuple[tf.Tensor, tf.Tensor],
+        num_inner_steps: int,
+        seed: tf.Tensor,
+        part: Part | None = None,
     ) -> list[Predictor]:
         """Equal logits before learning, then the same predictions after any number of steps."""
         answer = functools.partial(self.answer, support, self.num_ways)

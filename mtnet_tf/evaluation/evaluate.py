@@ -7,9 +7,11 @@ with the same arguments see the same episodes.
 import dataclasses
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -28,12 +30,14 @@ from mtnet_tf.meta import (
     task_losses,
     task_means,
 )
-from mtnet_tf.tasks import Episode, Examples, Inputs, TaskDistribution, read_episode
+from mtnet_tf.tasks import Episode, Examples, Inputs, Part, TaskDistribution, read_episode
 
 # Episode e is task e % 20 of draw e // 20, for any number of episodes.
 TASKS_PER_DRAW = 20
 # A distribution that repeats its episodes this often has too few of them for a valid interval.
 MAX_REPEATED_DRAWS = 10
+# Of the weights of all tasks in one call on a processor.
+_CACHE_BYTES = 2 * 2**20
 
 # From query inputs [B, m, ...] and the `SetStatistics` to use, or None, to predictions [B*m, ...].
 Predictor = Callable[..., tf.Tensor]
@@ -45,6 +49,7 @@ _ONCE = ("probabilities", "labels")
 class Learner(Protocol):
     """What the evaluator needs of a compiled `EpisodicLearner`."""
 
+    model: keras.Model
     task_loss: TaskLoss
 
     @property
@@ -63,7 +68,11 @@ class Learner(Protocol):
         ...
 
     def predictors(
-        self, support: Examples, num_inner_steps: int, seed: tf.Tensor
+        self,
+        support: Examples,
+        num_inner_steps: int,
+        seed: tf.Tensor,
+        part: Part | None = None,
     ) -> Sequence[Predictor]:
         """Functions that answer queries before learning and after each of S inner steps."""
         ...
@@ -209,19 +218,39 @@ def _scored_draws(
 
     Replicas score different draws, so that the scores do not depend on their number.
     """
+    size = _tasks_at_a_time(learner)
 
-    def score(draw: tf.Tensor, episode: Episode) -> Scores:
+    def score(draw: tf.Tensor, first: tf.Tensor, episode: Episode) -> Scores:
         mask_seed = seeds.stateless_seed(seed, seeds.Purpose.EVALUATION_MASKS, draw)
+        episode = episode._replace(part=Part(first, size, TASKS_PER_DRAW))
         return score_episode(learner, episode, num_inner_steps, mask_seed)
 
     score_all = learner.compile_function(score)
-    for first in itertools.count(step=learner.num_replicas):
-        draws = [tf.constant(first + i) for i in range(learner.num_replicas)]
-        episodes = [sample(draw) for draw in draws]
-        if first == 0:
+    for draw in itertools.count(step=learner.num_replicas):
+        draws = [tf.constant(draw + i) for i in range(learner.num_replicas)]
+        episodes = [sample(number) for number in draws]
+        if draw == 0:
             learner.check_labels(episodes[0].support_y.numpy(), episodes[0].query_y.numpy())
-        scores = score_all(list(zip(draws, episodes, strict=True)))
-        yield from zip(episodes, scores, strict=True)
+        parts = []
+        for first in range(0, TASKS_PER_DRAW, size):
+            taken = [episode.take(first, size)._replace(part=None) for episode in episodes]
+            firsts = [tf.constant(first)] * len(draws)
+            parts.append(score_all(list(zip(draws, firsts, taken, strict=True))))
+        for episode, scores in zip(episodes, zip(*parts, strict=True), strict=True):
+            yield episode, {name: tf.concat([s[name] for s in scores], 0) for name in scores[0]}
+
+
+def _tasks_at_a_time(learner: Learner) -> int:
+    """Number of tasks of a draw in one call of the compiled function.
+
+    A processor is twice as fast if the fast weights of all of them fit into its cache. A GPU needs
+    many tasks.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return TASKS_PER_DRAW
+    num_bytes = sum(math.prod(v.shape) * 4 for v in learner.model.trainable_variables)
+    fitting = [n for n in (1, 2, 4, 5, 10, 20) if n * num_bytes <= _CACHE_BYTES]
+    return max(fitting, default=1)
 
 
 def score_episode(
@@ -238,7 +267,7 @@ def score_episode(
     Returns:
         Dict from names of fields of `Evaluation` to tensors [B, ...]; without those that are None.
     """
-    predictors = learner.predictors(episode.support, num_inner_steps, seed)
+    predictors = learner.predictors(episode.support, num_inner_steps, seed, episode.part)
     before = _scores(learner, predictors[0], episode.support)
     scores = {f"support_{n}": before[n] for n in ("loss", "accuracy") if n in before}
     distinct = dict.fromkeys(predictors)  # a method without steps repeats one function

@@ -22,7 +22,7 @@ from mtnet_tf.meta import (
     single_output,
     value_and_gradients,
 )
-from mtnet_tf.tasks import Episode, Examples, Role
+from mtnet_tf.tasks import Episode, Examples, Part, Role
 
 T = TypeVar("T")
 # Role -> (purpose of its task seeds, purpose of its mask seeds).
@@ -133,7 +133,11 @@ class EpisodicLearner(EpisodicModel):
 
     @abc.abstractmethod
     def predictors(
-        self, support: Examples, num_inner_steps: int, seed: tf.Tensor
+        self,
+        support: Examples,
+        num_inner_steps: int,
+        seed: tf.Tensor,
+        part: Part | None = None,
     ) -> Sequence[Predictor]:
         """Functions that predict queries before learning from support sets and after each step.
 
@@ -142,6 +146,7 @@ class EpisodicLearner(EpisodicModel):
                 `supports_sample_weight`.
             num_inner_steps: S.
             seed: stateless seed of the method's random numbers, int32 [2].
+            part: `episode.part`, see `meta_loss`.
 
         Returns:
             S + 1 functions (x [B, m, ...], statistics `SetStatistics` or None) -> predictions

@@ -292,10 +292,14 @@ class MetaLearner(EpisodicLearner):
         )
 
     def predictors(
-        self, support: Examples, num_inner_steps: int, seed: tf.Tensor
+        self,
+        support: Examples,
+        num_inner_steps: int,
+        seed: tf.Tensor,
+        part: Part | None = None,
     ) -> Sequence[Predictor]:
         """The network before adaptation and after each step; see `EpisodicLearner`."""
-        masks = self.masks(count_tasks(support[0]), seed)
+        masks = self.masks(count_tasks(support[0]), seed, part=part)
         trajectory = self.adapt_weights(support, num_inner_steps=num_inner_steps, masks=masks)
         return [functools.partial(self.predict_with, w) for w in trajectory.weights]
 

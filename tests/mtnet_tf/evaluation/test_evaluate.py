@@ -268,3 +268,19 @@ def test_ignored_labels_do_not_count_in_the_accuracy():
     learner.compile("sgd", loss, run_eagerly=True)
     found = evaluate(learner, Ignoring(), num_episodes=20, num_inner_steps=1, verbose=0)
     np.testing.assert_array_equal(found.query_accuracy, 1.0)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1000])
+def test_scores_do_not_depend_on_the_number_of_tasks_in_a_call(monkeypatch, cache_bytes):
+    """Nor do the masks, which are drawn for all tasks of a draw."""
+    module = importlib.import_module("mtnet_tf.evaluation.evaluate")
+    cells = {"mask_initializer": keras.initializers.RandomNormal(seed=1)}
+    learner = regression_learner(cell_options=cells, norm="batch_norm", dtype="float64")
+    assert module._tasks_at_a_time(learner) == module.TASKS_PER_DRAW
+    together = run(learner)
+    monkeypatch.setattr(module, "_CACHE_BYTES", cache_bytes)
+    assert module._tasks_at_a_time(learner) == (1 if cache_bytes == 0 else 2)
+    apart = run(learner)
+    assert apart.fingerprints == together.fingerprints
+    for name in ("support_loss", "query_loss", "inductive_loss"):
+        np.testing.assert_allclose(getattr(apart, name), getattr(together, name), rtol=1e-12)
