@@ -122,19 +122,28 @@ def _draw_bars(
 
 def plot_sweep(rows: Sequence[Row], conditions: dict[str, Any], file: Path) -> None:
     """Time and memory against the changed size, on logarithmic axes."""
+    from matplotlib.ticker import LogLocator
+
     figure, axes = _axes(2)
     quantities = (
         ("ms per meta-step", lambda row: 1e3 * row.median),
         ("peak memory, MiB", lambda row: (row.gpu_peak or row.peak) / 2**20),
     )
     series = list(dict.fromkeys((row.contestant, row.method) for row in rows))
+    values = sorted({row.value for row in rows})
     for axis, (label, quantity) in zip(axes[0], quantities, strict=True):
         for contestant, method in series:
             found = [r for r in rows if (r.contestant, r.method) == (contestant, method)]
             found = [row for row in found if row.seconds]
             title = f"{CONTESTANTS[contestant].title}, {method}"
             axis.plot([r.value for r in found], [quantity(r) for r in found], "o-", label=title)
-        axis.set(xlabel=conditions["sweep"], ylabel=label, xscale="log", yscale="log")
+        axis.set(xlabel=conditions["sweep"].replace("_", " "), ylabel=label)
+        axis.set(xscale="log", yscale="log")
+        axis.set_xticks(values, [f"{value:g}" for value in values])
+        axis.set_xticks([], minor=True)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
         axis.grid(alpha=0.3, which="both")
         axis.legend(fontsize=8)
     figure.suptitle(f"{rows[0].work}, {conditions.get('device', '')}")
