@@ -11,14 +11,16 @@ from mtnet_tf import _old_names, layers, meta
 
 # "module name" of everything that version 0.1.0 defined under a public name.
 LISTED = Path(__file__).with_name("names_of_0.1.0.txt").read_text().splitlines()
-# LLAMA observes cells with its own function; settings validate themselves; plots of many classes
-# and the numerical derivatives work in another way; a copied layer is more than its configuration.
+# LLAMA observes cells with its own function; the generator of seeds is fixed; settings validate
+# themselves; plots of many classes and the numerical derivatives work in another way; a copied
+# layer is more than its configuration.
 WITHOUT_COUNTERPART = {
     "mtnet_tf.evaluation_report MOST_NAMED_CLASSES",
     "mtnet_tf.fast_weights CellPass",
     "mtnet_tf.numerical ATTEMPTS",
     "mtnet_tf.plots LONGEST_NAME",
     "mtnet_tf.rebuilding new_layer",
+    "mtnet_tf.seeds ALGORITHM",
     "mtnet_tf.settings check",
 }
 

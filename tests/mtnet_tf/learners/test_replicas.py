@@ -38,7 +38,7 @@ def test_float32_programs_of_xla_agree_to_rounding():
     assert max(run("float32_with_xla")["float32_with_xla"].values()) < 1e-6
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_options_of_meta_steps_do_not_depend_on_replicas():
     found = run(
         *("one_and_two", "fewer_tasks_than_replicas", "loop_of_steps", "chunks_of_tasks"),
@@ -48,7 +48,7 @@ def test_options_of_meta_steps_do_not_depend_on_replicas():
     assert all(max(values.values()) < ROUNDING for values in found.values()), found
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_images_and_other_methods_do_not_depend_on_replicas():
     found = run(
         "images_on_another_device", "images_read_ahead", "metric_method", "learned_update_rule"
@@ -58,7 +58,7 @@ def test_images_and_other_methods_do_not_depend_on_replicas():
         assert max(values.values()) < ROUNDING, name
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_learner_continues_with_another_number_of_devices():
     found = run("saved_and_continued_with_other_devices")["saved_and_continued_with_other_devices"]
     assert found.keys() == {"2 to 0", "0 to 2"}
