@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 from keras.src.models.functional import Functional
 from tensorflow.python.eager import record
-from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 __all__ = [
     "Functional",
@@ -27,7 +26,6 @@ __all__ = [
     "is_recording",
     "keras_mask",
     "lambda_output_shape",
-    "local_variable",
     "loss_tracker",
     "seed_generators",
     "set_keras_mask",
@@ -120,15 +118,6 @@ def set_keras_mask(tensor: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
 def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
     """The argument `output_shape` of a Lambda layer: None, a shape or a function."""
     return layer._output_shape
-
-
-def local_variable(value: Any, dtype: tf.DType) -> tf.Variable:
-    """A variable of this process that is not trained, also in the scope of a strategy.
-
-    A strategy would copy it to every device, and workers cannot exchange integers of 8 bits.
-    """
-    variable: Any = ResourceVariable(value, trainable=False, dtype=dtype)
-    return variable
 
 
 def graph_functions(graph: tf.Graph) -> Iterable:

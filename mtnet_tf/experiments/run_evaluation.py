@@ -58,14 +58,13 @@ def evaluate_run(
     devices.agree(0)  # the chief has written its checkpoints
     config = run.config()  # raises if there is no run, before the folder is created
     say, verbose = (say, verbose) if devices.is_chief else (say_nothing, 0)
-    with devices.scope():
-        if not devices.is_chief:
-            return _evaluation(settings, run, config, say, verbose).scores
-        with run.writing():
-            run.check_single_test_checkpoint(_split(settings), settings.checkpoint_iteration)
-            found = _evaluation(settings, run, config, say, verbose)
-            _report(settings, run, found, say)
-            return found.scores
+    if not devices.is_chief:
+        return _evaluation(settings, run, config, devices, say, verbose).scores
+    with run.writing():
+        run.check_single_test_checkpoint(_split(settings), settings.checkpoint_iteration)
+        found = _evaluation(settings, run, config, devices, say, verbose)
+        _report(settings, run, found, say)
+        return found.scores
 
 
 def _split(settings: Settings) -> str:
@@ -73,28 +72,35 @@ def _split(settings: Settings) -> str:
 
 
 def _evaluation(
-    settings: Settings, run: Run, config: Mapping[str, Any], say: Say, verbose: int | None
+    settings: Settings,
+    run: Run,
+    config: Mapping[str, Any],
+    devices: Devices,
+    say: Say,
+    verbose: int | None,
 ) -> _Found:
     """The scores of a checkpoint of a run with this config.json."""
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     split = _split(settings)
     data = DataSource(settings)
     data.check_same_images(config)
+    tasks = data.tasks(split)
     checkpoint = run.find(settings.checkpoint_iteration)
-    learner = load_learner(checkpoint)
-    iteration = learner.iteration
-    _use_step_size(learner, settings, run)
-    compile_learner(learner, settings)
-    say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
-    scores = evaluate(
-        learner,
-        data.tasks(split),
-        num_episodes=settings.num_test_episodes,
-        num_inner_steps=settings.num_test_inner_steps,
-        seed=settings.seed,
-        purpose=Purpose.EVALUATION_TASKS if split == "test" else Purpose.SELECTION_TASKS,
-        verbose=default_verbosity() if verbose is None else verbose,
-    )
+    with devices.scope():
+        learner = load_learner(checkpoint)
+        iteration = learner.iteration
+        _use_step_size(learner, settings, run)
+        compile_learner(learner, settings)
+        say(f"Evaluating {checkpoint} (iteration {iteration}) on the {split} split")
+        scores = evaluate(
+            learner,
+            tasks,
+            num_episodes=settings.num_test_episodes,
+            num_inner_steps=settings.num_test_inner_steps,
+            seed=settings.seed,
+            purpose=Purpose.EVALUATION_TASKS if split == "test" else Purpose.SELECTION_TASKS,
+            verbose=default_verbosity() if verbose is None else verbose,
+        )
     return _Found(scores, learner, data, split, iteration)
 
 

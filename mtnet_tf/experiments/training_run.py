@@ -53,11 +53,12 @@ def train_run(
     """
     tf.config.experimental.enable_tensor_float_32_execution(settings.allow_tf32)
     say, verbose = (say, verbose) if devices.is_chief else (say_nothing, 0)
+    # Outside the scope: workers cannot exchange variables of images, and need not.
+    data = DataSource(settings)
+    if settings.use_test_split:
+        data.tasks("test")  # raises now, before training, if images are missing
+    tasks = data.tasks("train"), data.tasks("val")
     with devices.scope():
-        data = DataSource(settings)
-        if settings.use_test_split:
-            data.tasks("test")  # raises now, before training, if images are missing
-        tasks = data.tasks("train"), data.tasks("val")
         restarts = run.has_checkpoints() and not (settings.resume and run.latest())
         if devices.is_chief and restarts:
             with run.writing():

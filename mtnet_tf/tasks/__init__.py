@@ -1,6 +1,6 @@
 """Task distributions: `sample(seed, num_tasks) -> Episode`, episode streams and class splits.
 
-May import: `seeds`, `_keras`.
+May import: `seeds`.
 """
 
 from mtnet_tf.tasks.class_split import Split, split_classes

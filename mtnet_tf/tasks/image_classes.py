@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from mtnet_tf import seeds
-from mtnet_tf._keras import local_variable
 from mtnet_tf.tasks.episode import Episode, Part
 from mtnet_tf.tasks.task_distribution import TaskDistribution
 
@@ -85,7 +84,11 @@ class ImageClasses(TaskDistribution):
             # A variable is passed to the compiled step by reference; a constant would be copied
             # into its program.
             kept = images[np.concatenate(rows)]
-            self._images = local_variable(kept, tf.uint8)
+            self._images = tf.Variable(
+                kept,  # pyright: ignore[reportArgumentType]
+                trainable=False,
+                dtype=tf.uint8,
+            )
             starts = np.cumsum(counts) - counts
         self._classes = tf.constant(classes, tf.int32)
         self._counts = tf.constant(counts)
